@@ -1,0 +1,133 @@
+//! What a Dockerfile says, as a tree with byte spans.
+//!
+//! Knows: the shape of the language. Does not know: variables' values, files, images.
+//!
+//! Words keep their quotes and escapes: [`crate::expand`] removes them, because
+//! what they mean depends on the stage's variables.
+//!
+//! Spec: dockerfile.md 1.1–1.12.
+
+use std::ops::Range;
+
+/// Bytes of the source that a node came from.
+pub type Span = Range<usize>;
+
+/// A value and where it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// What was written.
+    pub value: T,
+    /// Where: byte offsets into the source.
+    pub span: Span,
+}
+
+/// Unexpanded text of one argument: quotes, escapes and `$` are still in it.
+pub type Word = Spanned<String>;
+
+/// A whole file, as far as it could be understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// Escape character: `\` or `` ` `` (D3).
+    pub escape: char,
+    /// `ARG` instructions before the first `FROM` (A1).
+    pub globals: Vec<Instruction>,
+    /// Stages in the order of the file.
+    pub stages: Vec<Stage>,
+}
+
+/// One `FROM` and what follows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// The whole `FROM` instruction.
+    pub span: Span,
+    /// `--platform=`, unexpanded.
+    pub platform: Option<Word>,
+    /// Image, earlier stage or `scratch`; unexpanded.
+    pub base: Word,
+    /// `AS name`, lower-cased (F2).
+    pub name: Option<Spanned<String>>,
+    /// Everything until the next `FROM`.
+    pub instructions: Vec<Instruction>,
+}
+
+/// One instruction of a stage (or a global `ARG`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// From the first byte of its name to the end of its last argument.
+    pub span: Span,
+    /// What it says.
+    pub kind: Kind,
+}
+
+/// The instructions that rbuild knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `ARG NAME[=DEFAULT]…` (P18).
+    Arg(Vec<ArgPair>),
+    /// `ENV KEY=VALUE…` or the legacy `ENV KEY VALUE` (P17).
+    Env(Vec<Pair>),
+    /// `LABEL KEY=VALUE…` (P17).
+    Label(Vec<Pair>),
+    /// `WORKDIR path`: the rest of the line (P16).
+    Workdir(Word),
+    /// `USER user[:group]`: the rest of the line (P16).
+    User(Word),
+    /// `EXPOSE port[/proto]…`; split again after expansion (V8).
+    Expose(Vec<Word>),
+    /// `STOPSIGNAL signal` (P16).
+    Stopsignal(Word),
+    /// `VOLUME path…`, words or JSON (P14).
+    Volume(Vec<Word>),
+    /// `SHELL ["…", …]` (P15).
+    Shell(Vec<String>),
+    /// `CMD …`.
+    Cmd(Command),
+    /// `ENTRYPOINT …`.
+    Entrypoint(Command),
+    /// `RUN …`.
+    Run(Command),
+    /// `COPY …`.
+    Copy(Copy),
+}
+
+/// `NAME` or `NAME=DEFAULT` of an `ARG`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgPair {
+    /// The variable's name.
+    pub name: Spanned<String>,
+    /// Unexpanded default; `None` when no `=` was written.
+    pub default: Option<Word>,
+}
+
+/// One `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Unexpanded key (V9).
+    pub key: Word,
+    /// Unexpanded value.
+    pub value: Word,
+}
+
+/// The argument of `RUN`, `CMD` and `ENTRYPOINT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Text for the shell, continuations removed, never expanded by the builder.
+    Shell(Spanned<String>),
+    /// A JSON array, verbatim.
+    Exec(Spanned<Vec<String>>),
+}
+
+/// `COPY [flags] source… destination`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// `--from=`, verbatim (no variables, C23).
+    pub from: Option<Spanned<String>>,
+    /// `--chown=`, unexpanded.
+    pub chown: Option<Word>,
+    /// `--chmod=`, unexpanded.
+    pub chmod: Option<Word>,
+    /// At least one, unexpanded.
+    pub sources: Vec<Word>,
+    /// Unexpanded.
+    pub destination: Word,
+}

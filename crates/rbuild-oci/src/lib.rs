@@ -1,0 +1,39 @@
+//! The vocabulary of the OCI specifications: digests, references, platforms,
+//! in-image paths, image configurations.
+//!
+//! Pure. Manifests, indexes and descriptors are those of the `oci-spec` crate,
+//! re-exported as [`spec`]; the image configuration is ours, because Docker's
+//! extra fields (`Healthcheck`, `Shell`, `OnBuild`…) must survive.
+
+mod config;
+mod digest;
+pub mod media_type;
+mod path;
+mod platform;
+mod reference;
+
+pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConfig};
+pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
+pub use oci_spec::image as spec;
+pub use path::ImagePath;
+pub use platform::Platform;
+pub use reference::{Name, Reference};
+
+/// What is wrong with a text that should be one of this crate's values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not `sha256:` and 64 lower-case hexadecimal digits.
+    #[error("`{0}` is not a sha256 digest")]
+    Digest(String),
+    /// Not an image reference.
+    #[error("`{reference}` is not an image reference: {why}")]
+    Reference {
+        /// The text.
+        reference: String,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// Not a platform.
+    #[error("`{0}` is not a platform: expected os/arch[/variant]")]
+    Platform(String),
+}

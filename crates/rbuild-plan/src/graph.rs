@@ -1,0 +1,177 @@
+//! The build graph: stages, steps, and the trees between them.
+//!
+//! Invariant: edges point backwards. Every [`StepId`] in a step's [`Tree`]s is
+//! smaller than the step's own id, so running steps in order is always right.
+
+use rbuild_dockerfile::{Diagnostic, ast::Span};
+use rbuild_oci::{ImageConfig, ImagePath, Platform};
+
+/// Index into [`Plan::steps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub u32);
+
+/// Index into [`Plan::stages`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId(pub u32);
+
+/// A whole build, unreachable stages gone.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Reachable stages in file order.
+    pub stages: Vec<Stage>,
+    /// Their steps; only instructions that touch files are steps.
+    pub steps: Vec<Step>,
+    /// The stage that becomes the image.
+    pub target: StageId,
+    /// Lint and warnings found while planning.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A stage: its final tree and the configuration folded over its instructions.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// `AS name`, if it has one.
+    pub name: Option<String>,
+    /// Position of its `FROM` in the file, from 0.
+    pub index: usize,
+    /// What it starts from.
+    pub base: Base,
+    /// The tree it ends with.
+    pub tree: Tree,
+    /// Configuration of the result, without `rootfs` and `history`.
+    pub config: ImageConfig,
+    /// History since the base *image* (the entries of parent stages included), in order.
+    pub history: Vec<History>,
+}
+
+/// What `FROM` named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// `FROM scratch`.
+    Scratch,
+    /// An image; the reference text as in [`crate::Inputs::bases`].
+    Image(String),
+    /// An earlier stage.
+    Stage(StageId),
+}
+
+/// A file system state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tree {
+    /// Nothing in it.
+    Empty,
+    /// That of a base image; the reference text as in [`crate::Inputs::bases`].
+    Image(String),
+    /// After that step.
+    Step(StepId),
+}
+
+/// One entry of the image's history to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// `created_by`, as dockerfile.md 1.16 says.
+    pub created_by: String,
+    /// The step whose layer belongs to this entry; `None` for metadata.
+    /// A step that changed nothing makes the entry an `empty_layer` too.
+    pub step: Option<StepId>,
+}
+
+/// An instruction that touches files.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The stage it belongs to.
+    pub stage: StageId,
+    /// The instruction in the source, for errors.
+    pub span: Span,
+    /// One line for people: the instruction's text on one line, e.g. `RUN go build`.
+    pub title: String,
+    /// The tree it works on.
+    pub parent: Tree,
+    /// What to do to it.
+    pub op: Op,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Runs a command.
+    Run(Run),
+    /// Copies files in.
+    Copy(Copy),
+    /// Creates the working directory.
+    Workdir(Workdir),
+}
+
+/// A command and all that it sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Program and arguments; the program is looked up in `PATH` of `env` inside the tree.
+    pub argv: Vec<String>,
+    /// The complete environment, in order, without proxies; `HOME` is added by the engine (R2).
+    pub env: Vec<(String, String)>,
+    /// Proxy variables: in the environment, but neither in the key nor in history (A7).
+    pub proxy_env: Vec<(String, String)>,
+    /// Working directory.
+    pub cwd: ImagePath,
+    /// `USER` verbatim; empty means root.
+    pub user: String,
+}
+
+/// Files to copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// Where from.
+    pub source: Source,
+    /// Patterns below the source's root, expanded, cleaned: no leading `/`, no `..`; empty means the root itself (C1).
+    pub patterns: Vec<String>,
+    /// Where to, absolute.
+    pub destination: ImagePath,
+    /// The destination was written with a trailing `/` or `/.`, or is the working directory (C2).
+    pub destination_is_dir: bool,
+    /// `--chown=`, expanded, not empty.
+    pub chown: Option<String>,
+    /// `--chmod=`, 0..=0o7777.
+    pub chmod: Option<u32>,
+}
+
+/// Where `COPY` takes files from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The build context.
+    Context,
+    /// A stage's or an image's tree.
+    Tree(Tree),
+}
+
+/// A directory that must exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workdir {
+    /// The directory.
+    pub path: ImagePath,
+    /// `USER` verbatim: the owner when it has to be created; empty means root (W2).
+    pub user: String,
+}
+
+impl Plan {
+    /// The step behind `id`.
+    ///
+    /// Ids come from this plan, so they are in range.
+    pub fn step(&self, id: StepId) -> &Step {
+        &self.steps[id.0 as usize]
+    }
+
+    /// The stage behind `id`.
+    pub fn stage(&self, id: StageId) -> &Stage {
+        &self.stages[id.0 as usize]
+    }
+
+    /// The platform that the image is for.
+    pub fn platform(&self) -> Platform {
+        let config = &self.stage(self.target).config;
+        Platform {
+            os: config.os.clone(),
+            architecture: config.architecture.clone(),
+            variant: config.variant.clone(),
+        }
+    }
+}
