@@ -9,6 +9,7 @@
 mod dir;
 mod error;
 mod file;
+mod mount;
 mod stat;
 mod xattr;
 
@@ -18,6 +19,7 @@ pub use file::{
     FileSystem, copy_contents, file_stat, file_system, set_file_mode, set_file_mtime,
     set_file_owner, sync_file_system,
 };
+pub use mount::{Upper, overlay};
 pub use rustix::fs::{Mode, OFlags};
 pub use rustix::io::Errno;
 pub use stat::{FileKind, Stat, Timestamp};
