@@ -51,7 +51,7 @@ fn write_step(index: usize, step: &Step, out: &mut String) -> fmt::Result {
 fn write_run(run: &Run, out: &mut String) -> fmt::Result {
     writeln!(out, "  argv {:?}", run.argv)?;
     for (name, value) in &run.env {
-        writeln!(out, "  run env {name}={value}")?;
+        writeln!(out, "  run env {name}={}", one_line(value))?;
     }
     for (name, value) in &run.proxy_env {
         writeln!(out, "  proxy {name}={value}")?;
@@ -98,7 +98,7 @@ fn write_stage(id: usize, stage: &Stage, out: &mut String) -> fmt::Result {
     )?;
     write_config(&stage.config.config, out)?;
     for entry in &stage.history {
-        write!(out, "  history {}", entry.created_by.escape_debug())?;
+        write!(out, "  history {}", one_line(&entry.created_by))?;
         match entry.step {
             Some(step) => writeln!(out, " [{}]", StepName(step))?,
             None => writeln!(out)?,
@@ -109,10 +109,10 @@ fn write_stage(id: usize, stage: &Stage, out: &mut String) -> fmt::Result {
 
 fn write_config(config: &RunConfig, out: &mut String) -> fmt::Result {
     for entry in &config.env {
-        writeln!(out, "  env {entry}")?;
+        writeln!(out, "  env {}", one_line(entry))?;
     }
     for (key, value) in &config.labels {
-        writeln!(out, "  label {key}={value}")?;
+        writeln!(out, "  label {key}={}", one_line(value))?;
     }
     write_text("config user", &config.user, out)?;
     write_text("working dir", &config.working_dir, out)?;
@@ -163,6 +163,10 @@ fn write_text(name: &str, text: &str, out: &mut String) -> fmt::Result {
         return Ok(());
     }
     writeln!(out, "  {name} {text}")
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 struct StepName(StepId);

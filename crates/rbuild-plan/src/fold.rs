@@ -94,12 +94,7 @@ impl<'a> Fold<'a> {
 
     /// `word` as this point of the stage understands it; `None` after an error.
     pub(crate) fn expand(&mut self, word: &Word) -> Option<String> {
-        let variables = Variables {
-            escape: self.context.escape,
-            env: &self.stage.config.config.env,
-            args: &self.args,
-        };
-        variables.expand(word, &mut self.found)
+        variables(self.context, &self.stage, &self.args).expand(word, &mut self.found)
     }
 
     /// All of `words`; `None` after an error in any of them.
@@ -151,11 +146,7 @@ impl<'a> Fold<'a> {
             given: &self.context.inputs.build_args,
             globals: self.context.globals,
         };
-        let variables = Variables {
-            escape: self.context.escape,
-            env: &self.stage.config.config.env,
-            args: &self.args,
-        };
+        let variables = variables(self.context, &self.stage, &self.args);
         let values = givers.values(pairs, &variables, &mut self.found);
         // Names only: values may be secrets, and history travels with the image (G5).
         let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
@@ -230,11 +221,7 @@ impl<'a> Fold<'a> {
     fn expose(&mut self, words: &[Word]) -> Option<()> {
         let mut specs = Vec::new();
         for word in words {
-            let variables = Variables {
-                escape: self.context.escape,
-                env: &self.stage.config.config.env,
-                args: &self.args,
-            };
+            let variables = variables(self.context, &self.stage, &self.args);
             let texts = variables.expand_words(word, &mut self.found)?;
             specs.extend(texts.into_iter().map(|text| (text, word)));
         }
@@ -289,5 +276,14 @@ impl<'a> Fold<'a> {
         self.push_history(history::go_list("SHELL", argv));
         self.stage.config.config.shell = Some(argv.to_vec());
         Some(())
+    }
+}
+
+/// What `$name` means at this point. Takes its parts, so that findings can be added meanwhile.
+fn variables<'a>(context: &Context<'_>, stage: &'a Stage, args: &'a Args) -> Variables<'a> {
+    Variables {
+        escape: context.escape,
+        env: &stage.config.config.env,
+        args,
     }
 }

@@ -8,6 +8,7 @@
 //! ===
 //! lines of the result that must be there in this order
 //! ! a line that must not be there at all
+//! !! a line that must not come after those above
 //! ```
 //!
 //! Other `#@` lines: `target NAME`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
@@ -18,6 +19,7 @@
 //! The result is: `needs IMAGE` for each image asked for; then the plan as
 //! `rbuild_plan::dump` prints it; then diagnostics with the text that they point at.
 
+mod random;
 mod result;
 
 use std::path::Path;
@@ -59,8 +61,12 @@ fn difference(actual: &str, expected: &[&str]) -> Option<String> {
     let lines: Vec<&str> = actual.lines().map(str::trim).collect();
     let mut rest = lines.iter();
     for line in expected {
-        if let Some(unwanted) = line.strip_prefix("! ") {
-            if lines.contains(&unwanted) {
+        let unwanted = line
+            .strip_prefix("! ")
+            .map(|unwanted| (unwanted, lines.as_slice()))
+            .or_else(|| Some((line.strip_prefix("!! ")?, rest.as_slice())));
+        if let Some((unwanted, there)) = unwanted {
+            if there.contains(&unwanted) {
                 return Some(format!("there is, but must not be: {unwanted}"));
             }
         } else if !rest.any(|actual| actual == line) {
