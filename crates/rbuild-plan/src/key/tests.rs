@@ -159,7 +159,7 @@ fn where_the_copied_content_lies_does_not_count_k3() {
     assert_eq!(elsewhere, of_copy(CONTENT, |_| {}));
     let of = |id| {
         of_copy(CONTENT, |copy| {
-            copy.source = Source::Tree(Tree::Step(StepId(id)))
+            copy.source = Source::Tree(Tree::Step(StepId(id)));
         })
     };
     assert_eq!(of(1), of(2));

@@ -49,12 +49,12 @@ fn inputs(settings: &[&str]) -> Inputs {
             (key.to_owned(), value.to_owned())
         };
         match what {
-            "build-arg" => drop(inputs.build_args.extend([pair()])),
-            "label" => drop(inputs.labels.extend([pair()])),
+            "build-arg" => inputs.build_args.extend([pair()]),
+            "label" => inputs.labels.extend([pair()]),
             "target" => inputs.target = Some(value.to_owned()),
             "platform" => inputs.platform = value.parse().expect("a platform"),
             "image" | "missing" => {}
-            other => panic!("no setting `{other}`"),
+            other => unreachable!("no setting `{other}`"),
         }
     }
     inputs
@@ -87,7 +87,7 @@ fn base_image(settings: &[&str], name: &str) -> BaseImage {
             "label" => drop(config.labels.insert("base".to_owned(), value.to_owned())),
             "other" => drop(config.other.insert(value.to_owned(), true.into())),
             "arch" => image.architecture = value.to_owned(),
-            other => panic!("no image setting `{other}`"),
+            other => unreachable!("no image setting `{other}`"),
         }
     }
     BaseImage {
