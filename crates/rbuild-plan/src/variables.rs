@@ -6,8 +6,9 @@
 //! Invariant: `ENV` hides an `ARG` of the same name, whichever comes first (A4).
 //! Spec: dockerfile.md 1.4.
 
+use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{Span, Word};
-use rbuild_dockerfile::{Diagnostic, ExpandError};
+use rbuild_dockerfile::expand::{expand, expand_words};
 
 use crate::args::Args;
 use crate::suggest::did_you_mean;
@@ -26,9 +27,19 @@ impl Variables<'_> {
     /// `word` with quotes removed and variables replaced; `None` if that is
     /// impossible, which is then among `found`. So are unknown names (V2).
     pub(crate) fn expand(&self, word: &Word, found: &mut Vec<Diagnostic>) -> Option<String> {
-        let expanded =
-            rbuild_dockerfile::expand(&word.value, self.escape, &|name| self.value(name));
-        self.report(expanded.map(|it| (it.text, it.undefined)), word, found)
+        match expand(&word.value, self.escape, &|name| self.value(name)) {
+            Ok(expanded) => {
+                let names = expanded.undefined.iter();
+                let unknown = names.filter(|name| !self.args.declares(name));
+                found.extend(unknown.map(|name| self.undefined(name, &word.span)));
+                Some(expanded.text)
+            }
+            Err(error) => {
+                let span = word.span_at(error.offset());
+                found.push(Diagnostic::error(span, error.to_string()));
+                None
+            }
+        }
     }
 
     /// Like [`Self::expand`], and the result is split into words again (V8).
@@ -37,35 +48,15 @@ impl Variables<'_> {
         word: &Word,
         found: &mut Vec<Diagnostic>,
     ) -> Option<Vec<String>> {
-        let expanded =
-            rbuild_dockerfile::expand_words(&word.value, self.escape, &|name| self.value(name));
-        self.report(expanded.map(|it| (it.words, it.undefined)), word, found)
+        self.expand(word, found)?;
+        // What is wrong with the word was reported just now.
+        expand_words(&word.value, self.escape, &|name| self.value(name)).ok()
     }
 
     fn value(&self, name: &str) -> Option<String> {
         env_value(self.env, name)
             .or_else(|| self.args.value(name))
             .map(str::to_owned)
-    }
-
-    /// Turns what was found in `word` into diagnostics.
-    fn report<T>(
-        &self,
-        expanded: Result<(T, Vec<String>), ExpandError>,
-        word: &Word,
-        found: &mut Vec<Diagnostic>,
-    ) -> Option<T> {
-        match expanded {
-            Ok((value, undefined)) => {
-                let unknown = undefined.iter().filter(|name| !self.args.declares(name));
-                found.extend(unknown.map(|name| self.undefined(name, &word.span)));
-                Some(value)
-            }
-            Err(error) => {
-                found.push(Diagnostic::error(word.span.clone(), error.to_string()));
-                None
-            }
-        }
     }
 
     fn undefined(&self, name: &str, span: &Span) -> Diagnostic {

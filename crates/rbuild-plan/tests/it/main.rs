@@ -22,8 +22,6 @@
 mod random;
 mod result;
 
-use std::path::Path;
-
 use result::result_of;
 
 /// One case of a data file.
@@ -77,54 +75,46 @@ fn difference(actual: &str, expected: &[&str]) -> Option<String> {
 }
 
 #[track_caller]
-fn check_file(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name);
-    let data = std::fs::read_to_string(&path).expect("the data file exists");
-    let cases = cases(&data);
-    assert!(!cases.is_empty(), "{name} has no cases");
+fn check(data: &str) {
+    let cases = cases(data);
+    assert!(!cases.is_empty(), "there are no cases");
     let mut failures = String::new();
     for case in cases {
-        assert!(
-            !case.expected.is_empty(),
-            "{name}: `{}` expects nothing",
-            case.name
-        );
+        assert!(!case.expected.is_empty(), "`{}` expects nothing", case.name);
         let actual = result_of(&case.settings, &case.dockerfile);
         if let Some(difference) = difference(&actual, &case.expected) {
             failures.push_str(&format!("--- {}\n{difference}\n{actual}\n", case.name));
         }
     }
-    assert!(failures.is_empty(), "{name}:\n{failures}");
+    assert!(failures.is_empty(), "\n{failures}");
 }
 
 #[test]
 fn stages_are_linked() {
-    check_file("stages.txt");
+    check(include_str!("../data/stages.txt"));
 }
 
 #[test]
 fn args_are_scoped() {
-    check_file("args.txt");
+    check(include_str!("../data/args.txt"));
 }
 
 #[test]
 fn metadata_is_folded() {
-    check_file("metadata.txt");
+    check(include_str!("../data/metadata.txt"));
 }
 
 #[test]
 fn commands_see_their_environment() {
-    check_file("commands.txt");
+    check(include_str!("../data/commands.txt"));
 }
 
 #[test]
 fn copies_are_resolved() {
-    check_file("copies.txt");
+    check(include_str!("../data/copies.txt"));
 }
 
 #[test]
 fn bases_are_inherited() {
-    check_file("bases.txt");
+    check(include_str!("../data/bases.txt"));
 }
