@@ -44,13 +44,23 @@ impl Stage {
         let example = scratch.dir("go-hello")?;
         let source = workspace().join("examples/go-hello");
         run_command(Command::new("cp").arg("-rT").arg(source).arg(&example))?;
-        run_command(Command::new("cp").arg(binary).arg(scratch.path().join("rbuild")))?;
-        Ok(Self { account, scratch, example })
+        run_command(
+            Command::new("cp")
+                .arg(binary)
+                .arg(scratch.path().join("rbuild")),
+        )?;
+        Ok(Self {
+            account,
+            scratch,
+            example,
+        })
     }
 
     fn import(&self, archive: &Path, base: Base) -> Result<(), Error> {
         let mut command = self.command(&["import"]);
-        command.arg(archive).args([base.image(), "--change", "CMD [\"/bin/sh\"]"]);
+        command
+            .arg(archive)
+            .args([base.image(), "--change", "CMD [\"/bin/sh\"]"]);
         println!("$ rbuild import {} {}", archive.display(), base.image());
         run_command(&mut command)
     }
@@ -64,7 +74,10 @@ impl Stage {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.account.command(self.scratch.path().join("rbuild"));
         let store = self.scratch.path().join("store");
-        command.current_dir(&self.example).env("RBUILD_STORE", store).args(args);
+        command
+            .current_dir(&self.example)
+            .env("RBUILD_STORE", store)
+            .args(args);
         command
     }
 }

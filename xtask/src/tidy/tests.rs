@@ -7,7 +7,7 @@ use super::{Repository, findings};
 
 /// Checks a repository that is in order but for `files`.
 #[track_caller]
-fn check(files: &[(&str, &str)], expected: Expect) {
+fn check(files: &[(&str, &str)], expected: &Expect) {
     let mut repository = Repository::new();
     let mut insert = |path: &str, text: &str| repository.insert(path.to_owned(), text.to_owned());
     insert(
@@ -38,7 +38,7 @@ const OCI: &str = "crates/rbuild-oci/src/lib.rs";
 
 #[test]
 fn a_repository_in_order_has_no_findings() {
-    check(&[], expect![""]);
+    check(&[], &expect![""]);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_dependency_goes_down_never_sideways() {
     ];
     check(
         &files,
-        expect![
+        &expect![
             "crates/rbuild-plan/Cargo.toml: `rbuild-plan` (rank 1) must not depend on `rbuild-store`\n"
         ],
     );
@@ -68,11 +68,11 @@ fn the_test_kit_is_for_tests() {
             "crates/rbuild-oci/Cargo.toml",
             &manifest("dev-dependencies"),
         )],
-        expect![""],
+        &expect![""],
     );
     check(
         &[("crates/rbuild-oci/Cargo.toml", &manifest("dependencies"))],
-        expect![
+        &expect![
             "crates/rbuild-oci/Cargo.toml: `rbuild-oci` (rank 0) must not depend on `rbuild-testkit`\n"
         ],
     );
@@ -82,7 +82,7 @@ fn the_test_kit_is_for_tests() {
 fn a_crate_needs_a_rank_a_place_on_the_map_and_the_lints() {
     check(
         &[("crates/rbuild-core/Cargo.toml", "")],
-        expect![[r#"
+        &expect![[r#"
             crates/rbuild-core/Cargo.toml: crate `rbuild-core` has no rank
             crates/rbuild-core/Cargo.toml: no `[lints] workspace = true`
             docs/architecture.md: crate `rbuild-core` is not named
@@ -94,7 +94,7 @@ fn a_crate_needs_a_rank_a_place_on_the_map_and_the_lints() {
 fn the_map_names_no_crate_that_is_gone() {
     check(
         &[("docs/architecture.md", "`rbuild-oci` and rbuild-ghost.")],
-        expect!["docs/architecture.md: there is no crate `rbuild-ghost`\n"],
+        &expect!["docs/architecture.md: there is no crate `rbuild-ghost`\n"],
     );
 }
 
@@ -102,7 +102,7 @@ fn the_map_names_no_crate_that_is_gone() {
 fn dependencies_and_their_rows_are_the_same_set() {
     check(
         &[("docs/dependencies.md", "| `tokio` | no |\n")],
-        expect![[r#"
+        &expect![[r#"
             docs/dependencies.md: `tokio` is not a dependency
             docs/dependencies.md: no row for `serde`
         "#]],
@@ -116,7 +116,7 @@ fn a_pure_crate_does_not_reach_the_world() {
                   #[cfg(test)]\nmod tests { use std::fs; }\n";
     check(
         &[(OCI, source)],
-        expect![[r#"
+        &expect![[r#"
             crates/rbuild-oci/src/lib.rs:2: a pure crate must not use `std::fs::File`
             crates/rbuild-oci/src/lib.rs:4: a pure crate must not use `std::process::exit`
             crates/rbuild-oci/src/lib.rs:5: a pure crate must not use `Instant`
@@ -131,7 +131,7 @@ fn unsafe_is_a_word_in_text_and_a_finding_in_code() {
             OCI,
             "//! unsafe\nconst A: &str = \"unsafe\";\nunsafe fn f() {}\n",
         )],
-        expect!["crates/rbuild-oci/src/lib.rs:3: `unsafe` outside rbuild-sys\n"],
+        &expect!["crates/rbuild-oci/src/lib.rs:3: `unsafe` outside rbuild-sys\n"],
     );
 }
 
@@ -139,7 +139,7 @@ fn unsafe_is_a_word_in_text_and_a_finding_in_code() {
 fn a_test_that_cannot_fail_is_no_test() {
     check(
         &[(OCI, "//! x\n#[ignore]\n#[should_panic(expected = \"x\")]\n")],
-        expect![[r##"
+        &expect![[r##"
             crates/rbuild-oci/src/lib.rs:2: `#[ignore`: gate with `need`, assert with `assert!`
             crates/rbuild-oci/src/lib.rs:3: `#[should_panic`: gate with `need`, assert with `assert!`
         "##]],
@@ -155,7 +155,7 @@ fn a_file_is_one_noun_that_opens_with_its_purpose() {
             ("xtask/src/util.rs", "//! x"),
             ("xtask/src/long.rs", &long),
         ],
-        expect![[r#"
+        &expect![[r#"
             xtask/src/a/mod.rs: `mod.rs`: use `foo.rs` beside `foo/`
             xtask/src/a/mod.rs: does not open with `//!`: purpose, what it knows, what it must not know
             xtask/src/long.rs: 801 lines; the limit is 800
@@ -171,7 +171,7 @@ fn empty_names_are_found_where_they_are_defined() {
             OCI,
             "//! x\npub struct LayerInfo;\nfn do_it(_: LayerInfo) {}\n",
         )],
-        expect![[r#"
+        &expect![[r#"
             crates/rbuild-oci/src/lib.rs:2: the name `LayerInfo` says nothing
             crates/rbuild-oci/src/lib.rs:3: the name `do_it` says nothing
         "#]],
