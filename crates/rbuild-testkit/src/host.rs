@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{Account, Base, Error, Output, Scratch, target_dir};
+use crate::{Account, Base, Error, Output, Scratch, Tree, target_dir, unpack};
 
 /// Where a test runs rbuild.
 #[derive(Debug)]
@@ -49,6 +49,33 @@ impl Host {
             .args(args)
             .current_dir(self.scratch.path());
         command
+    }
+
+    /// The files of an image as umoci unpacks them after a push to a layout.
+    ///
+    /// # Panics
+    /// If rbuild cannot push it or umoci does not accept it.
+    #[track_caller]
+    pub fn tree(&self, image: &str) -> Tree {
+        let layout = self.push_to_layout(image);
+        unpack(self, &layout, "it").expect("umoci accepts what rbuild pushes")
+    }
+
+    /// Pushes an image to a new OCI layout, as tag `it`, and returns its path.
+    ///
+    /// # Panics
+    /// If rbuild does not succeed.
+    #[track_caller]
+    pub fn push_to_layout(&self, image: &str) -> PathBuf {
+        let layouts = self
+            .scratch
+            .dir("layouts")
+            .expect("the scratch directory is ours");
+        let taken = layouts.read_dir().map_or(0, Iterator::count);
+        let layout = layouts.join(taken.to_string());
+        self.run(&["push", image, &format!("oci:{}:it", layout.display())])
+            .success();
+        layout
     }
 
     /// Runs rbuild to its end.

@@ -52,6 +52,21 @@ impl Output {
         })
     }
 
+    /// Is `text` in one of the streams?
+    pub fn says(&self, text: &str) -> bool {
+        self.stdout.contains(text) || self.stderr.contains(text)
+    }
+
+    /// Itself, if one of the streams contains `text`.
+    ///
+    /// # Panics
+    /// With both streams in the message, if none does: for use in tests.
+    #[track_caller]
+    pub fn saying(self, text: &str) -> Self {
+        assert!(self.says(text), "`{text}` was not said: {self}");
+        self
+    }
+
     /// Itself, if the status was 0.
     ///
     /// # Panics

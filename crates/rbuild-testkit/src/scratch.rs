@@ -1,7 +1,10 @@
 //! A directory that a test user owns and that disappears with its value,
 //! whatever subordinate ids own the files in it.
+//!
+//! Invariant: modes do not depend on the umask of whoever runs the tests.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,7 +42,8 @@ impl Scratch {
         &self.path
     }
 
-    /// Makes a directory in it, parents included, all of them the account's.
+    /// Makes a directory in it, parents included, all of them the account's
+    /// and of mode 0755.
     ///
     /// # Errors
     /// [`Error::File`] if that fails.
@@ -49,13 +53,13 @@ impl Scratch {
             path.push(part);
             if !path.is_dir() {
                 fs::create_dir(&path).map_err(Error::file("create", &path))?;
-                self.account.give(&path)?;
+                self.adopt(&path, 0o755)?;
             }
         }
         Ok(path)
     }
 
-    /// Writes a file of the account's in it and returns its path; directories
+    /// Writes a file of mode 0644 in it and returns its path; directories
     /// on the way are made.
     ///
     /// # Errors
@@ -66,8 +70,14 @@ impl Scratch {
         }
         let path = self.path.join(name);
         fs::write(&path, content).map_err(Error::file("write", &path))?;
-        self.account.give(&path)?;
+        self.adopt(&path, 0o644)?;
         Ok(path)
+    }
+
+    fn adopt(&self, path: &Path, mode: u32) -> Result<(), Error> {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(path, permissions).map_err(Error::file("chmod", path))?;
+        self.account.give(path)
     }
 }
 
