@@ -10,6 +10,7 @@ mod dir;
 mod error;
 mod file;
 mod mount;
+mod signal;
 mod stat;
 mod xattr;
 
@@ -22,5 +23,6 @@ pub use file::{
 pub use mount::{Upper, overlay};
 pub use rustix::fs::{Mode, OFlags};
 pub use rustix::io::Errno;
+pub use signal::{TerminationSignals, block_termination_signals};
 pub use stat::{FileKind, Stat, Timestamp};
 pub use xattr::Xattr;
