@@ -10,6 +10,7 @@ mod dir;
 mod error;
 mod file;
 mod stat;
+mod user;
 mod xattr;
 
 pub use dir::{Dir, Entry};
@@ -21,4 +22,5 @@ pub use file::{
 pub use rustix::fs::{Mode, OFlags};
 pub use rustix::io::Errno;
 pub use stat::{FileKind, Stat, Timestamp};
+pub use user::effective_uid;
 pub use xattr::Xattr;
