@@ -12,6 +12,7 @@ mod file;
 mod mount;
 mod signal;
 mod stat;
+mod user;
 mod xattr;
 
 pub use dir::{Dir, Entry};
@@ -25,4 +26,5 @@ pub use rustix::fs::{Mode, OFlags};
 pub use rustix::io::Errno;
 pub use signal::{TerminationSignals, block_termination_signals};
 pub use stat::{FileKind, Stat, Timestamp};
+pub use user::effective_uid;
 pub use xattr::Xattr;
