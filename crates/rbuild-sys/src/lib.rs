@@ -6,12 +6,14 @@
 //! Foreign names (from archives, contexts, images, Dockerfiles) are opened through
 //! [`Dir`], never through joined host paths.
 
+mod descent;
 mod dir;
 mod error;
 mod file;
 mod stat;
 mod xattr;
 
+pub use descent::Descent;
 pub use dir::{Dir, Entry};
 pub use error::{Error, Result};
 pub use file::{
