@@ -6,6 +6,7 @@
 //! Foreign names (from archives, contexts, images, Dockerfiles) are opened through
 //! [`Dir`], never through joined host paths.
 
+mod descent;
 mod dir;
 mod error;
 mod file;
@@ -15,6 +16,7 @@ mod stat;
 mod user;
 mod xattr;
 
+pub use descent::Descent;
 pub use dir::{Dir, Entry};
 pub use error::{Error, Result};
 pub use file::{
