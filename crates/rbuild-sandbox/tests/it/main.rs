@@ -27,6 +27,8 @@ enum User {
     Caller,
     /// An ordinary user with subordinate ids.
     Sub,
+    /// That one, with NoNewPrivs set.
+    Confined,
     /// An ordinary user without.
     NoSub,
 }
@@ -36,7 +38,7 @@ impl User {
     fn command(self, program: &Path) -> Result<Command, String> {
         let id = match self {
             Self::Caller => return Ok(Command::new(program)),
-            Self::Sub => user_id("rbuild-sub").ok_or("no user rbuild-sub")?,
+            Self::Sub | Self::Confined => user_id("rbuild-sub").ok_or("no user rbuild-sub")?,
             // No account and no subordinate ids have such a number.
             Self::NoSub => 4_000_123,
         };
@@ -45,7 +47,11 @@ impl User {
         }
         let mut command = Command::new("setpriv");
         let ids = [format!("--reuid={id}"), format!("--regid={id}")];
-        command.args(ids).arg("--clear-groups").arg(program);
+        command.args(ids).arg("--clear-groups");
+        if matches!(self, Self::Confined) {
+            command.arg("--no-new-privs");
+        }
+        command.arg(program);
         Ok(command)
     }
 }
@@ -82,7 +88,7 @@ impl Stage {
         fs::create_dir(&place).unwrap();
         let owner = match user {
             User::Caller => None,
-            User::Sub => user_id("rbuild-sub"),
+            User::Sub | User::Confined => user_id("rbuild-sub"),
             User::NoSub => Some(4_000_123),
         };
         if let Some(owner) = owner.filter(|_| caller() == 0) {

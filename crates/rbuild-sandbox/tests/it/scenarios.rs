@@ -45,7 +45,8 @@ const ALL: [Scenario; 13] = [
     ("a_hundred_runs", a_hundred_runs),
 ];
 
-const OTHERS: [Scenario; 3] = [
+const OTHERS: [Scenario; 4] = [
+    ("no_new_privileges_is_a_clear_error", no_new_privileges),
     ("sleepers", sleepers),
     ("no_subordinate_ids_is_a_clear_error", no_subordinate_ids),
     ("the_host_is_probed", the_host_is_probed),
@@ -55,6 +56,7 @@ pub fn cast() -> Vec<(&'static str, User)> {
     let both = |name| [(name, User::Caller), (name, User::Sub)];
     let mut cast: Vec<_> = ALL.iter().flat_map(|(name, _)| both(*name)).collect();
     cast.extend(both("the_host_is_probed"));
+    cast.push(("no_new_privileges_is_a_clear_error", User::Confined));
     cast.push(("no_subordinate_ids_is_a_clear_error", User::NoSub));
     cast
 }
@@ -118,9 +120,11 @@ fn nothing_is_inherited(place: &Path) {
         world.sh("umask; ulimit -c; ulimit -Sn").stdout,
         "0022\n0\n1024\n"
     );
-    let signals = world
-        .sh("grep -E '^Sig(Blk|Ign|Cgt)' /proc/$$/status || cat /proc/self/status")
-        .stdout;
+    let status = world.run(&Wish {
+        argv: &["cat", "/proc/self/status"],
+        ..Wish::default()
+    });
+    let signals = status.unwrap().stdout;
     let quiet = |name: &str| {
         let line = signals.lines().find(|line| line.starts_with(name)).unwrap();
         line.ends_with("\t0000000000000000")
@@ -442,6 +446,11 @@ fn no_subordinate_ids(_place: &Path) {
         "{error:?}"
     );
     assert!(error.hint().unwrap().contains("usermod --add-subuids"));
+}
+
+fn no_new_privileges(_place: &Path) {
+    let error = enter().unwrap_err();
+    assert!(matches!(&error, Error::NoNewPrivileges { .. }), "{error:?}");
 }
 
 fn the_host_is_probed(place: &Path) {
