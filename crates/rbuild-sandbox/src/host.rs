@@ -99,14 +99,14 @@ fn in_namespaces(dir: &Path) -> String {
     };
     let overlay = try_overlay(dir);
     [
-        line("namespaces", Ok(())),
-        line("proc", proc.as_ref().map(|()| ()).map_err(|e| e as _)),
-        line("overlay", overlay.as_ref().map(|()| ()).map_err(|e| e as _)),
+        line("namespaces", Ok(&())),
+        line("proc", proc.as_ref().map_err(|e| e as _)),
+        line("overlay", overlay.as_ref().map_err(|e| e as _)),
     ]
     .concat()
 }
 
-fn line(name: &str, result: Result<(), &(dyn std::error::Error + 'static)>) -> String {
+fn line(name: &str, result: Result<&(), &(dyn std::error::Error + 'static)>) -> String {
     let Err(error) = result else {
         return format!("{name}\t\n");
     };

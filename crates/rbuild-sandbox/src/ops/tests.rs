@@ -7,7 +7,7 @@ use super::{Surroundings, dump, ops};
 use crate::{DEFAULT_CAPABILITIES, EtcFile, Spec, Stdio, users::Identity};
 
 #[track_caller]
-fn check(change: impl FnOnce(&mut Spec<'_>), around: &Surroundings, expected: Expect) {
+fn check(change: impl FnOnce(&mut Spec<'_>), around: &Surroundings, expected: &Expect) {
     // The number of the descriptor is in no dump.
     let root = File::open("/").unwrap();
     let mut spec = Spec {
@@ -26,7 +26,7 @@ fn check(change: impl FnOnce(&mut Spec<'_>), around: &Surroundings, expected: Ex
 
 /// Keeps what depends on the spec: the dump from the host name on.
 #[track_caller]
-fn check_tail(change: impl FnOnce(&mut Spec<'_>), expected: Expect) {
+fn check_tail(change: impl FnOnce(&mut Spec<'_>), expected: &Expect) {
     let root = File::open("/").unwrap();
     let mut spec = Spec {
         root: root.as_fd(),
@@ -56,7 +56,7 @@ fn a_command_of_root_on_a_usual_host() {
     check(
         |_| {},
         &around,
-        expect![[r#"
+        &expect![[r#"
         reset signals
         new session
         descriptor 0
@@ -109,7 +109,7 @@ fn an_interactive_command_keeps_its_session_on_a_bare_host() {
     check(
         |spec| spec.stdio = Stdio::Inherit,
         &around,
-        expect![[r#"
+        &expect![[r#"
             reset signals
             descriptor 0
             descriptor 1
@@ -155,7 +155,7 @@ fn another_user_is_taken_on_after_the_groups_and_the_program_looked_up_in_path()
             spec.identity.gid = 100;
             spec.identity.groups = vec![1, 29];
         },
-        expect![[r#"
+        &expect![[r#"
             session keyring
             working directory /src
             bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP

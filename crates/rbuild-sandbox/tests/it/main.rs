@@ -4,6 +4,8 @@
 //! its own: this program started again, through setpriv(1) as the user in question. What the
 //! host does not allow is skipped, with the reason, and fails under RBUILD_TEST_REQUIRE=1.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)] // a test without the test harness
+
 mod guard;
 mod scenarios;
 mod world;
