@@ -26,6 +26,8 @@ const MAX_ENTRIES: usize = 1_000_000;
 #[derive(Clone, Debug, Default)]
 pub struct StatCache {
     entries: HashMap<(u64, u64), Entry>,
+    /// Whether a digest was computed since it was loaded.
+    changed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,11 @@ impl StatCache {
         Ok(Self {
             entries: entries.collect(),
         })
+    }
+
+    /// Whether there is something new to store.
+    pub const fn is_changed(&self) -> bool {
+        self.changed
     }
 
     /// The entries that can be trusted later, in a fixed order. `begun` is the time, in seconds
@@ -115,6 +122,7 @@ impl FileDigests for StatCache {
             }
         }
         let digest = compute()?;
+        self.changed = true;
         let Stat {
             size, mtime, ctime, ..
         } = *stat;

@@ -35,6 +35,18 @@ pub struct UnpackOptions {
     pub limits: Limits,
 }
 
+impl UnpackOptions {
+    /// At the tree's root, with the owners of the archive and the usual limits.
+    pub fn new(whiteouts: Whiteouts) -> Self {
+        Self {
+            below: Vec::new(),
+            whiteouts,
+            ownership: Ownership::Keep,
+            limits: Limits::default(),
+        }
+    }
+}
+
 /// What a `.wh.` entry becomes on disk. OCI image-spec, layer.md, "Whiteouts".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whiteouts {

@@ -161,6 +161,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The status by which a shell reports it; `None` where a shell has none.
+    pub fn exit_status(&self) -> Option<u8> {
+        match self {
+            Self::NotFound { .. } => Some(127),
+            Self::NotExecutable { .. } => Some(126),
+            _ => None,
+        }
+    }
+
     /// What the user, or the administrator, can try.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
