@@ -69,6 +69,7 @@ impl StatCache {
         });
         Ok(Self {
             entries: entries.collect(),
+            changed: false,
         })
     }
 
