@@ -148,7 +148,7 @@ fn check_place(root: &Dir, path: &Path) -> Result<()> {
         });
     }
     let stat = root.stat_self().opening(path)?;
-    if stat.uid != rbuild_sys::effective_uid() {
+    if stat.uid != rbuild_sys::effective_ids().0 {
         return Err(Error::Owner {
             path: path_buf(),
             owner: stat.uid,

@@ -30,6 +30,16 @@ impl Error {
         }
     }
 
+    /// `call` on `operand` failed just now, for the reason in `errno`.
+    pub(crate) fn last(call: &'static str, operand: impl AsRef<[u8]>) -> Self {
+        let operand = String::from_utf8_lossy(operand.as_ref()).into_owned();
+        Self {
+            call,
+            operand,
+            source: io::Error::last_os_error(),
+        }
+    }
+
     /// The kernel's answer as a number.
     pub fn errno(&self) -> Option<Errno> {
         Errno::from_io_error(&self.source)

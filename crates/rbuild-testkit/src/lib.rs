@@ -1,0 +1,27 @@
+//! What tests share: gating by what the host can do, accounts, scratch
+//! directories, trees as text, a real registry.
+//!
+//! Only tests and xtask depend on it; no part of the product does. It knows
+//! the command line of the `rbuild` binary, none of its crates.
+
+mod account;
+mod base;
+mod error;
+mod host;
+mod layout;
+mod need;
+mod output;
+mod registry;
+mod scratch;
+mod tree;
+
+pub use account::Account;
+pub use base::{Base, target_dir};
+pub use error::Error;
+pub use host::{Host, rbuild_binary};
+pub use layout::unpack;
+pub use need::{Need, need};
+pub use output::Output;
+pub use registry::Registry;
+pub use scratch::Scratch;
+pub use tree::{Entry, Kind, Tree};

@@ -1,0 +1,99 @@
+//! Nothing survives the builder: SIGKILL, ^C, and what is left afterwards.
+
+use std::fs;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rbuild_testkit::Host;
+
+use crate::surroundings::host;
+
+/// A build that hangs in a RUN with a daemon beside it.
+struct Hanging {
+    child: Child,
+    marker: String,
+}
+
+impl Hanging {
+    /// Starts it and returns when both processes run; `number` tells them
+    /// from those of other tests.
+    fn start(host: &Host, number: u32) -> Self {
+        let marker = format!("{}{number}", std::process::id());
+        let dockerfile = format!("FROM alpine\nRUN setsid sleep {marker} & sleep {marker}\n");
+        host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
+        let child = host
+            .rbuild(&["bud", "-t", "hanging", "ctx"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let hanging = Self { child, marker };
+        wait_until(Duration::from_secs(20), || sleepers(&hanging.marker) == 2);
+        hanging
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
+    }
+}
+
+/// How many processes with the command line `sleep MARKER` the host has.
+fn sleepers(marker: &str) -> usize {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let expected = format!("sleep\0{marker}\0");
+    lines.filter(|line| *line == expected.as_bytes()).count()
+}
+
+#[track_caller]
+fn wait_until(limit: Duration, mut met: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !met() {
+        assert!(start.elapsed() < limit, "did not happen within {limit:?}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_second_after_sigkill_no_process_lives_and_the_next_build_works() {
+    let Some(host) = host() else { return };
+    let mut hanging = Hanging::start(&host, 1);
+    hanging.signal(Signal::SIGKILL);
+    wait_until(Duration::from_secs(1), || sleepers(&hanging.marker) == 0);
+    hanging.child.wait().unwrap();
+    host.build("FROM alpine\nRUN echo works > /a\n", &["-t", "next"])
+        .success();
+    assert_eq!(
+        host.run(&["run", "next", "cat", "/a"]).success().stdout,
+        "works\n"
+    );
+    host.run(&["inspect", "hanging"]).failure();
+}
+
+#[test]
+fn an_interrupt_ends_the_build_with_130_and_leaves_no_process() {
+    let Some(host) = host() else { return };
+    let mut hanging = Hanging::start(&host, 2);
+    hanging.signal(Signal::SIGINT);
+    let status = hanging.child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{status}");
+    wait_until(Duration::from_secs(1), || sleepers(&hanging.marker) == 0);
+    host.run(&["inspect", "hanging"]).failure();
+}
+
+#[test]
+fn an_ended_run_takes_its_daemons_with_it() {
+    let Some(host) = host() else { return };
+    let marker = format!("{}3", std::process::id());
+    let dockerfile = format!("FROM alpine\nRUN setsid sleep {marker} & true\n");
+    host.build(&dockerfile, &[]).success();
+    assert_eq!(sleepers(&marker), 0);
+}

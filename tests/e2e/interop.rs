@@ -1,0 +1,252 @@
+//! Other people's tools accept what we make, and see in it what we see.
+
+use std::path::Path;
+
+use rbuild_testkit::{Host, Need, Output, Registry, Tree, unpack};
+use serde_json::Value;
+
+use crate::surroundings::{example, golang_host, host_with};
+
+/// Every kind of change that a layer can carry.
+const RICH: &str = "FROM alpine AS first\n\
+    RUN mkdir -p /out/deep && echo built > /out/deep/file && chmod 2750 /out/deep && chown -R 5:6 /out\n\
+    FROM alpine\n\
+    ARG VERSION=1.2\n\
+    LABEL version=$VERSION org.opencontainers.image.title=\"A title\"\n\
+    ENV A=1 B=\"two words\" PATH=/opt/bin:$PATH\n\
+    WORKDIR /srv/app\n\
+    COPY --from=first /out /srv/out\n\
+    COPY --chown=1:2 --chmod=4711 file program\n\
+    RUN ln program hard && ln -s program soft && rm -r /home && mkfifo pipe && : > empty\n\
+    EXPOSE 8080 53/udp\n\
+    VOLUME [\"/data\", \"/more\"]\n\
+    USER nobody\n\
+    STOPSIGNAL SIGTERM\n\
+    ENTRYPOINT [\"/bin/echo\"]\n\
+    CMD [\"hello\"]\n";
+
+#[track_caller]
+fn build_rich(host: &Host, args: &[&str]) {
+    host.scratch.file("ctx/file", "content\n").unwrap();
+    host.build(RICH, &[&["-t", "rich:1"], args].concat())
+        .success();
+}
+
+#[test]
+fn skopeo_pulls_from_a_registry_and_umoci_unpacks_the_tree_that_we_export() {
+    let needs = ["docker-registry", "skopeo", "umoci"].map(Need::Tool);
+    let Some(host) = host_with(&needs) else {
+        return;
+    };
+    let local = host.scratch.path().join("local");
+    build_rich(&host, &[]);
+    host.build(
+        RICH,
+        &["-o", &format!("type=local,dest={}", local.display())],
+    )
+    .success();
+    let registry = Registry::start(&host).unwrap();
+    let pulled = push_and_pull(&host, &registry, "rich:1");
+    let expected = Tree::read(&host.account, &local).unwrap();
+    assert_eq!(pulled.to_string(), expected.to_string());
+    assert_eq!(pulled.0["/srv/out/deep"].owner, (5, 6));
+    assert_eq!(pulled.0["/srv/app/program"].mode, 0o4711);
+}
+
+#[test]
+fn the_multi_stage_image_survives_the_registry() {
+    let Some(host) = golang_host() else { return };
+    let Some(_) = host_with(&["docker-registry", "skopeo"].map(Need::Tool)) else {
+        return;
+    };
+    let context = example(&host, "go-hello");
+    let file = format!("{context}/Dockerfile.multi");
+    host.run(&["bud", "-f", &file, "-t", "interop:multi", &context])
+        .success();
+    let registry = Registry::start(&host).unwrap();
+    let pulled = push_and_pull(&host, &registry, "interop:multi");
+    assert_eq!(pulled.to_string(), host.tree("interop:multi").to_string());
+}
+
+/// Pushes `image` with rbuild, pulls it with skopeo, unpacks it with umoci.
+#[track_caller]
+fn push_and_pull(host: &Host, registry: &Registry, image: &str) -> Tree {
+    let remote = format!("docker://{}/test/{image}", registry.address());
+    host.run(&["push", image, &remote, "--tls-verify=false"])
+        .success();
+    let layout = host.scratch.path().join("pulled");
+    skopeo(
+        host,
+        &["copy", "--src-tls-verify=false", &remote, &oci(&layout)],
+    );
+    unpack(host, &layout, "it").unwrap()
+}
+
+fn oci(layout: &Path) -> String {
+    format!("oci:{}:it", layout.display())
+}
+
+#[track_caller]
+fn skopeo(host: &Host, args: &[&str]) -> String {
+    let mut command = host.account.command("skopeo");
+    Output::of_success(command.arg("--insecure-policy").args(args))
+        .unwrap()
+        .stdout
+}
+
+#[test]
+fn what_is_pushed_to_a_registry_can_be_pulled_and_run_elsewhere() {
+    let Some(host) = host_with(&[Need::Tool("docker-registry")]) else {
+        return;
+    };
+    let Some(other) = host_with(&[]) else { return };
+    build_rich(&host, &[]);
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/test/rich:1", registry.address());
+    host.run(&[
+        "push",
+        "rich:1",
+        &format!("docker://{name}"),
+        "--tls-verify=false",
+    ])
+    .success();
+    other.run(&["pull", &name, "--tls-verify=false"]).success();
+    assert_eq!(other.run(&["run", &name]).success().stdout, "hello\n");
+    let id = |host: &Host, name: &str| {
+        let images = host.run(&["inspect", name]).success().stdout;
+        serde_json::from_str::<Value>(&images).unwrap()[0]["Id"].clone()
+    };
+    assert_eq!(id(&host, "rich:1"), id(&other, &name));
+}
+
+#[test]
+fn an_image_that_skopeo_pushed_is_a_base() {
+    let Some(host) = host_with(&["docker-registry", "skopeo"].map(Need::Tool)) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let layout = host.push_to_layout("alpine");
+    let name = format!("{}/library/base:2", registry.address());
+    let remote = format!("docker://{name}");
+    skopeo(
+        &host,
+        &["copy", "--dest-tls-verify=false", &oci(&layout), &remote],
+    );
+    host.run(&["pull", &name, "--tls-verify=false"]).success();
+    host.build(&format!("FROM {name}\nRUN echo x > /x\n"), &["-t", "on-it"])
+        .success();
+    assert_eq!(
+        host.run(&["run", "on-it", "cat", "/x"]).success().stdout,
+        "x\n"
+    );
+}
+
+#[test]
+fn podman_accepts_the_image() {
+    let Some(host) = host_with(&[Need::Tool("podman")]) else {
+        return;
+    };
+    build_rich(&host, &[]);
+    let layout = host.push_to_layout("rich:1");
+    let id = peer(&host, "podman", &["pull", "--quiet", &oci(&layout)]);
+    let inspected = peer(&host, "podman", &["image", "inspect", id.trim()]);
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    assert_eq!(
+        inspected[0]["Config"]["Entrypoint"],
+        serde_json::json!(["/bin/echo"])
+    );
+}
+
+/// Runs buildah or podman with a store of its own in the scratch directory.
+#[track_caller]
+fn peer(host: &Host, program: &str, args: &[&str]) -> String {
+    let runtime = host.scratch.dir("runtime").unwrap();
+    let mut command = host.account.command(program);
+    command
+        .current_dir(host.scratch.path())
+        .env("XDG_RUNTIME_DIR", runtime)
+        .args([
+            "--root",
+            "peer",
+            "--runroot",
+            "peer-run",
+            "--storage-driver",
+            "overlay",
+        ])
+        .args(args);
+    Output::of_success(&mut command).unwrap().stdout
+}
+
+/// Fields that differ for a reason; docs/compat.md has the reasons.
+const DOCUMENTED: &[&str] = &["created", "history", "rootfs"];
+
+#[test]
+fn the_config_is_what_buildah_makes_of_the_same_dockerfile() {
+    let Some(host) = host_with(&["buildah", "skopeo"].map(Need::Tool)) else {
+        return;
+    };
+    build_rich(&host, &[]);
+    let base = host.push_to_layout("alpine");
+    let id = peer(&host, "buildah", &["pull", "--quiet", &oci(&base)]);
+    peer(
+        &host,
+        "buildah",
+        &["tag", id.trim(), "localhost/alpine:latest"],
+    );
+    let args = [
+        "bud",
+        "--layers",
+        "--isolation",
+        "chroot",
+        "--quiet",
+        "-t",
+        "rich",
+        "ctx",
+    ];
+    peer(&host, "buildah", &args);
+    let theirs = host.scratch.path().join("theirs");
+    peer(
+        &host,
+        "buildah",
+        &["push", "--quiet", "rich", &oci(&theirs)],
+    );
+    let ours = config(&host, &host.push_to_layout("rich:1"));
+    let theirs = config(&host, &theirs);
+    assert_eq!(ours, theirs);
+}
+
+/// The config without what is documented to differ.
+#[track_caller]
+fn config(host: &Host, layout: &Path) -> Value {
+    let text = skopeo(host, &["inspect", "--config", "--raw", &oci(layout)]);
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    let fields = config.as_object_mut().unwrap();
+    fields.retain(|name, _| !DOCUMENTED.contains(&name.as_str()));
+    let labels = fields
+        .get_mut("config")
+        .and_then(|config| config.get_mut("Labels"));
+    if let Some(labels) = labels.and_then(Value::as_object_mut) {
+        labels.remove("io.buildah.version");
+    }
+    config
+}
+
+#[test]
+fn every_layer_has_its_history_entry() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    build_rich(&host, &[]);
+    let layout = host.push_to_layout("rich:1");
+    let text = skopeo(&host, &["inspect", "--config", "--raw", &oci(&layout)]);
+    let config: Value = serde_json::from_str(&text).unwrap();
+    let history = config["history"].as_array().unwrap();
+    let with_layer = history
+        .iter()
+        .filter(|entry| entry["empty_layer"] != true)
+        .count();
+    assert_eq!(
+        Some(with_layer),
+        config["rootfs"]["diff_ids"].as_array().map(Vec::len)
+    );
+}

@@ -1,0 +1,80 @@
+//! Where a result can go besides the store.
+
+use std::fs;
+
+use rbuild_testkit::{Need, Output, Tree};
+
+use crate::surroundings::{host, host_with};
+
+#[test]
+fn quiet_prints_the_id_alone_and_iidfile_has_it_too() {
+    let Some(host) = host() else { return };
+    let output = host
+        .build("FROM alpine\nRUN echo noise\n", &["-q", "--iidfile", "id"])
+        .success();
+    let id = fs::read_to_string(host.scratch.path().join("id")).unwrap();
+    assert_eq!(
+        id.trim_start_matches("sha256:").trim_end().len(),
+        64,
+        "{id}"
+    );
+    assert_eq!(
+        output.stdout.trim_end().trim_start_matches("sha256:"),
+        id.trim_end().trim_start_matches("sha256:")
+    );
+    assert!(!output.says("noise"), "{output}");
+}
+
+#[test]
+fn a_directory_gets_the_files_of_the_result() {
+    let Some(host) = host() else { return };
+    host.scratch.file("ctx/a", "x\n").unwrap();
+    let local = host.scratch.path().join("local");
+    let dest = format!("type=local,dest={}", local.display());
+    host.build("FROM scratch\nCOPY --chmod=600 a /d/a\n", &["-o", &dest])
+        .success();
+    let tree = Tree::read(&host.account, &local).unwrap();
+    assert_eq!(tree.paths(), ["/", "/d", "/d/a"]);
+}
+
+#[test]
+fn an_archive_is_one_that_skopeo_reads() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    host.build("FROM alpine\nENV A=b\n", &["-o", "type=oci,dest=image.tar"])
+        .success();
+    let archive = format!("oci-archive:{}/image.tar", host.scratch.path().display());
+    let mut skopeo = host.account.command("skopeo");
+    let output = Output::of(skopeo.args(["inspect", "--config", &archive]))
+        .unwrap()
+        .success();
+    assert!(output.stdout.contains("A=b"), "{output}");
+}
+
+#[test]
+fn squash_makes_one_layer_of_what_is_new() {
+    let Some(host) = host() else { return };
+    let dockerfile = "FROM alpine\nRUN echo a > /a\nRUN echo b > /b && rm /a\n";
+    let layers = |args: &[&str]| {
+        host.build(dockerfile, &[&["-t", "it"], args].concat())
+            .success();
+        let images = host.run(&["inspect", "it"]).success().stdout;
+        let images: serde_json::Value = serde_json::from_str(&images).unwrap();
+        images[0]["RootFS"]["Layers"].as_array().unwrap().len()
+    };
+    assert_eq!((layers(&[]), layers(&["--squash"])), (3, 2));
+    host.run(&["run", "it", "test", "-e", "/a"]).failure();
+}
+
+#[test]
+fn the_dockerfile_may_be_outside_of_the_context() {
+    let Some(host) = host() else { return };
+    host.scratch.file("ctx/a", "x\n").unwrap();
+    host.scratch
+        .file("elsewhere/Dockerfile.other", "FROM alpine\nCOPY . /c\n")
+        .unwrap();
+    host.run(&["bud", "-f", "elsewhere/Dockerfile.other", "-t", "it", "ctx"])
+        .success();
+    assert_eq!(host.run(&["run", "it", "ls", "/c"]).success().stdout, "a\n");
+}
