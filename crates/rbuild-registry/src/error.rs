@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rbuild_oci::{BlobDigest, Platform};
+use rbuild_oci::{BlobDigest, ManifestError};
 
 /// What every function of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -70,15 +70,13 @@ pub enum Error {
         /// What came.
         found: BlobDigest,
     },
-    /// The image is not for this platform.
-    #[error("{what} is not made for {platform}, only for {available}")]
-    Platform {
-        /// The image.
+    /// It leads to no image that can be used here.
+    #[error("cannot use {what}")]
+    Manifest {
+        /// The manifest or index.
         what: String,
-        /// What was asked for.
-        platform: Platform,
-        /// What there is, `, `-separated.
-        available: String,
+        /// Why.
+        source: ManifestError,
     },
     /// The bytes to push cannot be read.
     #[error("cannot read {what} to push it")]

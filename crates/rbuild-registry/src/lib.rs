@@ -15,5 +15,4 @@ mod repository;
 
 pub use blob::BlobReader;
 pub use error::{Error, Result};
-pub use manifest::Manifest;
 pub use repository::{Access, Repository, Scope};

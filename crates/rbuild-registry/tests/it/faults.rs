@@ -1,5 +1,6 @@
 //! Faults 25-28 and 32: the registry breaks off, repeats, lies.
 
+use rbuild_oci::ManifestError;
 use rbuild_registry::{Error, Scope};
 
 use crate::{
@@ -137,10 +138,10 @@ fn an_ambiguous_manifest_is_refused() {
     let claims = text.replace(rbuild_oci::media_type::OCI_MANIFEST, index);
     for bad in [both.as_str(), &foreign, &claims, "{}", "[", "\u{feff}"] {
         let answer = resolve(bad, &[], ":tag");
-        assert!(matches!(answer, Err(Error::Malformed { .. })), "{answer:?}");
+        assert!(matches!(answer, Err(Error::Manifest { .. })), "{answer:?}");
     }
     let answer = resolve(&text, &[("Content-Type", index)], ":tag");
-    assert!(matches!(answer, Err(Error::Malformed { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(Error::Manifest { .. })), "{answer:?}");
     let long = " ".repeat((4 << 20) + 1);
     assert!(matches!(
         resolve(&long, &[], ":tag"),
@@ -176,7 +177,10 @@ fn an_index_leads_to_the_wanted_platform_or_nowhere() {
     };
     assert_eq!(ask(index(&["arm64", "amd64"])).unwrap().text, manifest);
     match ask(index(&["s390x", "arm64"])) {
-        Err(Error::Platform { available, .. }) => assert_eq!(available, "linux/arm64, linux/s390x"),
+        Err(Error::Manifest {
+            source: ManifestError::Platform { available, .. },
+            ..
+        }) => assert_eq!(available, "linux/arm64, linux/s390x"),
         other => unreachable!("{other:?}"),
     }
 }
