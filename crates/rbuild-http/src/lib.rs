@@ -8,14 +8,14 @@
 
 mod client;
 mod error;
+mod message;
 mod proxy;
 mod redirect;
 mod url;
 
-pub use client::{
-    Backoff, Body, Client, Method, Reader, Request, Response, Security, Settings, Timeouts,
-};
+pub use client::{Backoff, Client, Settings, Timeouts};
 pub use error::{Error, Result};
+pub use message::{Body, Method, Reader, Request, Response, Security};
 pub use proxy::Proxies;
 pub use redirect::target as redirect_target;
 pub use url::Url;

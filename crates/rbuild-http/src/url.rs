@@ -1,14 +1,14 @@
 //! URLs: http or https, without user and password in them.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use ureq::http::Uri;
 
 use crate::{Error, Result};
 
-/// An absolute http or https URL.
+/// An absolute http or https URL. Clones are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url(Uri);
+pub struct Url(Arc<Uri>);
 
 impl Url {
     /// Whether it is https.
@@ -77,7 +77,7 @@ impl Url {
     pub fn with_query(&self, name: &str, value: &str) -> Self {
         let separator = if self.0.query().is_some() { '&' } else { '?' };
         let text = format!("{}{separator}{name}={}", self.0, encode(value));
-        Self(text.parse().expect("an encoded value keeps a URL valid"))
+        text.parse().expect("an encoded value keeps a URL valid")
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -104,7 +104,7 @@ impl FromStr for Url {
         if uri.host().is_none_or(str::is_empty) {
             return Err(bad("it has no host"));
         }
-        Ok(Self(uri))
+        Ok(Self(Arc::new(uri)))
     }
 }
 

@@ -82,14 +82,7 @@ impl Session {
         layer: &LayerRecord,
     ) -> Result<()> {
         self.hold(&id)?;
-        let StagedLayer {
-            diff,
-            work,
-            home,
-            name,
-        } = staged;
-        drop((diff, work));
-        self.publish_layer(&home, &name, id, layer)
+        self.publish_layer(staged, id, layer)
             .writing(|| format!("layer {id}"))
     }
 
@@ -106,28 +99,28 @@ impl Session {
 
     fn publish_layer(
         &self,
-        home: &Dir,
-        name: &[u8],
+        staged: StagedLayer,
         id: LayerId,
         layer: &LayerRecord,
     ) -> rbuild_sys::Result<()> {
+        let StagedLayer { home, name, .. } = staged;
         home.remove_all(b"work")?;
-        record::create(home, b"record.json", &record::encode(layer))?;
+        record::create(&home, b"record.json", &record::encode(layer))?;
         let layers = self.store().make_subdirectory("layers")?;
         if self.is_durable() {
             rbuild_sys::sync_file_system(&layers)?;
         }
         let id_name = id.to_string();
-        let mut renamed = layers.rename_new(self.staging(), name, id_name.as_bytes());
+        let mut renamed = layers.rename_new(self.staging(), &name, id_name.as_bytes());
         if renamed.as_ref().is_err_and(|error| error.is(Errno::EXIST)) {
             if open_layer(&layers, &id)?.is_some() {
-                return self.staging().remove_all(name);
+                return self.staging().remove_all(&name);
             }
             self.discard(&layers, id_name.as_bytes())?;
-            renamed = layers.rename_new(self.staging(), name, id_name.as_bytes());
+            renamed = layers.rename_new(self.staging(), &name, id_name.as_bytes());
         }
         match renamed {
-            Err(error) if error.is(Errno::EXIST) => self.staging().remove_all(name),
+            Err(error) if error.is(Errno::EXIST) => self.staging().remove_all(&name),
             Err(error) => Err(error),
             Ok(()) if self.is_durable() => record::sync_names(&layers),
             Ok(()) => Ok(()),

@@ -1,5 +1,7 @@
 //! The client against a server that misbehaves.
 
+#![allow(clippy::unwrap_used, reason = "this crate is all tests")]
+
 mod server;
 
 use std::{

@@ -1,6 +1,6 @@
 //! A damaged object is a missing one, and can be written again (faults 20, 23).
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
 use rbuild_oci::{BlobDigest, Digest};
 use rbuild_store::{CacheRecord, Durability, Error, Key, LayerId, Store};
@@ -124,15 +124,40 @@ fn only_a_store_of_ours_is_opened() {
 }
 
 #[test]
-fn a_store_without_its_empty_directories_can_be_read() {
+fn a_read_only_store_can_be_read() {
+    if let Some(path) = std::env::var_os("READ_ONLY_STORE") {
+        let store = Store::open(path.as_ref(), Durability::Commit).unwrap();
+        check_whole(&store);
+        assert!(matches!(store.begin(), Err(Error::Write { .. })));
+        return;
+    }
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount"]);
+        command
+    };
+    if !unshare()
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        let required = std::env::var_os("RBUILD_TEST_REQUIRE").is_some_and(|value| value == "1");
+        assert!(!required, "no user namespaces");
+        eprintln!("SKIP a_read_only_store_can_be_read: no user namespaces");
+        return;
+    }
     let scratch = Scratch::new();
     fill(&scratch);
-    let store = scratch.store();
-    check_whole(&store);
-    for name in ["staging", "leases", "trash", "notes"] {
-        fs::remove_dir(scratch.path(name)).unwrap();
-    }
-    fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o500)).unwrap();
-    check_whole(&scratch.store());
-    fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::remove_dir(scratch.path("notes")).unwrap();
+    let script = r#"mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" &&
+        exec "$2" --exact damage::a_read_only_store_can_be_read"#;
+    let output = unshare()
+        .args(["sh", "-c", script, "sh"])
+        .arg(scratch.path(""))
+        .arg(std::env::current_exe().unwrap())
+        .env("READ_ONLY_STORE", scratch.path(""))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("1 passed"), "{output:?}");
 }

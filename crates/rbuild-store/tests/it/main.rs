@@ -1,5 +1,11 @@
 //! The store in a temporary directory: what is visible when, and to whom.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "this crate is all tests"
+)]
+
 mod damage;
 mod life;
 mod objects;

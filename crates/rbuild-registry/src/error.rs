@@ -1,0 +1,96 @@
+//! What can go wrong between us and a registry.
+
+use std::io;
+
+use rbuild_oci::{BlobDigest, ManifestError};
+
+/// What every function of this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A registry did not do what was asked. `what` names the object, with its repository.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer.
+    #[error("no answer about {what}")]
+    Send {
+        /// The object.
+        what: String,
+        /// Why.
+        source: rbuild_http::Error,
+    },
+    /// An answer that says no.
+    #[error("the registry refused {what} with status {status}{message}")]
+    Status {
+        /// The object.
+        what: String,
+        /// The status code.
+        status: u16,
+        /// `: ` and what it says about that, or nothing.
+        message: String,
+    },
+    /// It asks for credentials in a way that is not accepted.
+    #[error("cannot log in for {what}: {why}")]
+    Login {
+        /// The object.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The answer was lost on its way.
+    #[error("lost the connection in {what}")]
+    Lost {
+        /// The object.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Larger than such an object may be.
+    #[error("{what} has more than {limit} bytes")]
+    TooLarge {
+        /// The object.
+        what: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Not what the specification says.
+    #[error("{what} is malformed: {why}")]
+    Malformed {
+        /// The object.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Other bytes than were asked for.
+    #[error("{what} should have digest {expected}, but has {found}")]
+    Digest {
+        /// The object.
+        what: String,
+        /// What was asked for or announced.
+        expected: BlobDigest,
+        /// What came.
+        found: BlobDigest,
+    },
+    /// It leads to no image that can be used here.
+    #[error("cannot use {what}")]
+    Manifest {
+        /// The manifest or index.
+        what: String,
+        /// Why.
+        source: ManifestError,
+    },
+    /// The bytes to push cannot be read.
+    #[error("cannot read {what} to push it")]
+    Source {
+        /// The object.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the registry says that there is no such object, or none for us.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Status { status: 404, .. })
+    }
+}

@@ -1,0 +1,109 @@
+//! From a reference to the one manifest that is meant.
+//!
+//! What a manifest says is understood in [`rbuild_oci`]; here it is fetched, and its bytes
+//! are held against their digests. OCI distribution-spec, "Pulling manifests".
+
+use rbuild_http::{Method, Request};
+use rbuild_oci::{
+    BlobDigest, Digest, Document, Manifest, ManifestError, Platform, Reference, media_type,
+};
+
+use crate::{Error, Repository, Result};
+
+const MANIFEST_LIMIT: u64 = 4 << 20;
+const CONFIG_LIMIT: u64 = 8 << 20;
+/// How deep indexes may be nested.
+const INDEX_DEPTH: u32 = 3;
+/// What we understand.
+const ACCEPT: [&str; 4] = [
+    media_type::OCI_MANIFEST,
+    media_type::DOCKER_MANIFEST,
+    media_type::OCI_INDEX,
+    media_type::DOCKER_INDEX,
+];
+
+impl Repository {
+    /// The manifest that `reference`, a tag or digest in this repository, means on `platform`.
+    ///
+    /// # Errors
+    /// [`Error::Digest`] if the bytes are not what their digest says, [`Error::Manifest`] if
+    /// there is none for `platform`, it is ambiguous (CVE-2021-41190) or has layers that may
+    /// not be fetched; else as any request.
+    pub fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Manifest> {
+        let mut digest = reference.digest.map(BlobDigest);
+        let tag = reference.tag_or_latest().unwrap_or("latest").to_owned();
+        for _ in 0..INDEX_DEPTH {
+            let document = self.document(&tag, digest)?;
+            match document {
+                Document::Manifest(manifest) => return Ok(*manifest),
+                Document::Index(index) => {
+                    let chosen = index.choose(platform);
+                    digest = Some(chosen.map_err(|why| self.unusable(&tag, why))?.digest);
+                }
+            }
+        }
+        let why = "it is an index of indexes of indexes".to_owned();
+        Err(self.unusable(&tag, ManifestError::Malformed(why)))
+    }
+
+    /// The image configuration of `manifest`, byte for byte.
+    ///
+    /// # Errors
+    /// As [`Repository::blob`]; [`Error::TooLarge`] above 8 MiB.
+    pub fn config(&self, manifest: &Manifest) -> Result<String> {
+        let object = format!("config {}", manifest.config.digest);
+        if manifest.config.size > CONFIG_LIMIT {
+            return Err(Error::TooLarge {
+                what: self.what(&object),
+                limit: CONFIG_LIMIT,
+            });
+        }
+        let mut text = String::new();
+        let mut reader = self.blob(&manifest.config)?;
+        std::io::Read::read_to_string(&mut reader, &mut text).map_err(|source| Error::Lost {
+            what: self.what(&object),
+            source,
+        })?;
+        Ok(text)
+    }
+
+    fn document(&self, tag: &str, wanted: Option<BlobDigest>) -> Result<Document> {
+        let name = wanted.map_or_else(|| tag.to_owned(), |digest| digest.to_string());
+        let object = format!("manifest `{name}`");
+        let url = self.url(&format!("manifests/{name}"))?;
+        let accept = ACCEPT.join(", ");
+        let response = self.send(&object, &mut || {
+            let mut request = Request::new(Method::Get, url.clone(), self.security());
+            request.headers.push(("accept", accept.clone()));
+            request
+        })?;
+        let response = self.expect(&object, response, &[200])?;
+        let content_type = response.header("content-type").unwrap_or_default();
+        let content_type = content_type.split(';').next().unwrap_or_default().trim();
+        let content_type = content_type.to_ascii_lowercase();
+        let announced: Option<Digest> = response
+            .header("docker-content-digest")
+            .and_then(|digest| digest.parse().ok());
+        let bytes = self.read(response, &object, MANIFEST_LIMIT)?;
+        let found = BlobDigest(Digest::of(&bytes));
+        let expected = wanted.or(announced.map(BlobDigest)).unwrap_or(found);
+        if found != expected {
+            return Err(Error::Digest {
+                what: self.what(&object),
+                expected,
+                found,
+            });
+        }
+        String::from_utf8(bytes)
+            .map_err(|_| ManifestError::Malformed("it is not UTF-8".to_owned()))
+            .and_then(|text| Document::parse(text, &content_type))
+            .map_err(|why| self.unusable(&name, why))
+    }
+
+    fn unusable(&self, name: &str, source: ManifestError) -> Error {
+        Error::Manifest {
+            what: self.what(&format!("manifest `{name}`")),
+            source,
+        }
+    }
+}

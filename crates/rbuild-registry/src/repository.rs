@@ -1,0 +1,280 @@
+//! A repository: where it is, and how it is asked.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rbuild_http::{Client, Method, Request, Response, Security, Url};
+use rbuild_oci::Reference;
+use serde::Deserialize;
+
+use crate::{Error, Result, auth};
+
+/// The longest error message or token answer that is read, in bytes.
+const ANSWER_LIMIT: u64 = 1 << 20;
+
+/// What is to be done with a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Only reading.
+    Pull,
+    /// Writing too; blobs may be mounted from these other repositories of the registry.
+    Push {
+        /// Their names.
+        mounts: Vec<String>,
+    },
+}
+
+/// How a repository is approached.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// What for.
+    pub scope: Scope,
+    /// How far the registry is trusted.
+    pub security: Security,
+}
+
+/// One repository of one registry. Connects on first use; threads may share it.
+#[derive(Debug)]
+pub struct Repository {
+    http: Client,
+    host: String,
+    name: String,
+    access: Access,
+    /// `https://host/`, or http where that is allowed and answers.
+    base: OnceLock<Url>,
+    /// The `Authorization` that was accepted last.
+    authorization: Mutex<Option<String>>,
+}
+
+/// What registries say about an error. Distribution-spec, "Error Codes".
+#[derive(Deserialize)]
+struct Complaint {
+    errors: Vec<ComplaintEntry>,
+}
+
+#[derive(Deserialize)]
+struct ComplaintEntry {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Repository {
+    /// The repository of `reference`; Docker Hub's if that is a short name.
+    pub fn new(http: &Client, reference: &Reference, access: Access) -> Self {
+        let full = reference.on_docker_hub();
+        let host = match full.registry.as_deref() {
+            None | Some("docker.io" | "index.docker.io") => "registry-1.docker.io",
+            Some(host) => host,
+        };
+        Self {
+            http: http.clone(),
+            host: host.to_owned(),
+            name: full.repository,
+            access,
+            base: OnceLock::new(),
+            authorization: Mutex::new(None),
+        }
+    }
+
+    /// The repository's name within its registry, as in [`Scope::Push`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn http(&self) -> &Client {
+        &self.http
+    }
+
+    pub(crate) fn security(&self) -> Security {
+        self.access.security
+    }
+
+    /// `object` with the repository's name, for messages.
+    pub(crate) fn what(&self, object: &str) -> String {
+        format!("{object} of `{}/{}`", self.host, self.name)
+    }
+
+    /// The URL of `path` in this repository.
+    pub(crate) fn url(&self, path: &str) -> Result<Url> {
+        self.base()?
+            .join(&format!("/v2/{}/{path}", self.name))
+            .map_err(|source| self.send_error(path, source))
+    }
+
+    /// Where the registry is: https, unless the host is this machine or plain http is allowed
+    /// and only that answers.
+    fn base(&self) -> Result<&Url> {
+        if let Some(base) = self.base.get() {
+            return Ok(base);
+        }
+        let url = |scheme: &str| {
+            let text = format!("{scheme}://{}/v2/", self.host);
+            text.parse::<Url>()
+                .map_err(|source| self.send_error("the registry", source))
+        };
+        let https = url("https")?;
+        let found = match self.access.security {
+            _ if https.is_loopback() => self.first_to_answer([url("http")?, https]),
+            Security::Verified => https,
+            Security::PlainAllowed | Security::Insecure => {
+                self.first_to_answer([https, url("http")?])
+            }
+        };
+        Ok(self.base.get_or_init(|| found))
+    }
+
+    /// The one of two URLs that answers in its own protocol; the first if none does.
+    fn first_to_answer(&self, [first, second]: [Url; 2]) -> Url {
+        let http = self.http.once();
+        let answers = |url: &Url| {
+            let request = Request::new(Method::Get, url.clone(), self.access.security);
+            // 400: plain http to a port that speaks TLS.
+            http.send(request)
+                .is_ok_and(|response| response.status != 400)
+        };
+        if !answers(&first) && answers(&second) {
+            return second;
+        }
+        first
+    }
+
+    /// Sends a request to this registry; logs in when asked to, once. `request` may be called
+    /// twice, and must not have a streamed body then.
+    pub(crate) fn send<'a>(
+        &self,
+        object: &str,
+        request: &mut dyn FnMut() -> Request<'a>,
+    ) -> Result<Response> {
+        let used = self.authorization();
+        let response = self.send_with(object, request(), used.clone())?;
+        if response.status != 401 || !response.url.same_origin(self.base()?) {
+            return Ok(response);
+        }
+        let authorization = match self.authorization() {
+            // Another thread was faster.
+            Some(newer) if Some(&newer) != used.as_ref() => newer,
+            _ => self.log_in(object, &response)?,
+        };
+        self.send_with(object, request(), Some(authorization))
+    }
+
+    /// Sends `request` as it is, logged in if we are; for what cannot be sent twice.
+    pub(crate) fn send_once(&self, object: &str, request: Request<'_>) -> Result<Response> {
+        let authorization = self.authorization();
+        self.send_with(object, request, authorization)
+    }
+
+    fn send_with(
+        &self,
+        object: &str,
+        mut request: Request<'_>,
+        authorization: Option<String>,
+    ) -> Result<Response> {
+        // An upload may go to another host, which has no use for our token.
+        request.authorization = authorization.filter(|_| {
+            self.base
+                .get()
+                .is_some_and(|base| base.same_origin(&request.url))
+        });
+        self.http
+            .send(request)
+            .map_err(|source| self.send_error(object, source))
+    }
+
+    fn authorization(&self) -> Option<String> {
+        let known = self.authorization.lock();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gets a token as `refusal` says, and remembers it.
+    fn log_in(&self, object: &str, refusal: &Response) -> Result<String> {
+        let fail = |why: String| Error::Login {
+            what: self.what(object),
+            why,
+        };
+        let challenge = refusal
+            .headers("www-authenticate")
+            .find_map(auth::parse_challenge)
+            .ok_or_else(|| fail("the registry accepts no anonymous token".to_owned()))?;
+        let url = challenge
+            .token_url(self.base()?, &self.scopes())
+            .map_err(fail)?;
+        let request = Request::new(Method::Get, url, self.access.security);
+        let answer = self
+            .http
+            .send(request)
+            .map_err(|source| self.send_error("a token", source))?;
+        let status = answer.status;
+        let body = self.read(answer, "a token", ANSWER_LIMIT)?;
+        let token = Some(body)
+            .filter(|_| status == 200)
+            .and_then(|body| auth::parse_token(&body))
+            .ok_or_else(|| fail(format!("status {status} and no token from its realm")))?;
+        let authorization = format!("Bearer {token}");
+        let mut known = self
+            .authorization
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = Some(authorization.clone());
+        Ok(authorization)
+    }
+
+    fn scopes(&self) -> Vec<String> {
+        match &self.access.scope {
+            Scope::Pull => vec![format!("repository:{}:pull", self.name)],
+            Scope::Push { mounts } => {
+                let own = format!("repository:{}:pull,push", self.name);
+                let others = mounts.iter().map(|name| format!("repository:{name}:pull"));
+                std::iter::once(own).chain(others).collect()
+            }
+        }
+    }
+
+    /// The whole body of `response`, at most `limit` bytes.
+    pub(crate) fn read(&self, response: Response, object: &str, limit: u64) -> Result<Vec<u8>> {
+        let what = || self.what(object);
+        match response.read_at_most(limit) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(Error::TooLarge {
+                what: what(),
+                limit,
+            }),
+            Err(source) => Err(Error::Lost {
+                what: what(),
+                source,
+            }),
+        }
+    }
+
+    /// `response`, if its status is one of `wanted`.
+    pub(crate) fn expect(
+        &self,
+        object: &str,
+        response: Response,
+        wanted: &[u16],
+    ) -> Result<Response> {
+        let status = response.status;
+        if wanted.contains(&status) {
+            return Ok(response);
+        }
+        let body = response.read_at_most(ANSWER_LIMIT).ok().flatten();
+        let message = body
+            .and_then(|body| serde_json::from_slice::<Complaint>(&body).ok())
+            .and_then(|complaint| complaint.errors.into_iter().next())
+            .map(|entry| format!(": {} {}", entry.code, entry.message))
+            .unwrap_or_default();
+        Err(Error::Status {
+            what: self.what(object),
+            status,
+            message: message.replace(char::is_control, " "),
+        })
+    }
+
+    pub(crate) fn send_error(&self, object: &str, source: rbuild_http::Error) -> Error {
+        Error::Send {
+            what: self.what(object),
+            source,
+        }
+    }
+}

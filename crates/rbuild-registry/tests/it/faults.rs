@@ -1,0 +1,204 @@
+//! Faults 25-28 and 32: the registry breaks off, repeats, lies.
+
+use rbuild_oci::ManifestError;
+use rbuild_registry::{Error, Scope};
+
+use crate::{
+    amd64, blob, fetch, fine, is_probe, manifest_of, pull_from, reference, repository,
+    server::{Ending, Reply, Seen, Server},
+};
+
+const BYTES: &[u8] = b"0123456789";
+
+/// A registry with one blob, which `answer` serves.
+fn with_blob(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Server {
+    Server::start(move |seen| {
+        if is_probe(seen) {
+            return fine();
+        }
+        answer(seen)
+    })
+}
+
+#[test]
+fn a_cut_blob_is_resumed_where_it_was_cut() {
+    let server = with_blob(|seen| match seen.headers.get("range").map(String::as_str) {
+        None => Reply::new(200, BYTES).ending(Ending::Cut(4)),
+        Some("bytes=4-") => Reply::new(206, &BYTES[4..])
+            .header("Content-Range", "bytes 4-9/10")
+            .ending(Ending::Cut(3)),
+        Some("bytes=7-") => Reply::new(206, &BYTES[7..]).header("Content-Range", "bytes 7-9/10"),
+        Some(_) => Reply::new(416, ""),
+    });
+    assert_eq!(fetch(&server, &blob(BYTES)).unwrap(), BYTES);
+}
+
+#[test]
+fn a_server_without_ranges_is_read_again() {
+    let server = with_blob(|seen| match seen.before {
+        0 => Reply::new(200, BYTES).ending(Ending::Cut(4)),
+        _ => Reply::new(200, BYTES),
+    });
+    assert_eq!(fetch(&server, &blob(BYTES)).unwrap(), BYTES);
+}
+
+#[test]
+fn a_wrong_range_is_refused() {
+    let server = with_blob(|seen| match seen.before {
+        0 => Reply::new(200, BYTES).ending(Ending::Cut(4)),
+        _ => Reply::new(206, BYTES).header("Content-Range", "bytes 0-9/10"),
+    });
+    let error = fetch(&server, &blob(BYTES)).unwrap_err();
+    assert!(error.contains("range `bytes 0-9/10`"), "{error}");
+}
+
+#[test]
+fn retries_are_bounded() {
+    for ending in [|| Ending::Cut(0), || Ending::Stall] {
+        let server = with_blob(move |_| Reply::new(200, BYTES).ending(ending()));
+        let error = fetch(&server, &blob(BYTES)).unwrap_err();
+        assert!(error.contains("lost the connection"), "{error}");
+        assert_eq!(server.requests().len(), 1 + 3);
+    }
+}
+
+#[test]
+fn wrong_short_and_endless_bodies_are_refused() {
+    let check = |ending: fn() -> Ending, served: &'static [u8], expected: &str| {
+        let server = with_blob(move |_| Reply::new(200, served).ending(ending()));
+        let error = fetch(&server, &blob(BYTES)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(|| Ending::Complete, b"9876543210", "should have digest");
+    check(|| Ending::Complete, b"01234", "unexpected end of file");
+    check(|| Ending::Complete, b"0123456789A", "more than 10 bytes");
+    check(|| Ending::Endless, b"0123456789", "more than 10 bytes");
+}
+
+#[test]
+fn a_busy_registry_is_waited_for() {
+    let server = with_blob(|seen| match seen.before {
+        0 => Reply::new(429, "").header("Retry-After", "0"),
+        1 => Reply::new(503, ""),
+        _ => Reply::new(200, BYTES),
+    });
+    assert_eq!(fetch(&server, &blob(BYTES)).unwrap(), BYTES);
+}
+
+#[test]
+fn a_refusal_says_what_the_registry_says() {
+    let body = r#"{"errors":[{"code":"DENIED","message":"no\nway"}]}"#;
+    let server = with_blob(move |_| Reply::new(403, body));
+    let error = fetch(&server, &blob(BYTES)).unwrap_err();
+    assert!(error.ends_with("with status 403: DENIED no way"), "{error}");
+}
+
+/// What resolving a reference leads to, when `text` is served with `headers`.
+fn resolve(text: &str, headers: &[(&'static str, &str)], rest: &str) -> Result<usize, Error> {
+    let text = text.to_owned();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+    let server = with_blob(move |_| {
+        let reply = Reply::new(200, text.clone());
+        let add = |reply: Reply, (name, value): &(&'static str, String)| {
+            reply.header(name, value.clone())
+        };
+        headers.iter().fold(reply, add)
+    });
+    let reference = reference(&server.address.to_string(), rest);
+    pull_from(&server)
+        .resolve(&reference, &amd64())
+        .map(|manifest| manifest.layers.len())
+}
+
+#[test]
+fn a_manifest_is_what_its_digests_say() {
+    let text = manifest_of(b"config", b"layer");
+    let own = blob(text.as_bytes()).digest.to_string();
+    let other = blob(b"x").digest.to_string();
+    assert!(matches!(resolve(&text, &[], ":tag"), Ok(1)));
+    assert!(matches!(resolve(&text, &[], &format!("@{own}")), Ok(1)));
+    let lie = [("Docker-Content-Digest", other.as_str())];
+    assert!(matches!(
+        resolve(&text, &lie, ":tag"),
+        Err(Error::Digest { .. })
+    ));
+    let swapped = resolve(&text, &[], &format!("@{other}"));
+    assert!(matches!(swapped, Err(Error::Digest { .. })));
+}
+
+#[test]
+fn an_ambiguous_manifest_is_refused() {
+    let text = manifest_of(b"config", b"layer");
+    let both = text.replace("\"layers\"", "\"manifests\":[],\"layers\"");
+    let foreign = text.replace("layer.v1.tar", "layer.nondistributable.v1.tar");
+    let index = rbuild_oci::media_type::OCI_INDEX;
+    let claims = text.replace(rbuild_oci::media_type::OCI_MANIFEST, index);
+    for bad in [both.as_str(), &foreign, &claims, "{}", "[", "\u{feff}"] {
+        let answer = resolve(bad, &[], ":tag");
+        assert!(matches!(answer, Err(Error::Manifest { .. })), "{answer:?}");
+    }
+    let answer = resolve(&text, &[("Content-Type", index)], ":tag");
+    assert!(matches!(answer, Err(Error::Manifest { .. })), "{answer:?}");
+    let long = " ".repeat((4 << 20) + 1);
+    assert!(matches!(
+        resolve(&long, &[], ":tag"),
+        Err(Error::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn an_index_leads_to_the_wanted_platform_or_nowhere() {
+    let manifest = manifest_of(b"config", b"layer");
+    let entry = |arch: &str| {
+        let blob = blob(manifest.as_bytes());
+        let (kind, digest, size) = (rbuild_oci::media_type::OCI_MANIFEST, blob.digest, blob.size);
+        format!(
+            r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size},"platform":{{"os":"linux","architecture":"{arch}"}}}}"#
+        )
+    };
+    let index = |arches: &[&str]| {
+        let entries: Vec<String> = arches.iter().map(|arch| entry(arch)).collect();
+        format!(
+            r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+            entries.join(",")
+        )
+    };
+    let ask = |index: String| {
+        let manifest = manifest.clone();
+        let server = with_blob(move |seen| match seen.path.as_str() {
+            "/v2/a/b/manifests/latest" => Reply::new(200, index.clone()),
+            _ => Reply::new(200, manifest.clone()),
+        });
+        let reference = reference(&server.address.to_string(), "");
+        pull_from(&server).resolve(&reference, &amd64())
+    };
+    assert_eq!(ask(index(&["arm64", "amd64"])).unwrap().text, manifest);
+    match ask(index(&["s390x", "arm64"])) {
+        Err(Error::Manifest {
+            source: ManifestError::Platform { available, .. },
+            ..
+        }) => assert_eq!(available, "linux/arm64, linux/s390x"),
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_upload_that_fails_starts_again() {
+    let server = with_blob(|seen| match (seen.method.as_str(), seen.before) {
+        ("HEAD", _) => Reply::new(404, ""),
+        ("POST", _) => Reply::new(202, "").header("Location", "/upload?state=1"),
+        ("PUT", 0) => Reply::new(503, ""),
+        ("PUT", 1) => Reply::new(401, ""),
+        ("PUT", _) if seen.body == BYTES => Reply::new(201, ""),
+        _ => Reply::new(400, ""),
+    });
+    let scope = Scope::Push { mounts: Vec::new() };
+    let push = repository(&reference(&server.address.to_string(), ""), scope);
+    push.push_blob(&blob(BYTES), &mut || Ok(Box::new(BYTES)))
+        .unwrap();
+    let puts = |request: &&String| request.starts_with("PUT /upload?state=1&digest=sha256%3A");
+    assert_eq!(server.requests().iter().filter(puts).count(), 3);
+}

@@ -1,0 +1,97 @@
+//! The client against registries: one that lies and breaks, and a real one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "this crate is all tests"
+)]
+
+mod faults;
+mod real;
+mod tokens;
+
+#[path = "../../../rbuild-http/tests/it/server.rs"]
+mod server;
+
+use std::{io::Read, time::Duration};
+
+use rbuild_http::{Backoff, Client, Security, Settings, Timeouts};
+use rbuild_oci::{BlobDigest, Descriptor, Digest, Platform, Reference, media_type};
+use rbuild_registry::{Access, Repository, Scope};
+use server::{Reply, Seen, Server};
+
+fn reference(address: &str, rest: &str) -> Reference {
+    format!("{address}/a/b{rest}").parse().unwrap()
+}
+
+fn repository(reference: &Reference, scope: Scope) -> Repository {
+    let http = Client::new(Settings {
+        timeouts: Timeouts {
+            connect: Duration::from_secs(5),
+            stall: Duration::from_millis(500),
+        },
+        backoff: Backoff {
+            attempts: 3,
+            first: Duration::from_millis(1),
+        },
+        ..Settings::default()
+    });
+    let security = Security::Verified;
+    Repository::new(&http, reference, Access { scope, security })
+}
+
+fn pull_from(server: &Server) -> Repository {
+    repository(&reference(&server.address.to_string(), ""), Scope::Pull)
+}
+
+fn blob(bytes: &[u8]) -> Descriptor {
+    Descriptor {
+        media_type: media_type::OCI_LAYER.to_owned(),
+        digest: BlobDigest(Digest::of(bytes)),
+        size: bytes.len() as u64,
+    }
+}
+
+fn manifest_of(config: &[u8], layer: &[u8]) -> String {
+    let entry = |media_type: &str, blob: Descriptor| {
+        let (digest, size) = (blob.digest, blob.size);
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
+    };
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}}"#,
+        media_type::OCI_MANIFEST,
+        entry(media_type::OCI_CONFIG, blob(config)),
+        entry(media_type::OCI_LAYER, blob(layer)),
+    )
+}
+
+fn amd64() -> Platform {
+    "linux/amd64".parse().unwrap()
+}
+
+/// The error's text with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let text: Vec<String> = causes.map(ToString::to_string).collect();
+    text.join(": ")
+}
+
+/// What reading `descriptor` from `server` leads to.
+fn fetch(server: &Server, descriptor: &Descriptor) -> Result<Vec<u8>, String> {
+    let repository = pull_from(server);
+    let mut reader = repository.blob(descriptor).map_err(|error| chain(&error))?;
+    let mut bytes = Vec::new();
+    match reader.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+/// Whether this only asks which protocol the registry speaks.
+fn is_probe(seen: &Seen) -> bool {
+    seen.path == "/v2/"
+}
+
+fn fine() -> Reply {
+    Reply::new(200, "{}")
+}
