@@ -100,6 +100,14 @@ impl Store {
         Session::begin(self)
     }
 
+    /// The file system that the store is on.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the kernel does not say.
+    pub fn file_system(&self) -> Result<rbuild_sys::FileSystem> {
+        rbuild_sys::file_system(self.root()).reading(|| "the store's file system".to_owned())
+    }
+
     pub(crate) fn root(&self) -> &Dir {
         &self.shared.root
     }

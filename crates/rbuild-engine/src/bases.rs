@@ -1,0 +1,173 @@
+//! From the name of an image to an image in the store.
+//!
+//! Order: an OCI layout that is named as such; the local store; a registry (Docker Hub's for a
+//! short name).
+
+use std::path::Path;
+
+use rbuild_http::{Client, Security};
+use rbuild_oci::{ChainId, ImageConfig, ImageId, Platform, Reference};
+use rbuild_plan::BaseImage;
+use rbuild_registry::{Access, Repository, Scope};
+use rbuild_store::{ImageRecord, LayerId, Session, Store};
+
+use crate::{
+    Error,
+    layout::{Layout, LayoutError, split_layout},
+    pull::{Origin, PullError, pull},
+};
+
+/// Finds images.
+pub struct Bases<'a> {
+    /// Has images, and receives others.
+    pub store: &'a Store,
+    /// Writes them.
+    pub session: &'a Session,
+    /// Fetches.
+    pub http: &'a Client,
+    /// How far registries are trusted.
+    pub security: Security,
+    /// Chooses from an index.
+    pub platform: Platform,
+}
+
+/// A base image's file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseTree {
+    /// Identifies it in cache keys.
+    pub tree_key: String,
+    /// Bottom first.
+    pub layers: Vec<LayerId>,
+}
+
+/// An image that was found.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// As a plan wants to know it.
+    pub image: BaseImage,
+    /// As a build wants to know it.
+    pub tree: BaseTree,
+    /// As the store has it.
+    pub record: ImageRecord,
+}
+
+impl Bases<'_> {
+    /// Finds the image `name` in the store, else fetches it; tells `fetching` before that.
+    ///
+    /// # Errors
+    /// [`Error::Pull`] if it is nowhere, [`Error::Layout`], [`Error::Reference`].
+    pub fn resolve(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<Resolved, Error> {
+        let record = match self.in_store(name)? {
+            Some(record) => record,
+            None => {
+                fetching(name);
+                self.fetch(name)?
+            }
+        };
+        let config: ImageConfig =
+            serde_json::from_str(&record.config).map_err(|source| Error::Config {
+                name: name.to_owned(),
+                source,
+            })?;
+        let tree_key = ChainId::of(&config.rootfs.diff_ids)
+            .map_or_else(String::new, |chain| chain.to_string());
+        let layers = record.layers.iter().map(|layer| layer.layer).collect();
+        let tree = BaseTree {
+            tree_key: tree_key.clone(),
+            layers,
+        };
+        Ok(Resolved {
+            image: BaseImage { tree_key, config },
+            tree,
+            record,
+        })
+    }
+
+    /// Fetches the image `name` whether the store has one or not, and returns its id.
+    ///
+    /// # Errors
+    /// As [`Bases::resolve`].
+    pub fn pull(&self, name: &str) -> Result<ImageId, Error> {
+        self.fetch(name).map(|record| record.id())
+    }
+
+    /// The image in the store, if all its layers are there; it is kept from deletion.
+    fn in_store(&self, name: &str) -> Result<Option<ImageRecord>, Error> {
+        if name.starts_with("oci:") {
+            return Ok(None);
+        }
+        let reference: Reference = plain(name).parse()?;
+        for name in reference.local_names() {
+            let Some(id) = self.store.name(&name)? else {
+                continue;
+            };
+            let Some(record) = self.store.image(&id)? else {
+                continue;
+            };
+            if self.is_complete(&record)? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_complete(&self, record: &ImageRecord) -> Result<bool, Error> {
+        for layer in &record.layers {
+            if self.session.layer(&layer.layer)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn fetch(&self, name: &str) -> Result<ImageRecord, Error> {
+        if let Some(path) = name.strip_prefix("oci:") {
+            return self.from_layout(path);
+        }
+        let reference: Reference = plain(name).parse()?;
+        let full = reference.on_docker_hub();
+        let record = self.from_registry(&full).map_err(|source| Error::Pull {
+            name: name.to_owned(),
+            source,
+        })?;
+        self.session.set_name(&full.local_name(), &record.id())?;
+        Ok(record)
+    }
+
+    fn from_registry(&self, reference: &Reference) -> Result<ImageRecord, PullError> {
+        let access = Access {
+            scope: Scope::Pull,
+            security: self.security,
+        };
+        let repository = Repository::new(self.http, reference, access);
+        let manifest = repository.resolve(reference, &self.platform)?;
+        pull(
+            &Origin::Registry(Box::new(repository)),
+            manifest,
+            self.session,
+        )
+    }
+
+    /// An image from a layout gets no name: it would stand for another one tomorrow.
+    fn from_layout(&self, path: &str) -> Result<ImageRecord, Error> {
+        let (directory, tag) = split_layout(path);
+        let open = || -> Result<_, LayoutError> {
+            let layout = Layout::open(Path::new(directory))?;
+            let manifest = layout.resolve(tag, &self.platform)?;
+            Ok((layout, manifest))
+        };
+        let fetched = open()
+            .map_err(PullError::from)
+            .and_then(|(layout, manifest)| pull(&Origin::Layout(layout), manifest, self.session));
+        fetched.map_err(|source| Error::Layout {
+            path: directory.into(),
+            tag: tag.unwrap_or_default().to_owned(),
+            source,
+        })
+    }
+}
+
+/// `docker://` says what is meant anyway.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("docker://").unwrap_or(name)
+}

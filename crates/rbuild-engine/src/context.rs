@@ -1,0 +1,147 @@
+//! The build context: where COPY looks, what it must not see, and which digests are known.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
+
+use rbuild_context::{
+    IgnoreRules, Owners, Place, Source, StatCache, digest, ignore_file_names, read_ignore_file,
+    sources,
+};
+use rbuild_store::{Key, Session, Store};
+use rbuild_sys::Dir;
+
+use crate::{Error, step::StepError};
+
+/// Kind of the store's notes that keep digests of context files.
+const NOTES: &str = "context";
+
+/// An open build context. The digests of its files are remembered between builds.
+pub struct BuildContext {
+    root: Dir,
+    rules: Option<IgnoreRules>,
+    key: Key,
+    /// Loaded when the first COPY asks: a build without one does not pay for it.
+    digests: RefCell<Option<StatCache>>,
+    now: i64,
+}
+
+impl BuildContext {
+    /// Opens the directory `path`; `dockerfile` is the file's host path, whose own ignore file
+    /// comes first (I2). `now` in seconds since 1970 decides which digests are too young to trust.
+    ///
+    /// # Errors
+    /// [`Error::Context`] if it is not a directory, or its ignore file is wrong.
+    pub fn open(path: &Path, dockerfile: Option<&Path>, now: i64) -> Result<Self, Error> {
+        let failed = |source| Error::Context {
+            path: PathBuf::from(path),
+            source,
+        };
+        let canonical = path.canonicalize().map_err(|source| Error::ContextRoot {
+            path: path.into(),
+            source,
+        })?;
+        let root = Dir::open(&canonical).map_err(|source| Error::ContextDirectory {
+            path: path.into(),
+            source,
+        })?;
+        let rules = ignore_rules(&root, dockerfile).map_err(failed)?;
+        let key = Key::of(canonical.as_os_str().as_encoded_bytes());
+        Ok(Self {
+            root,
+            rules,
+            key,
+            digests: RefCell::default(),
+            now,
+        })
+    }
+
+    /// The rules of the ignore file; `None` if there is none.
+    pub fn rules(&self) -> Option<&IgnoreRules> {
+        self.rules.as_ref()
+    }
+
+    /// What `patterns` select.
+    ///
+    /// # Errors
+    /// [`StepError::Source`]: a literal source is missing, or a file cannot be read.
+    pub fn select(&self, patterns: &[String]) -> Result<Vec<Source>, StepError> {
+        select(&self.root, patterns, self.rules())
+    }
+
+    /// Digest of the content of `sources`; reads only files that are new or have changed.
+    ///
+    /// # Errors
+    /// [`StepError::Source`] if a file cannot be read.
+    pub fn digest(&self, store: &Store, sources: &[Source]) -> Result<[u8; 32], StepError> {
+        let mut slot = self.digests.borrow_mut();
+        let cache = slot.get_or_insert_with(|| {
+            let bytes = store
+                .note(NOTES, &self.key)
+                .ok()
+                .flatten()
+                .unwrap_or_default();
+            StatCache::load(&bytes).unwrap_or_default()
+        });
+        Ok(digest(sources, self.rules(), Owners::Ignored, cache)?)
+    }
+
+    /// Remembers the digests for the next build. It is only a cache, so failing is fine.
+    pub fn save(&self, session: &Session) {
+        if let Some(cache) = self
+            .digests
+            .borrow()
+            .as_ref()
+            .filter(|cache| cache.is_changed())
+        {
+            let _ = session.put_note(NOTES, &self.key, &cache.store(self.now));
+        }
+    }
+}
+
+/// The rules of the first ignore file that there is (I2).
+fn ignore_rules(
+    root: &Dir,
+    dockerfile: Option<&Path>,
+) -> Result<Option<IgnoreRules>, rbuild_context::Error> {
+    let name = dockerfile
+        .and_then(Path::file_name)
+        .and_then(|name| name.to_str())
+        .unwrap_or("Dockerfile");
+    let beside = dockerfile.and_then(Path::parent).map(|dir| {
+        if dir.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            dir
+        }
+    });
+    let beside = beside.and_then(|dir| Dir::open(dir).ok());
+    for file in ignore_file_names(name) {
+        let dir = match file.place {
+            Place::BesideDockerfile => beside.as_ref(),
+            Place::ContextRoot => Some(root),
+        };
+        let Some(dir) = dir else { continue };
+        if let Some(rules) = read_ignore_file(dir, &file.name)? {
+            return Ok(Some(rules));
+        }
+    }
+    Ok(None)
+}
+
+/// What `patterns` select below `root`, in their order.
+///
+/// # Errors
+/// [`StepError::Source`].
+pub(crate) fn select(
+    root: &Dir,
+    patterns: &[String],
+    rules: Option<&IgnoreRules>,
+) -> Result<Vec<Source>, StepError> {
+    let mut selected = Vec::new();
+    for pattern in patterns {
+        selected.extend(sources(root, pattern.as_bytes(), rules)?);
+    }
+    Ok(selected)
+}

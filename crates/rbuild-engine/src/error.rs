@@ -1,0 +1,86 @@
+//! What can stop a build, besides what is wrong with the Dockerfile.
+
+use std::path::PathBuf;
+
+use rbuild_plan::StepId;
+use rbuild_store::LayerId;
+
+use crate::{pull::PullError, step::StepError};
+
+/// A build, or the search for a base image, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A step failed.
+    #[error("the build failed")]
+    Step {
+        /// Which; the plan knows where it is in the Dockerfile.
+        step: StepId,
+        /// Why.
+        source: Box<StepError>,
+    },
+    /// The build context is not there.
+    #[error("cannot find the build context `{path}`")]
+    ContextRoot {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The build context is not a directory, or closed to us.
+    #[error("cannot open the build context `{path}`")]
+    ContextDirectory {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        source: rbuild_sys::Error,
+    },
+    /// The ignore file is wrong.
+    #[error("cannot use the ignore file of the build context `{path}`")]
+    Context {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        source: rbuild_context::Error,
+    },
+    /// The store refused.
+    #[error("cannot use the store")]
+    Store(#[from] rbuild_store::Error),
+    /// A layer was deleted while it was needed.
+    #[error("layer {0} is not in the store any more")]
+    LayerMissing(LayerId),
+    /// Trees cannot be stacked.
+    #[error("cannot prepare the step's tree")]
+    Snapshot(#[from] rbuild_snapshot::Error),
+    /// No random numbers.
+    #[error("cannot read /dev/urandom")]
+    Random(#[source] std::io::Error),
+    /// The name is no image reference.
+    #[error("cannot understand the name of an image")]
+    Reference(#[from] rbuild_oci::Error),
+    /// No image of that name, neither here nor there.
+    #[error("no image named `{name}` in the store, and it cannot be pulled")]
+    Pull {
+        /// As written.
+        name: String,
+        /// Why.
+        source: PullError,
+    },
+    /// An OCI layout is damaged, or lacks the image.
+    #[error("cannot take `{tag}` from the OCI layout `{path}`")]
+    Layout {
+        /// The layout's directory.
+        path: PathBuf,
+        /// What was asked for; empty for the only one.
+        tag: String,
+        /// Why.
+        source: PullError,
+    },
+    /// The image's configuration is not JSON of the right form.
+    #[error("the configuration of `{name}` is damaged")]
+    Config {
+        /// The image.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}

@@ -1,0 +1,31 @@
+//! What happened, as data. The engine emits it; only the binary draws it.
+
+use rbuild_plan::StepId;
+
+pub use rbuild_sandbox::Stream;
+
+/// Something the user may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A step's result was known already.
+    Cached(StepId),
+    /// A step starts.
+    Started(StepId),
+    /// A running command wrote a line; its bytes, without the newline.
+    Output {
+        /// The step that runs the command.
+        step: StepId,
+        /// Which of its two streams.
+        stream: Stream,
+        /// As written, at most 64 KiB.
+        line: Vec<u8>,
+    },
+    /// A step has ended well.
+    Finished(StepId),
+    /// A base image is being fetched: its name.
+    Pulling(String),
+    /// Another build is making the same thing; we take its result.
+    Waiting(StepId),
+    /// Not an error, but worth a line.
+    Warning(String),
+}

@@ -1,0 +1,26 @@
+//! The loop: key → cached? → prepare a tree → run or copy → freeze → record; and the search for
+//! base images.
+//!
+//! Knows: how the mechanisms of rank 1 play together. Does not know: the terminal, the command
+//! line, what becomes of the trees. Says what happens as [`Event`]s.
+
+mod bases;
+mod build;
+mod context;
+mod error;
+mod event;
+mod layout;
+mod lines;
+mod pull;
+mod step;
+
+pub use bases::{BaseTree, Bases, Resolved};
+pub use build::{Bottoms, Builder, Caching, State};
+pub use context::BuildContext;
+pub use error::Error;
+pub use event::Event;
+pub use layout::split_layout;
+pub use step::{
+    StepError,
+    run::{Confined, HOSTNAME, Runner, environment, identity},
+};

@@ -1,0 +1,316 @@
+//! From a manifest to an image in the store: layers are fetched in parallel, verified and unpacked
+//! while they stream.
+//!
+//! Invariant: nothing becomes visible before its digest, size and diff id were right.
+
+use std::{
+    io::{self, Read, Write},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rbuild_layer::{Decoder, UnpackOptions, Whiteouts, unpack};
+use rbuild_oci::{ChainId, Descriptor, DiffId, Hasher, ImageConfig, Manifest, media_type};
+use rbuild_registry::Repository;
+use rbuild_store::{BlobWriter, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
+
+use crate::layout::{Layout, LayoutError};
+
+/// Layers that are fetched at the same time.
+const CONNECTIONS: usize = 4;
+/// A layer that unpacks to more than so many times its size is refused (sandbox.md, Limits).
+const RATIO_LIMIT: u64 = 2000;
+
+/// Where an image comes from.
+pub enum Origin {
+    /// A directory.
+    Layout(Layout),
+    /// A repository of a registry.
+    Registry(Box<Repository>),
+}
+
+/// Why an image could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The layout is damaged, or lacks something.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The registry refused, or served something else.
+    #[error(transparent)]
+    Registry(#[from] rbuild_registry::Error),
+    /// The store refused; also when a blob's digest is wrong.
+    #[error("cannot store layer {layer}")]
+    Store {
+        /// Digest of its blob.
+        layer: String,
+        /// Why.
+        source: rbuild_store::Error,
+    },
+    /// The layer's tar is damaged or hostile.
+    #[error("cannot unpack layer {layer}")]
+    Unpack {
+        /// Digest of its blob.
+        layer: String,
+        /// Why.
+        source: rbuild_layer::Error,
+    },
+    /// Fetching ended early.
+    #[error("cannot read layer {layer}")]
+    Read {
+        /// Digest of its blob.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The layer is not the one that the configuration names.
+    #[error("layer {layer} unpacks to {found}, but the image's configuration says {expected}")]
+    DiffId {
+        /// Digest of its blob.
+        layer: String,
+        /// What the configuration says.
+        expected: DiffId,
+        /// What it is.
+        found: DiffId,
+    },
+    /// The configuration is not JSON of the right form.
+    #[error("the image's configuration is damaged")]
+    Config(#[from] serde_json::Error),
+    /// Manifest and configuration do not fit together.
+    #[error("the manifest has {layers} layers, the configuration {diff_ids}")]
+    Layers {
+        /// In the manifest.
+        layers: usize,
+        /// In the configuration.
+        diff_ids: usize,
+    },
+}
+
+impl Origin {
+    fn config(&self, manifest: &Manifest) -> Result<String, PullError> {
+        Ok(match self {
+            Self::Layout(layout) => layout.config(manifest)?,
+            Self::Registry(repository) => repository.config(manifest)?,
+        })
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + '_>, PullError> {
+        Ok(match self {
+            Self::Layout(layout) => Box::new(layout.blob(descriptor)?),
+            Self::Registry(repository) => Box::new(repository.blob(descriptor)?),
+        })
+    }
+}
+
+/// Fetches the image that `manifest` describes, and records it without a name.
+///
+/// Layers that the store has are not fetched again.
+///
+/// # Errors
+/// The first failure; layers that were complete stay.
+pub fn pull(
+    origin: &Origin,
+    manifest: Manifest,
+    session: &Session,
+) -> Result<ImageRecord, PullError> {
+    let text = origin.config(&manifest)?;
+    let config: ImageConfig = serde_json::from_str(&text)?;
+    let diff_ids = config.rootfs.diff_ids;
+    if diff_ids.len() != manifest.layers.len() {
+        return Err(PullError::Layers {
+            layers: manifest.layers.len(),
+            diff_ids: diff_ids.len(),
+        });
+    }
+    let wanted: Vec<Wanted<'_>> = manifest
+        .layers
+        .iter()
+        .zip(&diff_ids)
+        .enumerate()
+        .map(|(index, (blob, diff_id))| {
+            let chain = ChainId::of(&diff_ids[..=index]).expect("it has at least one layer");
+            Wanted {
+                origin,
+                session,
+                blob,
+                diff_id: *diff_id,
+                id: chain.into(),
+            }
+        })
+        .collect();
+    let layers = fetch_all(&wanted)?;
+    let record = ImageRecord {
+        config: text,
+        manifest: Some(manifest.text),
+        layers,
+    };
+    session
+        .put_image(&record)
+        .map_err(|source| PullError::Store {
+            layer: "record".to_owned(),
+            source,
+        })?;
+    Ok(record)
+}
+
+/// Fetches in parallel; the layers come back in their order.
+fn fetch_all(wanted: &[Wanted<'_>]) -> Result<Vec<ImageLayer>, PullError> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, Result<ImageLayer, PullError>)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS.min(wanted.len()) {
+            scope.spawn(|| {
+                while let Some((index, layer)) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|index| Some((index, wanted.get(index)?)))
+                {
+                    let result = layer.fetch();
+                    if result.is_err() {
+                        next.store(wanted.len(), Ordering::Relaxed);
+                    }
+                    done.lock().expect("no holder panics").push((index, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().expect("no holder panics");
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// A layer to fetch.
+struct Wanted<'a> {
+    origin: &'a Origin,
+    session: &'a Session,
+    blob: &'a Descriptor,
+    diff_id: DiffId,
+    id: LayerId,
+}
+
+impl Wanted<'_> {
+    fn fetch(&self) -> Result<ImageLayer, PullError> {
+        let size = match self.present()? {
+            Some(size) => size,
+            None => self.unpack()?,
+        };
+        Ok(ImageLayer {
+            layer: self.id,
+            diff_id: self.diff_id,
+            size,
+            blob: Some(self.blob.clone()),
+            mtime_limit: None,
+        })
+    }
+
+    /// Bytes of the layer's tar, if the store has both tree and blob.
+    fn present(&self) -> Result<Option<u64>, PullError> {
+        let look = || {
+            let Some(layer) = self.session.layer(&self.id)? else {
+                return Ok(None);
+            };
+            let blob = self.session.store().open_blob(&self.blob.digest)?;
+            Ok(blob.and(layer.record.tar_size))
+        };
+        look().map_err(|source| self.store_error(source))
+    }
+
+    /// Blob → store, and at the same time → decompressed → hashed → tree. Returns the tar's size.
+    fn unpack(&self) -> Result<u64, PullError> {
+        let compression = media_type::layer_compression(&self.blob.media_type)
+            .expect("a manifest with other layers is refused");
+        let staged = self
+            .session
+            .new_layer()
+            .map_err(|source| self.store_error(source))?;
+        let mut blob = self
+            .session
+            .blob()
+            .map_err(|source| self.store_error(source))?;
+        // One byte more than announced tells that there is more.
+        let fetched = self.origin.blob(self.blob)?.take(self.blob.size + 1);
+        let mut keeping = Keeping {
+            from: fetched,
+            copy: &mut blob,
+        };
+        let mut tar = Hashing {
+            from: Decoder::new(&mut keeping, compression, RATIO_LIMIT)
+                .map_err(|source| self.read_error(source))?,
+            hasher: Hasher::new(),
+        };
+        unpack(
+            &mut tar,
+            &staged.diff,
+            &UnpackOptions::new(Whiteouts::Overlay),
+        )
+        .map_err(|source| PullError::Unpack {
+            layer: self.name(),
+            source,
+        })?;
+        io::copy(&mut tar, &mut io::sink()).map_err(|source| self.read_error(source))?;
+        let (size, found) = (tar.hasher.size(), DiffId(tar.hasher.finish()));
+        io::copy(&mut keeping, &mut io::sink()).map_err(|source| self.read_error(source))?;
+        blob.commit(Some((self.blob.digest, self.blob.size)))
+            .map_err(|source| self.store_error(source))?;
+        if found != self.diff_id {
+            return Err(PullError::DiffId {
+                layer: self.name(),
+                expected: self.diff_id,
+                found,
+            });
+        }
+        let record = LayerRecord {
+            tar_size: Some(size),
+            ..LayerRecord::default()
+        };
+        self.session
+            .commit_layer(staged, self.id, &record)
+            .map_err(|source| self.store_error(source))?;
+        Ok(size)
+    }
+
+    fn name(&self) -> String {
+        self.blob.digest.to_string()
+    }
+
+    fn store_error(&self, source: rbuild_store::Error) -> PullError {
+        PullError::Store {
+            layer: self.name(),
+            source,
+        }
+    }
+
+    fn read_error(&self, source: io::Error) -> PullError {
+        PullError::Read {
+            layer: self.name(),
+            source,
+        }
+    }
+}
+
+/// Copies what is read through it.
+struct Keeping<'a, 'session, R> {
+    from: R,
+    copy: &'a mut BlobWriter<'session>,
+}
+
+impl<R: Read> Read for Keeping<'_, '_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.copy.write_all(&buffer[..count])?;
+        Ok(count)
+    }
+}
+
+/// Hashes what is read through it.
+struct Hashing<R> {
+    from: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}

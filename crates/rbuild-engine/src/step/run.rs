@@ -1,0 +1,123 @@
+//! RUN: a command in a tree, and who it runs as.
+
+use std::os::fd::AsFd;
+
+use rbuild_plan::Run;
+use rbuild_sandbox::{
+    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
+    users::{Accounts, Identity},
+};
+use rbuild_sys::Dir;
+
+use super::{StepError, copy::Owner};
+use crate::lines::Lines;
+
+/// Name of the machine that a command sees.
+pub const HOSTNAME: &str = "rbuild";
+
+/// Runs a command in a tree. The one seam between the loop and the machine: the sandbox in
+/// production, something that edits the tree in tests.
+pub trait Runner {
+    /// Runs the command; tells `output` what it writes, in pieces.
+    ///
+    /// # Errors
+    /// If it could not be run at all.
+    fn run(
+        &self,
+        spec: &Spec<'_>,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Exit, SandboxError>;
+}
+
+/// The sandbox, and what ends its commands early.
+pub struct Confined {
+    /// Where commands run.
+    pub sandbox: Sandbox,
+    /// Ends them.
+    pub cancel: Cancel,
+}
+
+impl Runner for Confined {
+    fn run(
+        &self,
+        spec: &Spec<'_>,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Exit, SandboxError> {
+        self.sandbox.run(spec, &self.cancel, output)
+    }
+}
+
+/// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
+///
+/// # Errors
+/// [`StepError::Status`] if it does not exit with 0; [`StepError::User`], [`StepError::Sandbox`].
+pub fn run(
+    runner: &dyn Runner,
+    tree: &Dir,
+    command: &Run,
+    output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<(), StepError> {
+    let spec = Spec {
+        root: tree.as_fd(),
+        argv: command.argv.clone(),
+        env: Vec::new(),
+        cwd: command.cwd.clone(),
+        identity: identity(tree, &command.user)?,
+        capabilities: DEFAULT_CAPABILITIES,
+        hostname: HOSTNAME.to_owned(),
+        stdio: Stdio::Capture,
+    };
+    let variables = command.env.iter().chain(&command.proxy_env);
+    let env = environment(
+        variables.map(|(name, value)| format!("{name}={value}")),
+        &spec.identity,
+    );
+    let mut lines = Lines::default();
+    let exit = runner
+        .run(&Spec { env, ..spec }, &mut |stream, piece| {
+            lines.add(stream, piece, output)
+        })
+        .map_err(StepError::Sandbox)?;
+    lines.finish(output);
+    match exit.status {
+        0 => Ok(()),
+        status => Err(StepError::Status { status }),
+    }
+}
+
+/// `variables` and, if they have none, the user's `HOME` (T48). What is no `NAME=value` is left
+/// out (CVE-2026-57231).
+pub fn environment(variables: impl Iterator<Item = String>, identity: &Identity) -> Vec<String> {
+    let mut env: Vec<String> = variables
+        .filter(|variable| variable.contains('='))
+        .collect();
+    if !env.iter().any(|variable| variable.starts_with("HOME=")) {
+        env.push(format!("HOME={}", identity.home));
+    }
+    env
+}
+
+/// Who `user` (as written after `USER`) is in `tree`.
+///
+/// # Errors
+/// [`StepError::User`].
+pub fn identity(tree: &Dir, user: &str) -> Result<Identity, StepError> {
+    let find = || Accounts::read(tree)?.identity(user);
+    find().map_err(|source| StepError::User {
+        user: user.to_owned(),
+        source,
+    })
+}
+
+/// Who `--chown=owner` means in `tree` (C20).
+///
+/// # Errors
+/// [`StepError::User`].
+pub fn chown(tree: &Dir, owner: &str) -> Result<Owner, StepError> {
+    let find = || Accounts::read(tree)?.owner(owner);
+    let (uid, gid) = find().map_err(|source| StepError::User {
+        user: owner.to_owned(),
+        source,
+    })?;
+    Ok(Owner::Fixed { uid, gid })
+}

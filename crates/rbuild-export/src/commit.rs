@@ -1,0 +1,213 @@
+//! From a stage's frozen layers to an image in the local store.
+//!
+//! Packing here only hashes: the tar goes nowhere. What a layer packs to is remembered, so a
+//! build from cache reads no layer at all.
+
+use rbuild_layer::{Form, PackOptions, pack};
+use rbuild_oci::{DiffId, Hasher, ImageConfig, ImageId, Name};
+use rbuild_plan::{Stage, StepId};
+use rbuild_store::{ImageLayer, ImageRecord, Key, LayerId, Session, Store};
+use rbuild_sys::{Dir, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Assembly, Error, Layers, NewLayer, assemble,
+    import::{Root, freeze},
+};
+
+/// What a stage becomes an image with.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit<'a> {
+    /// The stage: configuration and history.
+    pub stage: &'a Stage,
+    /// The image that the stage starts from; `None` for scratch.
+    pub base: Option<&'a ImageRecord>,
+    /// The layers that steps made, bottom first.
+    pub layers: &'a [BuiltLayer],
+    /// One layer for each step, or one for all.
+    pub grouping: Layers,
+    /// `SOURCE_DATE_EPOCH`: no file of a new layer is younger, and everything new is of that time.
+    pub epoch: Option<i64>,
+    /// The time, seconds since 1970.
+    pub now: i64,
+    /// What the image shall be called.
+    pub names: &'a [Name],
+}
+
+/// A frozen layer of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuiltLayer {
+    /// The step that made it.
+    pub step: StepId,
+    /// Where it is.
+    pub layer: LayerId,
+    /// When, seconds since 1970.
+    pub created: i64,
+}
+
+/// Commits the image and names it; returns its id.
+///
+/// The image becomes visible at once, complete; an error leaves nothing behind.
+///
+/// # Errors
+/// [`Error::LayerMissing`] if a layer vanished meanwhile; [`Error::Pack`], [`Error::Store`].
+pub fn commit(store: &Store, session: &Session, request: &Commit<'_>) -> Result<ImageId, Error> {
+    let built = match request.grouping {
+        Layers::PerStep => request.layers.to_vec(),
+        Layers::Squashed => squash(store, session, request)?,
+    };
+    let mut layers = request
+        .base
+        .map_or_else(Vec::new, |base| base.layers.clone());
+    let mut new = Vec::with_capacity(built.len());
+    for layer in &built {
+        let packed = packed(store, session, layer.layer, request.epoch)?;
+        new.push(NewLayer {
+            step: layer.step,
+            diff_id: packed.diff_id,
+            created: layer.created,
+        });
+        layers.push(ImageLayer {
+            layer: layer.layer,
+            diff_id: packed.diff_id,
+            size: packed.size,
+            blob: None,
+            mtime_limit: request.epoch,
+        });
+    }
+    let config = config(store, session, request, &new)?;
+    let config = serde_json::to_string(&config).expect("a configuration has string keys");
+    let id = session.put_image(&ImageRecord {
+        config,
+        manifest: None,
+        layers,
+    })?;
+    for name in request.names {
+        session.set_name(name, &id)?;
+    }
+    Ok(id)
+}
+
+/// The configuration file. An image without any new layer has no time of its own, so the time of
+/// the first commit is remembered: the same build gives the same image again.
+fn config(
+    store: &Store,
+    session: &Session,
+    request: &Commit<'_>,
+    layers: &[NewLayer],
+) -> Result<ImageConfig, Error> {
+    let base = request.base.map(base_config).transpose()?;
+    let mut assembly = Assembly {
+        config: &request.stage.config,
+        base: base.as_ref(),
+        history: &request.stage.history,
+        layers,
+        grouping: request.grouping,
+        epoch: request.epoch,
+        now: 0,
+    };
+    if layers.is_empty() && request.epoch.is_none() {
+        let timeless =
+            serde_json::to_vec(&assemble(&assembly)).expect("a configuration has string keys");
+        assembly.now = remember(store, session, ("created", &timeless), || Ok(request.now))?;
+    }
+    Ok(assemble(&assembly))
+}
+
+fn base_config(base: &ImageRecord) -> Result<ImageConfig, Error> {
+    serde_json::from_str(&base.config).map_err(|source| Error::Config {
+        image: base.id().to_string(),
+        source,
+    })
+}
+
+/// What a layer packs to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Packed {
+    pub diff_id: DiffId,
+    /// Bytes of the tar.
+    pub size: u64,
+}
+
+/// Packs `layer` unless it is known what comes out.
+pub(crate) fn packed(
+    store: &Store,
+    session: &Session,
+    layer: LayerId,
+    mtime_limit: Option<i64>,
+) -> Result<Packed, Error> {
+    let what = format!("{layer} {mtime_limit:?}");
+    remember(store, session, ("packed", what.as_bytes()), || {
+        let found = store.layer(&layer)?.ok_or(Error::LayerMissing(layer))?;
+        let mut hasher = Hasher::new();
+        pack(&[&found.diff], &pack_options(mtime_limit), &mut hasher).map_err(Error::Pack)?;
+        Ok(Packed {
+            size: hasher.size(),
+            diff_id: DiffId(hasher.finish()),
+        })
+    })
+}
+
+pub(crate) fn pack_options(mtime_limit: Option<i64>) -> PackOptions {
+    PackOptions {
+        mtime_limit: mtime_limit.map(|seconds| Timestamp {
+            seconds,
+            nanoseconds: 0,
+        }),
+        ..PackOptions::new(Form::Overlay)
+    }
+}
+
+/// The value that `make` gave the first time that anyone asked for `(kind, what)`.
+pub(crate) fn remember<T: Serialize + for<'de> Deserialize<'de>>(
+    store: &Store,
+    session: &Session,
+    (kind, what): (&'static str, &[u8]),
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let key = Key::of(what);
+    if let Some(known) = store
+        .note(kind, &key)?
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    {
+        return Ok(known);
+    }
+    let value = make()?;
+    let bytes = serde_json::to_vec(&value).expect("notes have string keys");
+    session.put_note(kind, &key, &bytes)?;
+    Ok(value)
+}
+
+/// All of the build's layers as one frozen layer.
+fn squash(
+    store: &Store,
+    session: &Session,
+    request: &Commit<'_>,
+) -> Result<Vec<BuiltLayer>, Error> {
+    let [.., last] = request.layers else {
+        return Ok(Vec::new());
+    };
+    let mut dirs: Vec<Dir> = Vec::new();
+    for built in request.layers {
+        dirs.push(
+            store
+                .layer(&built.layer)?
+                .ok_or(Error::LayerMissing(built.layer))?
+                .diff,
+        );
+    }
+    let trees: Vec<&Dir> = dirs.iter().collect();
+    let created = request
+        .layers
+        .iter()
+        .map(|layer| layer.created)
+        .max()
+        .unwrap_or(request.now);
+    let layer = freeze(session, Root::Stack(&trees))?;
+    // The step of the last entry: assemble() hangs the layer there anyway.
+    Ok(vec![BuiltLayer {
+        step: last.step,
+        layer,
+        created,
+    }])
+}

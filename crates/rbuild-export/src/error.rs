@@ -1,0 +1,92 @@
+//! What can go wrong on the way out.
+
+use std::path::PathBuf;
+
+use rbuild_oci::DiffId;
+
+/// An image could not be made, or could not be sent somewhere.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store refused.
+    #[error("cannot use the store")]
+    Store(#[from] rbuild_store::Error),
+    /// A layer is gone, or was damaged.
+    #[error("layer {0} is not in the store any more")]
+    LayerMissing(rbuild_store::LayerId),
+    /// The bytes on disk are not those that the image was made of.
+    #[error("layer {expected} has changed on disk: it now is {found}")]
+    LayerChanged {
+        /// What the image's configuration says.
+        expected: DiffId,
+        /// What the tree packs to.
+        found: DiffId,
+    },
+    /// A tree cannot become a tar.
+    #[error("cannot pack a layer")]
+    Pack(#[source] rbuild_layer::Error),
+    /// A tar cannot become a tree.
+    #[error("cannot unpack `{path}`")]
+    Unpack {
+        /// The archive or the destination.
+        path: PathBuf,
+        /// Why.
+        source: rbuild_layer::Error,
+    },
+    /// Trees cannot be stacked.
+    #[error("cannot look into the image")]
+    Snapshot(#[from] rbuild_snapshot::Error),
+    /// A file outside of the store.
+    #[error("cannot {action} `{path}`")]
+    File {
+        /// E.g. `write`.
+        action: &'static str,
+        /// The host path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A directory handle.
+    #[error("cannot use `{path}`")]
+    Directory {
+        /// The host path.
+        path: PathBuf,
+        /// Why.
+        source: rbuild_sys::Error,
+    },
+    /// The destination exists and is something else.
+    #[error("`{path}` is not an OCI image layout")]
+    NotALayout {
+        /// The host path.
+        path: PathBuf,
+    },
+    /// A record in the store is not JSON of the right form.
+    #[error("the configuration of image {image} is damaged")]
+    Config {
+        /// Its id.
+        image: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The registry refused, or could not be reached.
+    #[error("cannot push")]
+    Registry(#[from] rbuild_registry::Error),
+}
+
+impl Error {
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn directory(path: impl Into<PathBuf>) -> impl FnOnce(rbuild_sys::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Directory { path, source }
+    }
+}

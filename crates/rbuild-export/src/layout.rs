@@ -1,0 +1,230 @@
+//! OCI image layouts: a directory, or the same as a tar.
+//!
+//! OCI image-spec, image-layout.md.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use rbuild_oci::{Descriptor, media_type};
+use serde_json::{Value, json};
+
+use crate::{Error, Exported, Place};
+
+const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Annotation that carries a tag in `index.json`.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Adds the image to the layout at `directory`, made if it is missing, under `tag`.
+///
+/// An image that had the tag before loses it. `index.json` is replaced by a rename, after all
+/// blobs are there.
+///
+/// # Errors
+/// [`Error::NotALayout`] if `directory` holds something else; [`Error::File`].
+pub fn write_layout(
+    place: Place<'_>,
+    image: &Exported,
+    directory: &Path,
+    tag: Option<&str>,
+) -> Result<(), Error> {
+    let index = directory.join("index.json");
+    let old = read_index(directory, &index)?;
+    let blobs = directory.join("blobs/sha256");
+    fs::create_dir_all(&blobs).map_err(Error::file("create", &blobs))?;
+    let write = |path: &Path, bytes: &[u8]| replace(path, &mut |file| file.write_all(bytes));
+    for layer in &image.layers {
+        let path = blobs.join(layer.digest.0.hex());
+        if fs::metadata(&path).is_ok_and(|file| file.len() == layer.size) {
+            continue;
+        }
+        let mut blob = open(place, layer)?;
+        replace(&path, &mut |file| io::copy(&mut blob, file).map(drop))?;
+    }
+    for (descriptor, text) in [
+        (&image.config_descriptor, &image.config),
+        (&image.descriptor, &image.manifest),
+    ] {
+        write(&blobs.join(descriptor.digest.0.hex()), text.as_bytes())?;
+    }
+    write(&directory.join("oci-layout"), MARKER.as_bytes())?;
+    write(
+        &index,
+        with_image(old, &image.descriptor, tag)
+            .to_string()
+            .as_bytes(),
+    )
+}
+
+/// Writes the image as a tar of a layout to `out`.
+///
+/// Same image and tag in, same bytes out.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write_archive(
+    place: Place<'_>,
+    image: &Exported,
+    tag: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let failed = || Error::file("write", "the archive");
+    let mut archive = tar::Builder::new(out);
+    let index = with_image(empty_index(), &image.descriptor, tag).to_string();
+    append(
+        &mut archive,
+        "oci-layout",
+        (MARKER.len() as u64, &mut MARKER.as_bytes()),
+    )
+    .map_err(failed())?;
+    append(
+        &mut archive,
+        "index.json",
+        (index.len() as u64, &mut index.as_bytes()),
+    )
+    .map_err(failed())?;
+    // A tar has each blob once, and the same order every time.
+    let mut layers: BTreeMap<String, &Descriptor> = BTreeMap::new();
+    layers.extend(
+        image
+            .layers
+            .iter()
+            .map(|layer| (layer.digest.0.hex(), layer)),
+    );
+    for (hex, layer) in layers {
+        let mut blob = open(place, layer)?;
+        append(
+            &mut archive,
+            &format!("blobs/sha256/{hex}"),
+            (layer.size, &mut blob),
+        )
+        .map_err(failed())?;
+    }
+    for (descriptor, text) in [
+        (&image.config_descriptor, &image.config),
+        (&image.descriptor, &image.manifest),
+    ] {
+        let path = format!("blobs/sha256/{}", descriptor.digest.0.hex());
+        append(&mut archive, &path, (descriptor.size, &mut text.as_bytes())).map_err(failed())?;
+    }
+    archive.finish().map_err(failed())
+}
+
+fn append(
+    archive: &mut tar::Builder<&mut dyn Write>,
+    path: &str,
+    content: (u64, &mut dyn io::Read),
+) -> io::Result<()> {
+    let (size, content) = content;
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_entry_type(tar::EntryType::Regular);
+    archive.append_data(&mut header, path, content)
+}
+
+fn open(place: Place<'_>, layer: &Descriptor) -> Result<File, Error> {
+    let missing = || Error::file("read", layer.digest.to_string())(io::ErrorKind::NotFound.into());
+    place.store.open_blob(&layer.digest)?.ok_or_else(missing)
+}
+
+/// Writes a file beside `path` and renames it over it.
+fn replace(path: &Path, fill: &mut dyn FnMut(&mut File) -> io::Result<()>) -> Result<(), Error> {
+    let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
+    let written = File::create(&partial)
+        .and_then(|mut file| fill(&mut file))
+        .and_then(|()| fs::rename(&partial, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&partial);
+        Error::file("write", path)(error)
+    })
+}
+
+fn empty_index() -> Value {
+    json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
+}
+
+/// The index of an existing layout, or an empty one for a directory that is missing or empty.
+fn read_index(directory: &Path, index: &Path) -> Result<Value, Error> {
+    let not_a_layout = || Error::NotALayout {
+        path: directory.to_owned(),
+    };
+    match fs::read(index) {
+        Ok(bytes) => {
+            let value: Value = serde_json::from_slice(&bytes).map_err(|_| not_a_layout())?;
+            value["manifests"]
+                .as_array()
+                .is_some()
+                .then_some(value)
+                .ok_or_else(not_a_layout)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let empty =
+                fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
+            empty.then(empty_index).ok_or_else(not_a_layout)
+        }
+        Err(error) => Err(Error::file("read", index)(error)),
+    }
+}
+
+/// `index` with `image` in it; the tag is taken from whoever had it.
+fn with_image(mut index: Value, image: &Descriptor, tag: Option<&str>) -> Value {
+    let mut entry = serde_json::to_value(image).expect("a descriptor has string keys");
+    if let Some(tag) = tag {
+        entry["annotations"] = json!({ REF_NAME: tag });
+    }
+    let manifests = index["manifests"]
+        .as_array_mut()
+        .expect("read_index() made sure of it");
+    manifests.retain(|old| {
+        let old_tag = old["annotations"][REF_NAME].as_str();
+        old_tag != tag || (tag.is_none() && old["digest"] != entry["digest"])
+    });
+    manifests.push(entry);
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use rbuild_oci::{BlobDigest, Descriptor, Digest};
+
+    use super::{empty_index, with_image};
+
+    fn image(content: &str) -> Descriptor {
+        Descriptor {
+            media_type: "m".to_owned(),
+            digest: BlobDigest(Digest::of(content.as_bytes())),
+            size: 1,
+        }
+    }
+
+    /// Adds images `(content, tag)` and counts what is left, and how many have a tag.
+    #[track_caller]
+    fn check(images: &[(&str, Option<&str>)], expected: (usize, usize)) {
+        let index = images.iter().fold(empty_index(), |index, (content, tag)| {
+            with_image(index, &image(content), *tag)
+        });
+        let manifests = index["manifests"].as_array().unwrap();
+        let tagged = manifests
+            .iter()
+            .filter(|entry| entry["annotations"].is_object())
+            .count();
+        assert_eq!((manifests.len(), tagged), expected);
+    }
+
+    #[test]
+    fn a_tag_belongs_to_one_image() {
+        check(&[("a", Some("1")), ("b", Some("1"))], (1, 1));
+        check(&[("a", Some("1")), ("b", Some("2"))], (2, 2));
+        check(&[("a", Some("1")), ("b", None)], (2, 1));
+    }
+
+    #[test]
+    fn an_image_without_a_tag_is_there_once() {
+        check(&[("a", None), ("a", None)], (1, 0));
+        check(&[("a", None), ("b", None)], (2, 0));
+    }
+}

@@ -1,0 +1,31 @@
+//! From a built tree to an image, and from an image to wherever it shall go.
+//!
+//! ```text
+//! stage + frozen layers ── pack once, hash ──► diff ids
+//! config + diff ids     ── assemble (pure) ──► image in the store      commit
+//! root file system      ── unpack ───────────► image in the store      import
+//! image in the store    ── compress once ────► blobs + manifest        manifest
+//!                                                ├─► OCI layout, archive  layout
+//!                                                └─► registry             push
+//! image in the store    ── merged tree ──────► directory               local
+//! ```
+//!
+//! A local image has no compressed layer: bytes are compressed when they leave, once.
+
+mod assemble;
+mod commit;
+mod error;
+mod import;
+mod layout;
+mod local;
+mod manifest;
+mod push;
+
+pub use assemble::{Assembly, Layers, NewLayer, assemble, rfc3339};
+pub use commit::{BuiltLayer, Commit, commit};
+pub use error::Error;
+pub use import::{Import, Root, import};
+pub use layout::{write_archive, write_layout};
+pub use local::write_tree;
+pub use manifest::{Exported, Place, export};
+pub use push::push;

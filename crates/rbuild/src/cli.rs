@@ -1,0 +1,285 @@
+//! What can be typed: every command, flag and its help text has its one home here.
+//!
+//! Spellings are buildah's and podman's (cli.md section 2). Knows nothing of what they do.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Build container images from Dockerfiles: no daemon, no root, no container runtime.
+///
+/// The stages of a multi-stage Dockerfile run as trees stacked on trees in one process; only the
+/// last stage (or --target) becomes an image.
+#[derive(Parser, Debug)]
+#[command(name = "rbuild", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rbuild bud -f Dockerfile.multi -t mygoapp:multi .   build an image
+  rbuild run mygoapp:multi                            run it, in the same sandbox as RUN
+  rbuild push mygoapp:multi docker://registry.example/mygoapp:1.0
+  rbuild info                                         what this machine can do, and why not
+
+Files: images and cache live in $XDG_DATA_HOME/rbuild (see --root). `rbuild COMMAND --help` says more.";
+
+/// Options that every command takes, before or after its name.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// Keep images and cache in DIR [env: RBUILD_STORE] [default: $XDG_DATA_HOME/rbuild]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Build an image from a Dockerfile
+    #[command(name = "bud", visible_alias = "build")]
+    Build(Box<BuildArgs>),
+    /// Run a command in an image, in the foreground
+    Run(RunArgs),
+    /// List the images in the store
+    #[command(visible_alias = "ls")]
+    Images(ImagesArgs),
+    /// Show an image's configuration as JSON
+    Inspect(InspectArgs),
+    /// Give an image another name
+    Tag(TagArgs),
+    /// Remove names, and images that have no name left
+    Rmi(RmiArgs),
+    /// Fetch an image from a registry or an OCI layout
+    Pull(PullArgs),
+    /// Send an image to a registry or an OCI layout
+    Push(PushArgs),
+    /// Make an image from a root file system
+    Import(ImportArgs),
+    /// Say what this machine can do, and what rbuild uses
+    Info,
+}
+
+/// Build an image from a Dockerfile.
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    /// Directory that COPY takes files from
+    #[arg(default_value = ".", value_name = "CONTEXT")]
+    pub context: PathBuf,
+    /// Read the instructions from FILE; `-` is standard input
+    /// [default: Containerfile, Dockerfile or dockerfile in CONTEXT]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Name of the result: NAME[:TAG]; repeatable
+    #[arg(short, long, value_name = "NAME")]
+    pub tag: Vec<String>,
+    /// Stop after the stage with that name or number
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// Value of an ARG; without `=` it is taken from the environment; repeatable
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
+    /// Add a label to the image; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// Build for this platform; only that of this machine for now
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+    /// Execute every step, even if its result is known
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Put all new layers into one
+    #[arg(long)]
+    pub squash: bool,
+    /// Print only the image's id
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write the image's id to FILE
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+    /// Also write the result elsewhere: `type=oci,dest=FILE` (an OCI archive) or
+    /// `type=local,dest=DIR` (its files); repeatable
+    #[arg(short, long, value_name = "SPEC")]
+    pub output: Vec<String>,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// How registries are talked to.
+#[derive(Args, Debug)]
+pub struct RegistryArgs {
+    /// With `false`, plain http and unknown certificates are fine
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true")]
+    pub tls_verify: bool,
+}
+
+/// Run a command in an image, in the foreground.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Remove what the command wrote when it ends; always so, accepted for podman's users
+    #[arg(long)]
+    pub rm: bool,
+    /// Set an environment variable; repeatable
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Run as this user
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+    /// Run in this directory
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// Run this instead of the image's entrypoint; empty means none
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// The image
+    #[arg(value_name = "NAME")]
+    pub image: String,
+    /// Command and arguments [default: the image's CMD]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<String>,
+}
+
+/// List the images in the store.
+#[derive(Args, Debug)]
+pub struct ImagesArgs {
+    /// Show only images of this name
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Print each image by a template: {{.Repository}} {{.Tag}} {{.ID}} {{.Digest}} {{.Created}}
+    /// {{.CreatedAt}} {{.Size}} {{.Name}}
+    #[arg(long, value_name = "TEMPLATE")]
+    pub format: Option<String>,
+    /// Print only ids
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Do not shorten ids
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// Leave the headings out
+    #[arg(short, long)]
+    pub noheading: bool,
+}
+
+/// Show an image's configuration as JSON.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// Images, by name or id
+    #[arg(required = true, value_name = "NAME")]
+    pub images: Vec<String>,
+}
+
+/// Give an image another name.
+#[derive(Args, Debug)]
+pub struct TagArgs {
+    /// The image, by name or id
+    #[arg(value_name = "NAME")]
+    pub image: String,
+    /// Its new names
+    #[arg(required = true, value_name = "NEW")]
+    pub names: Vec<String>,
+}
+
+/// Remove names, and images that have no name left.
+#[derive(Args, Debug)]
+pub struct RmiArgs {
+    /// Images, by name or id
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub images: Vec<String>,
+    /// Remove all images
+    #[arg(short, long)]
+    pub all: bool,
+    /// Remove an image given by id even if it has several names
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// Fetch an image from a registry or an OCI layout.
+#[derive(Args, Debug)]
+pub struct PullArgs {
+    /// NAME[:TAG][@DIGEST], docker://NAME or oci:DIR[:TAG]
+    #[arg(value_name = "NAME")]
+    pub image: String,
+    /// Print only the image's id
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// Send an image to a registry or an OCI layout.
+#[derive(Args, Debug)]
+pub struct PushArgs {
+    /// The image, by name or id
+    #[arg(value_name = "NAME")]
+    pub image: String,
+    /// docker://HOST/NAME[:TAG] or oci:DIR[:TAG] [default: docker://NAME]
+    #[arg(value_name = "DESTINATION")]
+    pub destination: Option<String>,
+    /// Write the digest of the manifest to FILE
+    #[arg(long, value_name = "FILE")]
+    pub digestfile: Option<PathBuf>,
+    /// Print nothing
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// Make an image from a root file system.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// A tar (plain, gzip or zstd), `-` for standard input, or a directory
+    #[arg(value_name = "ROOTFS")]
+    pub source: PathBuf,
+    /// NAME[:TAG] of the image
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Apply a Dockerfile instruction: ENV, CMD, ENTRYPOINT, WORKDIR, USER, LABEL, EXPOSE, VOLUME,
+    /// STOPSIGNAL, SHELL; repeatable
+    #[arg(short, long, value_name = "INSTRUCTION")]
+    pub change: Vec<String>,
+    /// Print only the image's id
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command};
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_work_before_and_after_the_command() {
+        for line in [
+            "rbuild --root /s images",
+            "rbuild images --root /s",
+            "rbuild build --root /s .",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.global.root.as_deref(), Some("/s".as_ref()), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_command_of_run_may_have_flags() {
+        let cli = Cli::try_parse_from("rbuild run --rm a:b ls --root -l".split(' ')).unwrap();
+        let Command::Run(run) = cli.command else {
+            unreachable!("it said run")
+        };
+        assert_eq!(run.command, ["ls", "--root", "-l"]);
+    }
+}

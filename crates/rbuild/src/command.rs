@@ -1,0 +1,38 @@
+//! What each command does: the only place where the crates meet.
+
+mod build;
+mod images;
+mod import;
+mod info;
+mod inspect;
+mod pull;
+mod push;
+mod run;
+mod tag;
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{Cli, Command},
+    failure::Failure,
+};
+
+/// Does what was asked for.
+///
+/// # Errors
+/// [`Failure`] carries the exit status.
+pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
+    let root = cli.global.root.as_deref();
+    match cli.command {
+        Command::Build(args) => build::execute(root, &args),
+        Command::Run(args) => run::execute(root, &args),
+        Command::Images(args) => images::execute(root, &args),
+        Command::Inspect(args) => inspect::execute(root, &args),
+        Command::Tag(args) => tag::add(root, &args),
+        Command::Rmi(args) => tag::remove(root, &args),
+        Command::Pull(args) => pull::execute(root, &args),
+        Command::Push(args) => push::execute(root, &args),
+        Command::Import(args) => import::execute(root, &args),
+        Command::Info => info::execute(root),
+    }
+}

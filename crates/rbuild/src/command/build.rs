@@ -1,0 +1,270 @@
+//! `rbuild bud`: the pipeline, on one screen.
+//!
+//! ```text
+//! text → parse → plan ⇄ base images → build (steps become frozen layers) → commit → outputs
+//! ```
+
+use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
+
+use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
+use rbuild_engine::{
+    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
+};
+use rbuild_export::{BuiltLayer, Commit, Layers, commit};
+use rbuild_oci::{ImageId, Platform};
+use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, plan};
+use rbuild_sandbox::{Cancel, Sandbox};
+use rbuild_store::ImageRecord;
+
+use crate::{
+    bottoms,
+    cli::BuildArgs,
+    dockerfile::{self, Source},
+    failure::Failure,
+    find::new_name,
+    output::{self, Output},
+    progress::Progress,
+    report, settings, signals,
+};
+
+/// Builds, commits, exports; prints the image's id.
+///
+/// # Errors
+/// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
+/// 128 + its number.
+pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+    let signals = signals::hold()?;
+    let outputs = args
+        .output
+        .iter()
+        .map(|spec| Output::parse(spec))
+        .collect::<Result<Vec<_>, _>>()?;
+    let names = args
+        .tag
+        .iter()
+        .map(|name| new_name(name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let source = dockerfile::read(args.file.as_deref(), &args.context)?;
+    let (file, diagnostics) = parse(&source.text);
+    refuse_errors(&diagnostics, &source)?;
+    let inputs = inputs(args)?;
+    let epoch = settings::epoch(&inputs.build_args)?;
+
+    let entered = rbuild_sandbox::enter()?;
+    let store = settings::store(root)?;
+    let session = store.begin()?;
+    let bottoms = bottoms::make(&session)?;
+    let runner = Confined {
+        sandbox: Sandbox::new(entered, &bottoms.scratch, HOSTNAME)?,
+        cancel: Cancel::new()?,
+    };
+    signals::watch(signals, runner.cancel.clone());
+
+    let http = settings::http();
+    let bases = Bases {
+        store: &store,
+        session: &session,
+        http: &http,
+        security: settings::security(&args.registry),
+        platform: inputs.platform.clone(),
+    };
+    let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
+    let mut warnings = diagnostics;
+    warnings.extend(plan.warnings.iter().cloned());
+    report::diagnostics(
+        &warnings,
+        &source.name,
+        &source.text,
+        &mut io::stderr().lock(),
+    );
+
+    let progress = Progress::new(&plan, args.quiet);
+    let builder = Builder {
+        store: &store,
+        session: &session,
+        runner: &runner,
+        context: &BuildContext::open(&args.context, source.path.as_deref(), settings::now())?,
+        bases: &resolved.trees,
+        bottoms: &bottoms.below,
+        caching: if args.no_cache {
+            Caching::Refresh
+        } else {
+            Caching::Use
+        },
+        emit: &|event| progress.show(&event),
+    };
+    let states = builder
+        .build(&plan)
+        .map_err(|error| explain(error, &plan, &source, &progress))?;
+    let request = Commit {
+        stage: plan.stage(plan.target),
+        base: base_image(&plan, &resolved.images),
+        layers: &built_layers(&plan, &states),
+        grouping: if args.squash {
+            Layers::Squashed
+        } else {
+            Layers::PerStep
+        },
+        epoch,
+        now: settings::now(),
+        names: &names,
+    };
+    let image = commit(&store, &session, &request)?;
+    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
+    finish(args, &image)
+}
+
+/// Base images, twice: as the plan wants to know them and as the store has them.
+struct Resolved {
+    trees: BTreeMap<String, rbuild_engine::BaseTree>,
+    images: BTreeMap<String, ImageRecord>,
+}
+
+fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
+    let platform = Platform::default();
+    if let Some(text) = &args.platform {
+        let wanted: Platform = text.parse()?;
+        if !platform.matches(&wanted) {
+            return Err(Failure::message(format!(
+                "cannot build for {wanted} on this machine, which is {platform}"
+            ))
+            .with_hint("building for other platforms is not supported yet"));
+        }
+    }
+    Ok(Inputs {
+        build_args: settings::build_args(&args.build_arg),
+        target: args.target.clone(),
+        platform,
+        labels: settings::pairs(&args.label),
+        bases: BTreeMap::new(),
+    })
+}
+
+/// Plans, finding base images until no more are wanted.
+fn planned(
+    file: &Dockerfile,
+    source: &Source,
+    mut inputs: Inputs,
+    bases: &Bases<'_>,
+) -> Result<(Box<Plan>, Resolved), Failure> {
+    let mut resolved = Resolved {
+        trees: BTreeMap::new(),
+        images: BTreeMap::new(),
+    };
+    loop {
+        match plan(file, &source.text, &inputs) {
+            Planning::Ready(plan) => return Ok((plan, resolved)),
+            Planning::Rejected(diagnostics) => {
+                report::diagnostics(
+                    &diagnostics,
+                    &source.name,
+                    &source.text,
+                    &mut io::stderr().lock(),
+                );
+                return Err(Failure::said(1));
+            }
+            Planning::Needs(names) => {
+                for name in names {
+                    let found = bases
+                        .resolve(&name, &mut |name| report::note(&format!("pulling {name}")))?;
+                    inputs.bases.insert(name.clone(), found.image);
+                    resolved.trees.insert(name.clone(), found.tree);
+                    resolved.images.insert(name, found.record);
+                }
+            }
+        }
+    }
+}
+
+fn refuse_errors(diagnostics: &[Diagnostic], source: &Source) -> Result<(), Failure> {
+    if diagnostics
+        .iter()
+        .all(|diagnostic| diagnostic.severity == Severity::Warning)
+    {
+        return Ok(());
+    }
+    report::diagnostics(
+        diagnostics,
+        &source.name,
+        &source.text,
+        &mut io::stderr().lock(),
+    );
+    Err(Failure::said(1))
+}
+
+/// The image that the target stage stands on, however many stages lie between.
+fn base_image<'a>(
+    plan: &Plan,
+    images: &'a BTreeMap<String, ImageRecord>,
+) -> Option<&'a ImageRecord> {
+    match &plan.stage(root_stage(plan)).base {
+        Base::Image(name) => images.get(name),
+        Base::Scratch | Base::Stage(_) => None,
+    }
+}
+
+fn root_stage(plan: &Plan) -> StageId {
+    let mut id = plan.target;
+    while let Base::Stage(parent) = plan.stage(id).base {
+        id = parent;
+    }
+    id
+}
+
+/// The layers of the target stage's history, bottom first.
+fn built_layers(plan: &Plan, states: &[State]) -> Vec<BuiltLayer> {
+    let steps = plan
+        .stage(plan.target)
+        .history
+        .iter()
+        .filter_map(|entry| entry.step);
+    let built = |step: rbuild_plan::StepId| {
+        let (layer, created) = states[step.0 as usize].added?;
+        Some(BuiltLayer {
+            step,
+            layer,
+            created,
+        })
+    };
+    steps.filter_map(built).collect()
+}
+
+/// A failing step is shown at its line of the Dockerfile.
+fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress) -> Failure {
+    if let Some(status) = signals::status() {
+        return Failure::message("interrupted").with_status(status);
+    }
+    let BuildError::Step {
+        step,
+        source: reason,
+    } = error
+    else {
+        return error.into();
+    };
+    progress.show_kept();
+    let span: Span = plan.step(step).span.clone();
+    let mut out = io::stderr().lock();
+    report::diagnostics(
+        &[Diagnostic::error(span, reason.to_string())],
+        &source.name,
+        &source.text,
+        &mut out,
+    );
+    report::causes(reason.as_ref(), &mut out);
+    Failure::said(1)
+}
+
+fn finish(args: &BuildArgs, image: &ImageId) -> Result<ExitCode, Failure> {
+    if let Some(file) = &args.iidfile {
+        std::fs::write(file, image.to_string()).map_err(|error| {
+            Failure::message(format!("cannot write `{}`: {error}", file.display()))
+        })?;
+    }
+    if !args.quiet {
+        for name in &args.tag {
+            report::note(&format!("committed {}", new_name(name)?));
+        }
+    }
+    report::print(&image.0.hex())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,96 @@
+//! `rbuild import`: an image from a root file system.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    process::ExitCode,
+};
+
+use rbuild_dockerfile::{Severity, parse};
+use rbuild_export::{Import, Root, import};
+use rbuild_oci::{ImageConfig, Platform};
+use rbuild_plan::{Inputs, Planning, plan};
+use rbuild_sys::Dir;
+
+use crate::{
+    cli::ImportArgs,
+    failure::Failure,
+    find::new_name,
+    report::{self, print},
+    settings,
+};
+
+/// Imports and prints the image's id.
+///
+/// # Errors
+/// If the source cannot be read, is no root file system, or a `--change` is wrong.
+pub fn execute(root: Option<&Path>, args: &ImportArgs) -> Result<ExitCode, Failure> {
+    let name = new_name(&args.name)?;
+    let config = config(&args.change)?;
+    let cannot = |source: io::Error| {
+        Failure::message(format!("cannot open `{}`: {source}", args.source.display()))
+    };
+    let is_stdin = args.source == Path::new("-");
+    let directory = (!is_stdin && args.source.is_dir())
+        .then(|| Dir::open(&args.source))
+        .transpose()?;
+    let mut archive: Box<dyn Read> = match &directory {
+        Some(_) => Box::new(io::empty()),
+        None if is_stdin => Box::new(io::stdin().lock()),
+        None => Box::new(File::open(&args.source).map_err(cannot)?),
+    };
+    rbuild_sandbox::enter()?;
+    let store = settings::store(root)?;
+    let session = store.begin()?;
+    let request = Import {
+        root: match &directory {
+            Some(directory) => Root::Directory(directory),
+            None => Root::Archive(&mut archive),
+        },
+        config,
+        comment: format!("imported from {}", args.source.display()),
+        now: settings::now(),
+        name: &name,
+    };
+    let id = import(&store, &session, request)?;
+    if !args.quiet {
+        report::note(&format!("imported {name}"));
+    }
+    print(&id.0.hex())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration that the instructions `changes` make of an empty one: those of a stage that
+/// has nothing else in it.
+fn config(changes: &[String]) -> Result<ImageConfig, Failure> {
+    let text = format!("FROM scratch\n{}\n", changes.join("\n"));
+    let (file, mut diagnostics) = parse(&text);
+    let inputs = Inputs {
+        platform: Platform::default(),
+        build_args: BTreeMap::new(),
+        ..Inputs::default()
+    };
+    let planned = match plan(&file, &text, &inputs) {
+        Planning::Ready(planned) if planned.steps.is_empty() => Some(planned),
+        Planning::Ready(_) | Planning::Needs(_) => {
+            return Err(Failure::message(
+                "--change takes instructions that only change the configuration",
+            ));
+        }
+        Planning::Rejected(more) => {
+            diagnostics.extend(more);
+            None
+        }
+    };
+    match planned {
+        Some(planned) if diagnostics.iter().all(|d| d.severity == Severity::Warning) => {
+            Ok(planned.stage(planned.target).config.clone())
+        }
+        _ => {
+            report::diagnostics(&diagnostics, "--change", &text, &mut io::stderr().lock());
+            Err(Failure::said(1))
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `rbuild info`: what this machine can do, and what rbuild uses.
+
+use std::{path::Path, process::ExitCode};
+
+use rbuild_sandbox::{Host, Ids, Probe};
+
+use crate::{failure::Failure, report::print, settings, template::size};
+
+/// Prints one line for each thing that matters, with the reason where it does not work.
+///
+/// # Errors
+/// If the store cannot be opened or no process can be started.
+pub fn execute(root: Option<&Path>) -> Result<ExitCode, Failure> {
+    let path = settings::store_path(root)?;
+    let store = settings::store(root)?;
+    let host = Host::probe(&path)?;
+    let file_system = store.file_system()?;
+    let lines = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("kernel", host.kernel.clone()),
+        ("store", path.display().to_string()),
+        ("store file system", {
+            let name = file_system.name().unwrap_or("unknown");
+            format!("{name}, {} free", size(file_system.free))
+        }),
+        ("images", store.images()?.len().to_string()),
+        ("user namespace", probe(&host.namespaces)),
+        ("ids", ids(host.ids.as_ref())),
+        ("overlay", probe(&host.overlay)),
+        ("new /proc", probe(&host.proc)),
+        (
+            "network of RUN",
+            "host (a private network is not supported yet)".to_owned(),
+        ),
+        ("control groups", format!("{}, not used", host.cgroup)),
+        (
+            "no new privileges",
+            if host.no_new_privileges {
+                "set: newuidmap cannot work".to_owned()
+            } else {
+                "not set".to_owned()
+            },
+        ),
+        (
+            "user.max_user_namespaces",
+            host.max_user_namespaces
+                .map_or("unknown".to_owned(), |n| n.to_string()),
+        ),
+        ("/dev/fuse", format!("{} (not used yet)", probe(&host.fuse))),
+        (
+            "/dev/net/tun",
+            format!("{} (not used yet)", probe(&host.tun)),
+        ),
+    ];
+    for (what, answer) in lines {
+        print(&format!("{what:<26}{answer}"))?;
+    }
+    let able = host.namespaces == Probe::Works
+        && host.overlay == Probe::Works
+        && host.proc == Probe::Works;
+    print(&format!(
+        "{:<26}{}",
+        "RUN",
+        if able {
+            "works"
+        } else {
+            "does not work here, for the reasons above"
+        }
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn probe(probe: &Probe) -> String {
+    match probe {
+        Probe::Works => "works".to_owned(),
+        Probe::Fails(reason) => format!("does not work: {reason}"),
+    }
+}
+
+fn ids(ids: Option<&Ids>) -> String {
+    match ids {
+        Some(Ids::All) => "all, as root".to_owned(),
+        Some(Ids::Subordinate { uids, gids }) => {
+            let (users, groups) = (uids.count() + 1, gids.count() + 1);
+            let ignored = match uids.ignored + gids.ignored {
+                0 => String::new(),
+                lines => format!(" ({lines} useless lines of /etc/subuid and /etc/subgid ignored)"),
+            };
+            format!("{users} users ({uids}), {groups} groups ({gids}){ignored}")
+        }
+        None => {
+            "1: no subordinate ids in /etc/subuid and /etc/subgid, nor from getsubids".to_owned()
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `rbuild inspect`: an image as JSON.
+
+use std::{path::Path, process::ExitCode};
+
+use rbuild_oci::{ImageConfig, Name};
+use rbuild_store::Store;
+use serde_json::{Value, json};
+
+use crate::{cli::InspectArgs, failure::Failure, find::find, report::print, settings};
+
+/// Prints a JSON array with one object for each image, its fields named as podman names them.
+///
+/// # Errors
+/// If there is no such image, or its configuration is damaged.
+pub fn execute(root: Option<&Path>, args: &InspectArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(root)?;
+    let images: Vec<Value> = args
+        .images
+        .iter()
+        .map(|name| describe(&store, name))
+        .collect::<Result<_, _>>()?;
+    print(&format!("{:#}", Value::from(images)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(store: &Store, text: &str) -> Result<Value, Failure> {
+    let image = find(store, text)?;
+    let config: ImageConfig = serde_json::from_str(&image.record.config)?;
+    let names = store.names()?;
+    let names: Vec<&str> = names
+        .iter()
+        .filter(|(_, id)| *id == image.id)
+        .map(|(name, _)| Name::as_str(name))
+        .collect();
+    let (digests, tags): (Vec<&str>, Vec<&str>) =
+        names.into_iter().partition(|name| name.contains('@'));
+    let layers: Vec<String> = config
+        .rootfs
+        .diff_ids
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Ok(json!({
+        "Id": image.id.0.hex(),
+        "RepoTags": tags,
+        "RepoDigests": digests,
+        "Created": config.created,
+        "Author": config.author.unwrap_or_default(),
+        "Architecture": config.architecture,
+        "Os": config.os,
+        "Size": image.record.layers.iter().map(|layer| layer.size).sum::<u64>(),
+        "Config": config.config,
+        "Labels": config.config.labels,
+        "RootFS": { "Type": config.rootfs.kind, "Layers": layers },
+        "History": config.history,
+    }))
+}

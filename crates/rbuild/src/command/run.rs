@@ -1,0 +1,112 @@
+//! `rbuild run`: a command in an image, in the foreground, in the sandbox of RUN.
+
+use std::{os::fd::AsFd, path::Path, process::ExitCode};
+
+use rbuild_engine::{HOSTNAME, environment, identity};
+use rbuild_oci::{DEFAULT_PATH, ImageConfig, ImagePath};
+use rbuild_sandbox::{Cancel, DEFAULT_CAPABILITIES, Sandbox, Spec, Stdio};
+use rbuild_snapshot::{prepare, writable};
+use rbuild_sys::{Dir, Upper};
+
+use crate::{cli::RunArgs, failure::Failure, find::find, settings, signals};
+
+/// The status of podman and docker when the container could not be started.
+const NOT_STARTED: u8 = 125;
+
+/// Runs it; what it writes to the image's files is gone afterwards. Ends with its status.
+///
+/// # Errors
+/// 125 if it cannot be started, 126 if the program cannot be executed, 127 if it is not there.
+pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure> {
+    let signals = signals::hold()?;
+    let entered = rbuild_sandbox::enter()?;
+    let store = settings::store(root)?;
+    let session = store.begin()?;
+    let image = find(&store, &args.image)?;
+    let config: ImageConfig = serde_json::from_str(&image.record.config)?;
+    let argv = argv(&config, args)?;
+
+    let staged = session.new_layer()?;
+    let bottoms = crate::bottoms::make(&session)?;
+    let sandbox = Sandbox::new(entered, &bottoms.scratch, HOSTNAME)?;
+    let mut dirs = Vec::new();
+    for layer in image.record.layers.iter().rev() {
+        let gone = || {
+            Failure::message(format!(
+                "layer {} of `{}` is not in the store any more",
+                layer.layer, args.image
+            ))
+        };
+        dirs.push(session.layer(&layer.layer)?.ok_or_else(gone)?.diff);
+    }
+    let below: Vec<&Dir> = dirs.iter().collect();
+    prepare(&staged.diff, below.first().copied())?;
+    let upper = Upper {
+        changes: &staged.diff,
+        work: &staged.work,
+    };
+    let tree = writable(&below, &bottoms.below.skeleton, upper)?;
+
+    let cancel = Cancel::new()?;
+    signals::watch(signals, cancel.clone());
+    let user = args.user.as_ref().unwrap_or(&config.config.user);
+    let identity =
+        identity(&tree, user).map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
+    let directory = args.workdir.as_ref().unwrap_or(&config.config.working_dir);
+    let spec = Spec {
+        root: tree.as_fd(),
+        argv,
+        env: environment(variables(&config, &args.env).into_iter(), &identity),
+        cwd: ImagePath::root()
+            .join(directory)
+            .ok_or_else(|| Failure::message("the directory has a NUL in it"))?,
+        identity,
+        capabilities: DEFAULT_CAPABILITIES,
+        hostname: HOSTNAME.to_owned(),
+        stdio: Stdio::Inherit,
+    };
+    let exit = sandbox
+        .run(&spec, &cancel, &mut |_, _| ())
+        .map_err(|error| {
+            let status = error.exit_status().unwrap_or(NOT_STARTED);
+            Failure::from(error).with_status(status)
+        })?;
+    Ok(ExitCode::from(signals::status().unwrap_or(exit.status)))
+}
+
+/// `ENTRYPOINT` and, behind it, the command or `CMD`; a given entrypoint drops `CMD`.
+fn argv(config: &ImageConfig, args: &RunArgs) -> Result<Vec<String>, Failure> {
+    let image = &config.config;
+    let mut argv = match &args.entrypoint {
+        Some(program) if program.is_empty() => Vec::new(),
+        Some(program) => vec![program.clone()],
+        None => image.entrypoint.clone().unwrap_or_default(),
+    };
+    match (&args.command[..], &args.entrypoint) {
+        ([], None) => argv.extend(image.cmd.clone().unwrap_or_default()),
+        (command, _) => argv.extend(command.iter().cloned()),
+    }
+    if argv.is_empty() {
+        return Err(
+            Failure::message(format!("`{}` says no command to run", args.image))
+                .with_hint("add one: rbuild run NAME COMMAND")
+                .with_status(NOT_STARTED),
+        );
+    }
+    Ok(argv)
+}
+
+/// The image's variables with those of `--env` set.
+fn variables(config: &ImageConfig, flags: &[String]) -> Vec<String> {
+    let mut config = config.clone();
+    if config.env("PATH").is_none() {
+        config.set_env("PATH", DEFAULT_PATH);
+    }
+    for flag in flags {
+        match flag.split_once('=') {
+            Some((name, value)) => config.set_env(name, value),
+            None => drop(std::env::var(flag).map(|value| config.set_env(flag, &value))),
+        }
+    }
+    config.config.env
+}

@@ -1,0 +1,85 @@
+//! `rbuild tag` and `rbuild rmi`: names come and go.
+
+use std::{path::Path, process::ExitCode};
+
+use rbuild_store::Store;
+
+use crate::{
+    cli::{RmiArgs, TagArgs},
+    failure::Failure,
+    find::{find, new_name},
+    report::print,
+    settings,
+};
+
+/// Gives an image more names.
+///
+/// # Errors
+/// If there is no such image, or a name is not one.
+pub fn add(root: Option<&Path>, args: &TagArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(root)?;
+    let image = find(&store, &args.image)?;
+    let names: Vec<_> = args
+        .names
+        .iter()
+        .map(|name| new_name(name))
+        .collect::<Result<_, _>>()?;
+    let session = store.begin()?;
+    for name in names {
+        session.set_name(&name, &image.id)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes names, and images that have none left. Says what it removed.
+///
+/// # Errors
+/// If there is no such image, or an id has several names and `--force` is not given.
+pub fn remove(root: Option<&Path>, args: &RmiArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(root)?;
+    if args.all {
+        for (name, _) in store.names()? {
+            store.remove_name(&name)?;
+            print(&format!("Untagged: {name}"))?;
+        }
+        for (id, _) in store.images()? {
+            store.remove_image(&id)?;
+            print(&format!("Deleted: {}", id.0.hex()))?;
+        }
+    }
+    for text in &args.images {
+        remove_one(&store, text, args.force)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove_one(store: &Store, text: &str, force: bool) -> Result<(), Failure> {
+    let image = find(store, text)?;
+    let names = store
+        .names()?
+        .into_iter()
+        .filter(|(_, id)| *id == image.id)
+        .map(|(name, _)| name);
+    let names: Vec<_> = names.collect();
+    let doomed = match &image.name {
+        Some(name) => vec![name.clone()],
+        None if names.len() > 1 && !force => {
+            let list: Vec<&str> = names.iter().map(rbuild_oci::Name::as_str).collect();
+            let message = format!(
+                "image `{text}` has {} names: {}",
+                list.len(),
+                list.join(", ")
+            );
+            return Err(Failure::message(message).with_hint("--force removes them all"));
+        }
+        None => names.clone(),
+    };
+    for name in &doomed {
+        store.remove_name(name)?;
+        print(&format!("Untagged: {name}"))?;
+    }
+    if doomed.len() >= names.len() && store.remove_image(&image.id)? {
+        print(&format!("Deleted: {}", image.id.0.hex()))?;
+    }
+    Ok(())
+}

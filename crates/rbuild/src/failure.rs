@@ -1,0 +1,92 @@
+//! Why a command did not succeed, and with which status it ends.
+
+use std::{error::Error, io, process::ExitCode};
+
+use crate::report;
+
+/// The end of a command that did not succeed.
+#[derive(Debug)]
+pub struct Failure {
+    status: u8,
+    error: Option<Box<dyn Error>>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Everything is said already.
+    pub fn said(status: u8) -> Self {
+        Self {
+            status,
+            error: None,
+            hint: None,
+        }
+    }
+
+    /// A message without a deeper reason.
+    pub fn message(text: impl Into<String>) -> Self {
+        Self::from(Message(text.into()))
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with another exit status.
+    #[must_use]
+    pub fn with_status(mut self, status: u8) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Tells the user; returns the exit status.
+    pub fn report(self) -> ExitCode {
+        // Nobody reads our output any more: say nothing, as a program that SIGPIPE ends.
+        if self.error.as_deref().is_some_and(is_broken_pipe) {
+            return ExitCode::from(141);
+        }
+        if let Some(error) = &self.error {
+            report::failure(
+                error.as_ref(),
+                self.hint.as_deref(),
+                &mut io::stderr().lock(),
+            );
+        }
+        ExitCode::from(self.status)
+    }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            status: 1,
+            hint: hint(&error),
+            error: Some(Box::new(error)),
+        }
+    }
+}
+
+/// The first advice that `error` or one of its causes has.
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    std::iter::successors(Some(error), |&cause| cause.source()).find_map(|cause| {
+        let sandbox = cause
+            .downcast_ref::<rbuild_sandbox::Error>()
+            .and_then(rbuild_sandbox::Error::hint);
+        let store = cause
+            .downcast_ref::<rbuild_store::Error>()
+            .and_then(rbuild_store::Error::hint);
+        sandbox.or(store.map(str::to_owned))
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Message(String);

@@ -1,0 +1,79 @@
+//! Which image does the user mean?
+
+use rbuild_oci::{ImageId, Name, Reference};
+use rbuild_store::{ImageRecord, Store};
+
+use crate::failure::Failure;
+
+/// An image that was found.
+pub struct Found {
+    /// Its id.
+    pub id: ImageId,
+    /// What the store knows of it.
+    pub record: ImageRecord,
+    /// The name that led to it; `None` if it was given by id.
+    pub name: Option<Name>,
+}
+
+/// Fewest digits of an id that are taken for one.
+const SHORTEST_ID: usize = 4;
+
+/// Finds an image by name, or by its id or the start of that.
+///
+/// # Errors
+/// If there is none, or the start of an id fits several.
+pub fn find(store: &Store, text: &str) -> Result<Found, Failure> {
+    if let Ok(reference) = text.parse::<Reference>() {
+        for name in reference.local_names() {
+            if let Some(id) = store.name(&name)?
+                && let Some(record) = store.image(&id)?
+            {
+                return Ok(Found {
+                    id,
+                    record,
+                    name: Some(name),
+                });
+            }
+        }
+    }
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_id = digits.len() >= SHORTEST_ID && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut fitting: Vec<_> = match is_id {
+        true => store
+            .images()?
+            .into_iter()
+            .filter(|(id, _)| id.0.hex().starts_with(digits))
+            .collect(),
+        false => Vec::new(),
+    };
+    match fitting.len() {
+        0 => Err(Failure::message(format!("no image `{text}` in the store"))
+            .with_hint("`rbuild images` lists what is there; `rbuild pull` fetches images")
+            .with_status(125)),
+        1 => {
+            let (id, record) = fitting.remove(0);
+            Ok(Found {
+                id,
+                record,
+                name: None,
+            })
+        }
+        count => Err(Failure::message(format!(
+            "`{text}` is the start of {count} ids"
+        ))),
+    }
+}
+
+/// The name that a new image gets: `localhost/…` where no registry is written.
+///
+/// # Errors
+/// If `text` is not a name, or has a digest.
+pub fn new_name(text: &str) -> Result<Name, Failure> {
+    let reference: Reference = text.parse()?;
+    if reference.digest.is_some() {
+        return Err(Failure::message(format!(
+            "`{text}` has a digest, which a new name cannot have"
+        )));
+    }
+    Ok(reference.local_name())
+}

@@ -1,0 +1,27 @@
+//! The `rbuild` program: what was typed → what is done. Only here: the environment, printing,
+//! exit codes.
+
+mod bottoms;
+mod cli;
+mod command;
+mod dockerfile;
+mod failure;
+mod find;
+mod output;
+mod progress;
+mod report;
+mod settings;
+mod signals;
+mod template;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match command::execute(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
