@@ -21,6 +21,22 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
+impl<T: AsRef<str>> Spanned<T> {
+    /// Where byte `offset` of the value was written.
+    ///
+    /// Exact when the value was written in one piece; a value with continuations,
+    /// JSON escapes or removed quotes in it answers with the whole span.
+    pub fn span_at(&self, offset: usize) -> Span {
+        let text = self.value.as_ref();
+        if self.span.len() != text.len() || !text.is_char_boundary(offset) {
+            return self.span.clone();
+        }
+        let width = text[offset..].chars().next().map_or(0, char::len_utf8);
+        let start = self.span.start + offset;
+        start..start + width
+    }
+}
+
 /// Unexpanded text of one argument: quotes, escapes and `$` are still in it.
 pub type Word = Spanned<String>;
 
@@ -130,4 +146,28 @@ pub struct Copy {
     pub sources: Vec<Word>,
     /// Unexpanded.
     pub destination: Word,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Span, Word};
+
+    fn check(value: &str, span: Span, offset: usize, expected: Span) {
+        let value = value.to_owned();
+        assert_eq!(Word { value, span }.span_at(offset), expected);
+    }
+
+    #[test]
+    fn a_place_in_a_verbatim_word_is_exact() {
+        check("a$é", 10..14, 1, 11..12);
+        check("a$é", 10..14, 2, 12..14);
+        check("a$é", 10..14, 4, 14..14);
+    }
+
+    #[test]
+    fn a_place_in_a_changed_word_is_the_whole_word() {
+        check("a$b", 10..15, 1, 10..15);
+        check("a$é", 10..14, 3, 10..14);
+        check("a", 10..11, 7, 10..11);
+    }
 }

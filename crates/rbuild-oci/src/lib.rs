@@ -6,6 +6,7 @@
 //! extra fields (`Healthcheck`, `Shell`, `OnBuild`…) must survive.
 
 mod config;
+mod descriptor;
 mod digest;
 pub mod media_type;
 mod path;
@@ -13,6 +14,7 @@ mod platform;
 mod reference;
 
 pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConfig};
+pub use descriptor::Descriptor;
 pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
 pub use oci_spec::image as spec;
 pub use path::ImagePath;

@@ -1,1 +1,47 @@
+//! Linux, safely: directory handles, namespaces, mounts, processes.
+//!
+//! The only crate with `unsafe`. Thin and complete, no policy: it does what it is
+//! told and reports the system call that failed with its operand.
+//!
+//! Foreign names (from archives, contexts, images, Dockerfiles) are opened through
+//! [`Dir`], never through joined host paths.
 
+mod child;
+mod descent;
+mod dir;
+mod error;
+mod file;
+mod guardian;
+mod mounts;
+mod overlay;
+mod process;
+mod signal;
+mod spawn;
+mod stat;
+mod step;
+mod userns;
+mod xattr;
+
+pub use descent::Descent;
+pub use dir::{Dir, Entry};
+pub use error::{Error, Result};
+pub use file::{
+    FileSystem, copy_contents, file_stat, file_system, set_file_mode, set_file_mtime,
+    set_file_owner, sync_file_system,
+};
+pub use guardian::Guardian;
+pub use mounts::{
+    Depth, MountLimits, attach_mount, clone_mount, limit_mount, make_mounts_private, new_mount,
+};
+pub use overlay::{Upper, overlay};
+pub use process::{
+    Child, Ended, Flag, effective_ids, in_child, open_files_limit, set_nonblocking, wait_readable,
+};
+pub use rustix::fs::{Mode, OFlags};
+pub use rustix::io::Errno;
+pub use signal::{TerminationSignals, block_termination_signals};
+pub use spawn::{SpawnError, spawn};
+pub use stat::{FileKind, Stat, Timestamp};
+pub use step::{Exec, Handle, Made, Resource, Step};
+pub use userns::{EnterError, IdMapping, enter_mount_namespace, enter_user_namespace};
+pub use xattr::Xattr;

@@ -1,0 +1,28 @@
+//! Trees and archives: canonical packing, safe unpacking, whiteouts, compression.
+//!
+//! Knows: tar (ustar, PAX, GNU long names), the overlayfs form of a tree, gzip, zstd.
+//! Does not know: images, digests, stores, networks.
+//!
+//! A *tree* is an overlayfs upper directory in its `userxattr` form: a 0/0 character device is a
+//! deletion, the attribute `user.overlay.opaque` = `y` hides what lower trees have in a directory.
+//! In an archive the same are the empty files `.wh.NAME` and `.wh..wh..opq` (OCI image-spec,
+//! layer.md, "Whiteouts").
+
+mod archive;
+mod attribute;
+mod decode;
+mod encode;
+mod error;
+mod gzip;
+mod header;
+mod merge;
+mod pack;
+mod pax;
+mod unpack;
+
+pub use archive::is_tar;
+pub use decode::{Decoder, sniff};
+pub use encode::{Encoder, EncoderOptions};
+pub use error::{Error, Result};
+pub use pack::{Form, PackOptions, Packed, Root, pack};
+pub use unpack::{Limits, Ownership, UnpackOptions, Unpacked, Whiteouts, unpack};

@@ -1,0 +1,289 @@
+use std::{
+    fs,
+    io::{Seek, SeekFrom, Write},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
+
+use expect_test::{Expect, expect};
+use rbuild_sys::{Dir, FileKind, Timestamp};
+
+use super::{Form, PackOptions, Root, pack};
+use crate::{
+    attribute::OPAQUE,
+    unpack::{Limits, Ownership, UnpackOptions, Whiteouts, unpack},
+};
+
+const LAYER: PackOptions = PackOptions {
+    form: Form::Overlay,
+    root: Root::Omitted,
+    mtime_limit: None,
+};
+
+/// Makes a tree of lines: `d/` directory, `d/!` opaque directory, `-f` deletion, `f=text` file.
+fn tree(lines: &[&str]) -> (tempfile::TempDir, Dir) {
+    let temp = tempfile::tempdir().unwrap();
+    let root = Dir::open(temp.path()).unwrap();
+    for line in lines {
+        if let Some(path) = line.strip_suffix("/!") {
+            fs::create_dir_all(temp.path().join(path)).unwrap();
+            root.set_xattr(path.as_bytes(), OPAQUE, b"y").unwrap();
+        } else if let Some(path) = line.strip_prefix('-') {
+            let (dir, name) = root.resolve_parent(path.as_bytes()).unwrap();
+            dir.mknod(name.unwrap(), FileKind::CharDevice, 0, (0, 0))
+                .unwrap();
+        } else if let Some((path, text)) = line.split_once('=') {
+            fs::write(temp.path().join(path), text).unwrap();
+        } else {
+            fs::create_dir_all(temp.path().join(line)).unwrap();
+        }
+    }
+    (temp, root)
+}
+
+fn packed(trees: &[&Dir], options: &PackOptions) -> Vec<u8> {
+    let mut out = Vec::new();
+    let packed = pack(trees, options, &mut out).unwrap();
+    assert_eq!(packed.size, out.len() as u64);
+    out
+}
+
+/// Paths and contents in an archive, by the reader of the `tar` crate.
+fn list(archive: &[u8]) -> String {
+    let mut text = String::new();
+    for entry in tar::Archive::new(archive).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let content = std::io::read_to_string(&mut entry).unwrap();
+        let link = entry
+            .link_name_bytes()
+            .map(|link| String::from_utf8_lossy(&link).into_owned());
+        let link = link.map_or_else(String::new, |link| format!(" -> {link}"));
+        text.push_str(format!("{path}{link} {content}").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[track_caller]
+fn check(trees: &[&[&str]], expected: Expect) {
+    let trees: Vec<_> = trees.iter().map(|lines| tree(lines)).collect();
+    let dirs: Vec<&Dir> = trees.iter().map(|(_, dir)| dir).collect();
+    expected.assert_eq(&list(&packed(&dirs, &LAYER)));
+}
+
+#[test]
+fn entries_are_sorted_and_deletions_kept() {
+    check(
+        &[&["d/!", "d/b=2", "d/a=1", "d.x=3", "-gone"]],
+        expect![[r#"
+            d/
+            d/.wh..wh..opq
+            d/a 1
+            d/b 2
+            d.x 3
+            .wh.gone
+        "#]],
+    );
+}
+
+#[test]
+fn upper_trees_hide_lower_ones() {
+    check(
+        &[
+            &["d/", "d/a=1", "d/b=1", "e/", "e/x=1", "f=1"],
+            &["d/", "d/a=2", "-f", "e/!", "e/y=2"],
+        ],
+        expect![[r#"
+            d/
+            d/a 2
+            d/b 1
+            e/
+            e/.wh..wh..opq
+            e/y 2
+            .wh.f
+        "#]],
+    );
+}
+
+#[test]
+fn a_directory_over_something_else_hides_what_is_deeper() {
+    check(
+        &[
+            &["d/", "d/old=1", "e/", "e/old=1"],
+            &["d=2", "-e"],
+            &["d/", "d/new=3", "e/"],
+        ],
+        expect![[r#"
+            d/
+            d/.wh..wh..opq
+            d/new 3
+            e/
+            e/.wh..wh..opq
+        "#]],
+    );
+    check(
+        &[&["d/", "d/old=1"], &["d=2"]],
+        expect![[r#"
+            d 2
+        "#]],
+    );
+}
+
+#[test]
+fn hard_links_are_found_within_one_tree_only() {
+    let (temp, lower) = tree(&["a=1"]);
+    fs::hard_link(temp.path().join("a"), temp.path().join("b")).unwrap();
+    let (upper_temp, upper) = tree(&[]);
+    fs::hard_link(temp.path().join("a"), upper_temp.path().join("c")).unwrap();
+    expect![[r#"
+        a 1
+        b -> a
+        c 1
+    "#]]
+    .assert_eq(&list(&packed(&[&lower, &upper], &LAYER)));
+}
+
+#[test]
+fn a_name_that_would_mean_a_deletion_is_refused_in_a_layer() {
+    let (_temp, dir) = tree(&[".wh.f=1"]);
+    let error = pack(&[&dir], &LAYER, &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains(".wh.f"), "{error}");
+    let plain = PackOptions {
+        form: Form::Plain,
+        root: Root::Listed,
+        ..LAYER
+    };
+    assert_eq!(list(&packed(&[&dir], &plain)), "./\n.wh.f 1\n");
+}
+
+#[test]
+fn packing_what_was_unpacked_gives_the_same_bytes() {
+    let long = "n".repeat(120);
+    let (temp, dir) = tree(&["d/!", "d/f=text", "-gone", "deep/", &format!("{long}=x")]);
+    let path = |name: &str| temp.path().join(name);
+    fs::create_dir_all(path(&format!("deep/{long}/{long}"))).unwrap();
+    symlink("t".repeat(300), path("link")).unwrap();
+    fs::hard_link(path("d/f"), path("hard")).unwrap();
+    fs::set_permissions(path("d/f"), PermissionsExt::from_mode(0o4755)).unwrap();
+    dir.mknod(b"fifo", FileKind::Fifo, 0o600, (0, 0)).unwrap();
+    dir.set_xattr(b"hard", b"user.key", b"binary\0value\n")
+        .unwrap();
+    dir.set_mtime(
+        b"deep",
+        Timestamp {
+            seconds: -5,
+            nanoseconds: 0,
+        },
+    )
+    .unwrap();
+    dir.set_mtime(
+        &long.as_bytes(),
+        Timestamp {
+            seconds: 1 << 33,
+            nanoseconds: 0,
+        },
+    )
+    .unwrap();
+    if dir.set_owner(b"d", 3_000_000, 70_000).is_err() {
+        println!("SKIP foreign owners: not root");
+    }
+    let mut sparse = fs::File::create(path("sparse")).unwrap();
+    sparse.seek(SeekFrom::Start(1 << 20)).unwrap();
+    sparse.write_all(b"end").unwrap();
+    let mut options = PackOptions {
+        root: Root::Listed,
+        ..LAYER
+    };
+    for form in [Form::Overlay, Form::Plain] {
+        options.form = form;
+        let first = packed(&[&dir], &options);
+        let (_temp, copy) = tree(&[]);
+        let unpacking = UnpackOptions {
+            below: Vec::new(),
+            whiteouts: Whiteouts::Overlay,
+            ownership: Ownership::Keep,
+            limits: Limits::default(),
+        };
+        let unpacked = unpack(&mut &first[..], &copy, &unpacking).unwrap();
+        if form == Form::Overlay {
+            assert!(packed(&[&copy], &options) == first, "the bytes differ");
+        } else {
+            assert_eq!(
+                unpacked.skipped_devices, 1,
+                "a 0/0 device is no deletion here"
+            );
+        }
+    }
+}
+
+#[test]
+fn times_are_limited() {
+    let (_temp, dir) = tree(&["f=1"]);
+    let limit = Timestamp {
+        seconds: 1_000,
+        nanoseconds: 0,
+    };
+    let archive = packed(
+        &[&dir],
+        &PackOptions {
+            mtime_limit: Some(limit),
+            ..LAYER
+        },
+    );
+    let mut archive = tar::Archive::new(&archive[..]);
+    let entry = archive.entries().unwrap().next().unwrap().unwrap();
+    assert_eq!(entry.header().mtime().unwrap(), 1_000);
+}
+
+#[test]
+fn gnu_tar_reads_it() {
+    let long = "n".repeat(255);
+    let (temp, dir) = tree(&["d/", "d/f=text", &format!("d/{long}=x")]);
+    let file = temp.path().join("archive");
+    let archive = packed(&[&dir], &LAYER);
+    fs::write(&file, &archive).unwrap();
+    let output = Command::new("tar").arg("-tf").arg(&file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, format!("d/\nd/f\nd/{long}\n"));
+    assert!(
+        output.stderr.is_empty(),
+        "{:?}",
+        String::from_utf8(output.stderr)
+    );
+}
+
+#[test]
+fn a_file_that_grows_or_shrinks_is_named() {
+    // The kernel says 4096 and gives less.
+    let dir = Dir::open(Path::new("/sys/kernel")).unwrap();
+    let mut out = Vec::new();
+    let plain = PackOptions {
+        form: Form::Plain,
+        ..LAYER
+    };
+    let Err(error) = pack(&[&dir], &plain, &mut out) else {
+        println!("SKIP: /sys/kernel has honest sizes");
+        return;
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("changed while") || text.contains("cannot"),
+        "{text}"
+    );
+}
+
+#[test]
+fn paths_beyond_path_max_are_packed() {
+    let (_temp, root) = tree(&[]);
+    let mut here = root.try_clone().unwrap();
+    for _ in 0..40 {
+        here.mkdir(&[b'd'; 200], 0o755).unwrap();
+        here = here.child(&[b'd'; 200]).unwrap();
+    }
+    here.create(b"f", 0o644).unwrap();
+    let archive = packed(&[&root], &LAYER);
+    assert!(list(&archive).lines().last().unwrap().len() > 8_000);
+    root.remove_all(&[b'd'; 200]).unwrap();
+}

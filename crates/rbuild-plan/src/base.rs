@@ -1,0 +1,118 @@
+//! The configuration that a stage starts with.
+//!
+//! Knows: what is inherited from `scratch`, an image or a stage, and what is not.
+//! Does not know: instructions.
+//!
+//! Spec: dockerfile.md F7–F9, F13, O2, E2.
+
+use std::collections::BTreeMap;
+
+use rbuild_dockerfile::Diagnostic;
+use rbuild_dockerfile::ast::Span;
+use rbuild_oci::{DEFAULT_PATH, ImageConfig, Platform, RootFs};
+
+use crate::graph::{Base, History, Stage, StageId, Tree};
+use crate::history;
+use crate::inputs::{BaseImage, Inputs};
+
+/// Fields that Docker wrote about the container and the image that a base was made of:
+/// wrong for what is built on it.
+const STALE: [&str; 5] = [
+    "container",
+    "container_config",
+    "docker_version",
+    "id",
+    "parent",
+];
+
+/// `FROM scratch` (F7).
+pub(crate) fn scratch(platform: &Platform) -> Stage {
+    let mut config = ImageConfig::default();
+    "/".clone_into(&mut config.config.working_dir);
+    stage(Base::Scratch, Tree::Empty, config, platform)
+}
+
+/// `FROM reference`: all that the image says about running it, but none of its triggers.
+pub(crate) fn image(reference: &str, image: &BaseImage, platform: &Platform) -> Stage {
+    let mut config = ImageConfig {
+        created: None,
+        rootfs: RootFs::default(),
+        history: Vec::new(),
+        ..image.config.clone()
+    };
+    config.config.on_build = None;
+    config
+        .other
+        .retain(|name, _| !STALE.contains(&name.as_str()));
+    let base = Base::Image(reference.to_owned());
+    stage(base, Tree::Image(reference.to_owned()), config, platform)
+}
+
+/// `FROM stage`: its files, its configuration and its history (F9).
+pub(crate) fn child(id: StageId, parent: &Stage) -> Stage {
+    Stage {
+        name: None,
+        base: Base::Stage(id),
+        ..parent.clone()
+    }
+}
+
+/// What speaks against building on `image`, which was named at `span`.
+pub(crate) fn objections(
+    reference: &str,
+    image: &BaseImage,
+    inputs: &Inputs,
+    span: &Span,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let config = &image.config;
+    if config
+        .config
+        .on_build
+        .as_ref()
+        .is_some_and(|it| !it.is_empty())
+    {
+        let message = format!("ONBUILD of base image `{reference}` is not supported yet");
+        found.push(Diagnostic::error(span.clone(), message));
+    }
+    let its = Platform::new(&config.os, &config.architecture, config.variant.as_deref());
+    if !its.matches(&inputs.platform) && !inputs.platform.matches(&its) {
+        let ours = &inputs.platform;
+        let message = format!("base image `{reference}` is for `{its}`, the result for `{ours}`");
+        found.push(Diagnostic::warning(span.clone(), message));
+    }
+    found
+}
+
+/// `--label`, on the target only and after all its instructions (E2, T21).
+pub(crate) fn add_labels(target: &mut Stage, labels: &BTreeMap<String, String>) {
+    if labels.is_empty() {
+        return;
+    }
+    let pairs = labels
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()));
+    let pairs: Vec<(String, String)> = pairs.collect();
+    target.history.push(History {
+        created_by: history::pairs("LABEL", &pairs),
+        step: None,
+    });
+    target.config.config.labels.extend(pairs);
+}
+
+fn stage(base: Base, tree: Tree, mut config: ImageConfig, platform: &Platform) -> Stage {
+    config.os.clone_from(&platform.os);
+    config.architecture.clone_from(&platform.architecture);
+    config.variant.clone_from(&platform.variant);
+    if config.env("PATH").is_none() {
+        config.set_env("PATH", DEFAULT_PATH); // F8
+    }
+    Stage {
+        name: None,
+        index: 0,
+        base,
+        tree,
+        config,
+        history: Vec::new(),
+    }
+}

@@ -1,0 +1,190 @@
+//! A plan as text, for goldens, `rbuild util dump plan` and bug reports.
+//!
+//! One fact a line, each line understandable alone; what is empty is left out.
+
+use std::fmt::{self, Write as _};
+
+use rbuild_dockerfile::{Diagnostic, Severity};
+use rbuild_oci::RunConfig;
+
+use crate::graph::{Base, Copy, Op, Plan, Run, Source, Stage, Step, StepId, Tree};
+
+/// The printable form of `plan`.
+pub fn dump(plan: &Plan) -> String {
+    let mut out = String::new();
+    write(plan, &mut out).expect("writing to a string cannot fail");
+    out
+}
+
+fn write(plan: &Plan, out: &mut String) -> fmt::Result {
+    writeln!(out, "platform {}", plan.platform())?;
+    for (index, step) in plan.steps.iter().enumerate() {
+        write_step(index, step, out)?;
+    }
+    for (id, stage) in plan.stages.iter().enumerate() {
+        let target = id == plan.target.0 as usize;
+        write_stage(id, stage, out)?;
+        if target {
+            writeln!(out, "  target")?;
+        }
+    }
+    for diagnostic in &plan.warnings {
+        write_diagnostic(diagnostic, out)?;
+    }
+    Ok(())
+}
+
+fn write_step(index: usize, step: &Step, out: &mut String) -> fmt::Result {
+    let name = StepName(StepId(u32::try_from(index).unwrap_or(u32::MAX)));
+    writeln!(out, "{name} of stage {}: {}", step.stage.0, step.title)?;
+    writeln!(out, "  on {}", TreeName(&step.parent))?;
+    match &step.op {
+        Op::Run(run) => write_run(run, out),
+        Op::Copy(copy) => write_copy(copy, out),
+        Op::Workdir(workdir) => {
+            writeln!(out, "  create {}", workdir.path)?;
+            write_text("user", &workdir.user, out)
+        }
+    }
+}
+
+fn write_run(run: &Run, out: &mut String) -> fmt::Result {
+    writeln!(out, "  argv {:?}", run.argv)?;
+    for (name, value) in &run.env {
+        writeln!(out, "  run env {name}={}", one_line(value))?;
+    }
+    for (name, value) in &run.proxy_env {
+        writeln!(out, "  proxy {name}={value}")?;
+    }
+    writeln!(out, "  cwd {}", run.cwd)?;
+    write_text("user", &run.user, out)
+}
+
+fn write_copy(copy: &Copy, out: &mut String) -> fmt::Result {
+    match &copy.source {
+        Source::Context => writeln!(out, "  from context")?,
+        Source::Tree(tree) => writeln!(out, "  from {}", TreeName(tree))?,
+    }
+    writeln!(out, "  select {:?}", copy.patterns)?;
+    let kind = if copy.destination_is_dir {
+        " (a directory)"
+    } else {
+        ""
+    };
+    writeln!(out, "  to {}{kind}", copy.destination)?;
+    write_text("chown", copy.chown.as_deref().unwrap_or_default(), out)?;
+    match copy.chmod {
+        Some(mode) => writeln!(out, "  chmod {mode:04o}"),
+        None => Ok(()),
+    }
+}
+
+fn write_stage(id: usize, stage: &Stage, out: &mut String) -> fmt::Result {
+    write!(out, "stage {id}, FROM number {}", stage.index)?;
+    if let Some(name) = &stage.name {
+        write!(out, ", `{name}`")?;
+    }
+    writeln!(out, ":")?;
+    match &stage.base {
+        Base::Scratch => writeln!(out, "  based on scratch")?,
+        Base::Image(reference) => writeln!(out, "  based on image {reference}")?,
+        Base::Stage(base) => writeln!(out, "  based on stage {}", base.0)?,
+    }
+    writeln!(out, "  ends with {}", TreeName(&stage.tree))?;
+    write_text(
+        "author",
+        stage.config.author.as_deref().unwrap_or_default(),
+        out,
+    )?;
+    write_config(&stage.config.config, out)?;
+    for entry in &stage.history {
+        write!(out, "  history {}", one_line(&entry.created_by))?;
+        match entry.step {
+            Some(step) => writeln!(out, " [{}]", StepName(step))?,
+            None => writeln!(out)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_config(config: &RunConfig, out: &mut String) -> fmt::Result {
+    for entry in &config.env {
+        writeln!(out, "  env {}", one_line(entry))?;
+    }
+    for (key, value) in &config.labels {
+        writeln!(out, "  label {key}={}", one_line(value))?;
+    }
+    write_text("config user", &config.user, out)?;
+    write_text("working dir", &config.working_dir, out)?;
+    for (name, argv) in [
+        ("shell", &config.shell),
+        ("entrypoint", &config.entrypoint),
+        ("cmd", &config.cmd),
+        ("onbuild", &config.on_build),
+    ] {
+        if let Some(argv) = argv {
+            writeln!(out, "  {name} {argv:?}")?;
+        }
+    }
+    if config.args_escaped {
+        writeln!(out, "  args escaped")?;
+    }
+    for port in config.exposed_ports.keys() {
+        writeln!(out, "  port {port}")?;
+    }
+    for path in config.volumes.keys() {
+        writeln!(out, "  volume {path}")?;
+    }
+    write_text(
+        "stop signal",
+        config.stop_signal.as_deref().unwrap_or_default(),
+        out,
+    )?;
+    for (name, value) in &config.other {
+        writeln!(out, "  other {name}={value}")?;
+    }
+    Ok(())
+}
+
+fn write_diagnostic(diagnostic: &Diagnostic, out: &mut String) -> fmt::Result {
+    let severity = match diagnostic.severity {
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let span = &diagnostic.span;
+    let message = &diagnostic.message;
+    writeln!(out, "{severity} at {}-{}: {message}", span.start, span.end)?;
+    write_text("hint", diagnostic.hint.as_deref().unwrap_or_default(), out)
+}
+
+/// A line with `text`, unless there is none.
+fn write_text(name: &str, text: &str, out: &mut String) -> fmt::Result {
+    if text.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  {name} {text}")
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
+}
+
+struct StepName(StepId);
+
+impl fmt::Display for StepName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {}", self.0.0)
+    }
+}
+
+struct TreeName<'a>(&'a Tree);
+
+impl fmt::Display for TreeName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Tree::Empty => f.write_str("nothing"),
+            Tree::Image(reference) => write!(f, "image {reference}"),
+            Tree::Step(id) => StepName(*id).fmt(f),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Keys differ when any keyed field differs, and only then.
+
+use proptest::prelude::{any, prop_assert_eq, proptest};
+use rbuild_oci::{ImagePath, Platform};
+
+use super::{Key, SourceDigest, step_key};
+use crate::graph::{Copy, Op, Run, Source, StageId, Step, StepId, Tree, Workdir};
+
+fn amd64() -> Platform {
+    Platform::new("linux", "amd64", None)
+}
+
+fn parent() -> Key {
+    Key::of_empty_tree(&amd64())
+}
+
+fn path(text: &str) -> ImagePath {
+    ImagePath::root().join(text).unwrap()
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+fn step(op: Op) -> Step {
+    Step {
+        stage: StageId(0),
+        span: 0..1,
+        title: String::new(),
+        parent: Tree::Empty,
+        op,
+    }
+}
+
+fn a_run() -> Run {
+    Run {
+        argv: texts(&["sh", "-c", "x"]),
+        env: vec![("A".to_owned(), "1".to_owned())],
+        proxy_env: Vec::new(),
+        cwd: path("/w"),
+        user: String::new(),
+    }
+}
+
+fn a_copy() -> Copy {
+    Copy {
+        source: Source::Context,
+        patterns: texts(&["dir/a", "b"]),
+        destination: path("/d"),
+        destination_is_dir: false,
+        chown: None,
+        chmod: None,
+    }
+}
+
+fn of_run(change: impl FnOnce(&mut Run)) -> Key {
+    let mut run = a_run();
+    change(&mut run);
+    step_key(&step(Op::Run(run)), &parent(), None)
+}
+
+fn of_copy(digest: SourceDigest, change: impl FnOnce(&mut Copy)) -> Key {
+    let mut copy = a_copy();
+    change(&mut copy);
+    step_key(&step(Op::Copy(copy)), &parent(), Some(&digest))
+}
+
+const CONTENT: SourceDigest = SourceDigest::Content([7; 32]);
+
+#[track_caller]
+fn all_differ(keys: &[Key]) {
+    for (index, key) in keys.iter().enumerate() {
+        assert!(
+            !keys[..index].contains(key),
+            "number {index} equals an earlier one"
+        );
+    }
+}
+
+#[test]
+fn a_run_is_what_it_sees() {
+    all_differ(&[
+        of_run(|_| {}),
+        of_run(|run| run.argv.push(String::new())),
+        of_run(|run| run.argv = texts(&["sh", "-cx"])),
+        of_run(|run| run.argv = texts(&["s", "h-c", "x"])),
+        of_run(|run| run.env[0].1.push('1')),
+        of_run(|run| run.env[0] = ("A1".to_owned(), String::new())),
+        of_run(|run| run.env.clear()),
+        of_run(|run| run.env.push(("A".to_owned(), "1".to_owned()))),
+        of_run(|run| run.cwd = path("/")),
+        of_run(|run| run.user.push('1')),
+    ]);
+}
+
+#[test]
+fn words_cannot_move_between_argv_and_env() {
+    let moved = of_run(|run| {
+        run.argv = texts(&["sh", "-c", "x", "A", "1"]);
+        run.env.clear();
+    });
+    all_differ(&[of_run(|_| {}), moved]);
+}
+
+#[test]
+fn proxies_do_not_count_a7() {
+    let proxy = ("HTTP_PROXY".to_owned(), "http://p".to_owned());
+    assert_eq!(of_run(|run| run.proxy_env.push(proxy)), of_run(|_| {}));
+}
+
+#[test]
+fn titles_and_places_do_not_count() {
+    let mut other = step(Op::Run(a_run()));
+    other.title.push('x');
+    other.span = 5..9;
+    other.stage = StageId(3);
+    assert_eq!(step_key(&other, &parent(), None), of_run(|_| {}));
+}
+
+#[test]
+fn parent_and_platform_count_k5() {
+    let arm = Platform::new("linux", "arm", Some("v6"));
+    let arm7 = Platform::new("linux", "arm", Some("v7"));
+    let roots = [
+        Key::of_empty_tree(&amd64()),
+        Key::of_empty_tree(&arm),
+        Key::of_empty_tree(&arm7),
+        Key::of_image_tree("", &amd64()),
+        Key::of_image_tree("sha256:1", &amd64()),
+        Key::of_image_tree("sha256:1", &arm),
+        Key::of_image_tree("sha256:2", &amd64()),
+    ];
+    all_differ(&roots);
+    let of = |root| step_key(&step(Op::Run(a_run())), &root, None);
+    all_differ(&roots.map(of));
+}
+
+#[test]
+fn a_copy_is_names_content_and_place() {
+    all_differ(&[
+        of_copy(CONTENT, |_| {}),
+        of_copy(SourceDigest::Content([8; 32]), |_| {}),
+        of_copy(SourceDigest::Tree(Key::from_bytes([7; 32])), |_| {}),
+        of_copy(CONTENT, |copy| copy.patterns = texts(&["dir/a"])),
+        of_copy(CONTENT, |copy| copy.patterns = texts(&["b", "a"])),
+        of_copy(CONTENT, |copy| copy.patterns = texts(&["dir/a", "c"])),
+        of_copy(CONTENT, |copy| copy.destination = path("/e")),
+        of_copy(CONTENT, |copy| copy.destination_is_dir = true),
+        of_copy(CONTENT, |copy| copy.chown = Some("1".to_owned())),
+        of_copy(CONTENT, |copy| copy.chmod = Some(1)),
+        of_copy(CONTENT, |copy| copy.chmod = Some(0)),
+        of_copy(CONTENT, |copy| copy.source = Source::Tree(Tree::Empty)),
+    ]);
+}
+
+#[test]
+fn where_the_copied_content_lies_does_not_count_k3() {
+    let elsewhere = of_copy(CONTENT, |copy| copy.patterns = texts(&["x/y/a", "z/b"]));
+    assert_eq!(elsewhere, of_copy(CONTENT, |_| {}));
+    let of = |id| {
+        of_copy(CONTENT, |copy| {
+            copy.source = Source::Tree(Tree::Step(StepId(id)));
+        })
+    };
+    assert_eq!(of(1), of(2));
+}
+
+#[test]
+fn by_tree_the_whole_pattern_counts() {
+    let tree = SourceDigest::Tree(Key::from_bytes([7; 32]));
+    all_differ(&[
+        of_copy(tree, |_| {}),
+        of_copy(tree, |copy| copy.patterns = texts(&["x/a", "b"])),
+    ]);
+}
+
+#[test]
+fn a_workdir_is_its_path_and_owner() {
+    let of = |at: &str, user: &str| {
+        let workdir = Workdir {
+            path: path(at),
+            user: user.to_owned(),
+        };
+        step_key(&step(Op::Workdir(workdir)), &parent(), None)
+    };
+    all_differ(&[of("/a", ""), of("/b", ""), of("/a", "b"), of("/a", "c")]);
+}
+
+#[test]
+fn the_recipe_is_version_1() {
+    // If this fails, the recipe has changed: bump RECIPE, then bless.
+    assert_eq!(
+        of_run(|_| {}).hex(),
+        "b2910659a5df999aa831af46ad93cc3f1f2e89d57359de88920adab8834d2e1a"
+    );
+}
+
+#[test]
+fn only_lower_case_hex_is_a_key() {
+    let hex = parent().hex();
+    assert_eq!(Key::from_hex(&hex), Some(parent()));
+    for bad in [
+        "",
+        "0",
+        "../",
+        &hex[1..],
+        &hex.to_uppercase(),
+        &format!("{hex}0"),
+    ] {
+        assert_eq!(Key::from_hex(bad), None, "{bad}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn equal_runs_are_equal_keys_and_the_reverse(
+        a in any::<(Vec<String>, Vec<(String, String)>, String)>(),
+        b in any::<(Vec<String>, Vec<(String, String)>, String)>(),
+        proxies in any::<Vec<(String, String)>>(),
+    ) {
+        let of = |(argv, env, user): (Vec<String>, Vec<(String, String)>, String), proxy_env| {
+            of_run(|run| *run = Run { argv, env, proxy_env, cwd: path("/"), user })
+        };
+        let same = a == b;
+        prop_assert_eq!(of(a.clone(), proxies), of(a.clone(), Vec::new()));
+        prop_assert_eq!(of(a, Vec::new()) == of(b, Vec::new()), same);
+    }
+}

@@ -1,0 +1,202 @@
+//! The order of planning: link the stages, ask for images, fold each stage.
+//!
+//! Knows: the sequence, and how stages hand on to each other.
+//! Does not know: what an instruction does ([`crate::fold`]).
+//!
+//! Invariant: steps are made stage by stage in file order, so edges point backwards.
+
+use std::collections::BTreeMap;
+
+use rbuild_dockerfile::ast::Dockerfile;
+use rbuild_dockerfile::{Diagnostic, Severity};
+
+use crate::args::Args;
+use crate::base;
+use crate::fold::{Context, Fold};
+use crate::graph::{Base, Op, Plan, Source, Stage, StageId, Step, Tree};
+use crate::inputs::{Inputs, Planning};
+use crate::stages::{self, Graph, Linked, Named, Origin};
+use crate::suggest::did_you_mean;
+
+/// Turns a Dockerfile into a build graph, or says what is missing for that.
+///
+/// `text` is the source that `file` was parsed from: steps are named after it.
+/// A diagnostic about the command line rather than the file has the span `0..0`.
+pub fn plan(file: &Dockerfile, text: &str, inputs: &Inputs) -> Planning {
+    let mut found = Vec::new();
+    let linked = stages::link(file, inputs, &mut found);
+    let Some(graph) = linked.filter(|_| !has_error(&found)) else {
+        return Planning::Rejected(in_file_order(found));
+    };
+    let missing = graph.missing(inputs);
+    if !missing.is_empty() {
+        return Planning::Needs(missing);
+    }
+    let context = Context {
+        escape: file.escape,
+        text,
+        inputs,
+        globals: &graph.globals,
+    };
+    let mut plan = fold(file, &graph, &context, &mut found);
+    let found = in_file_order(found);
+    if has_error(&found) {
+        return Planning::Rejected(found);
+    }
+    plan.warnings = found;
+    debug_assert!(edges_point_backwards(&plan), "{}", crate::dump(&plan));
+    Planning::Ready(Box::new(plan))
+}
+
+/// What to tell the user when no image `reference`, one of [`Planning::Needs`], can be
+/// found: an error at each place that names it, with the stage name that may be meant.
+pub fn blame(file: &Dockerfile, inputs: &Inputs, reference: &str) -> Vec<Diagnostic> {
+    let Some(graph) = stages::link(file, inputs, &mut Vec::new()) else {
+        return Vec::new();
+    };
+    let blame = |(linked, named): (&Linked, &Named)| Diagnostic {
+        hint: did_you_mean(reference, stages::names_before(file, linked.index)),
+        ..Diagnostic::error(
+            named.span.clone(),
+            format!("no stage or image named `{reference}`"),
+        )
+    };
+    graph.places_of(reference).map(blame).collect()
+}
+
+/// Folds all stages of `graph`. Problems go to `found`; if there is an error among them,
+/// the plan is not usable.
+fn fold(
+    file: &Dockerfile,
+    graph: &Graph,
+    context: &Context<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Plan {
+    let mut steps = Vec::new();
+    let mut folded = Folded::default();
+    for linked in &graph.stages {
+        let ast = &file.stages[linked.index];
+        let id = stage_id(folded.stages.len());
+        let mut fold = Fold::new(
+            context,
+            id,
+            folded.start(linked, context, found),
+            &mut steps,
+        );
+        fold.stage.name = ast.name.as_ref().map(|name| name.value.clone());
+        for (position, instruction) in ast.instructions.iter().enumerate() {
+            let source = folded.source(linked.copies.get(&position));
+            fold.instruction(instruction, &source);
+        }
+        let (stage, args, problems) = fold.finish();
+        found.extend(problems);
+        folded.push(linked.index, stage, args);
+    }
+    let mut stages = folded.stages;
+    if let Some(target) = stages.last_mut() {
+        base::add_labels(target, &context.inputs.labels);
+    }
+    Plan {
+        target: stage_id(stages.len().saturating_sub(1)),
+        stages,
+        steps,
+        warnings: Vec::new(),
+    }
+}
+
+/// Stages that are done.
+#[derive(Default)]
+struct Folded {
+    stages: Vec<Stage>,
+    /// ARGs in scope at the end of each; a stage based on it inherits them (A3).
+    args: Vec<Args>,
+    /// Ids by position in the file.
+    ids: BTreeMap<usize, StageId>,
+}
+
+impl Folded {
+    /// The stage of `linked` before its first instruction, and the ARGs in its scope.
+    fn start(
+        &self,
+        linked: &Linked,
+        context: &Context<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> (Stage, Args) {
+        let inputs = context.inputs;
+        let mut stage = match &linked.base.origin {
+            Origin::Scratch => base::scratch(&inputs.platform),
+            Origin::Image(reference) => {
+                let image = &inputs.bases[reference];
+                found.extend(base::objections(
+                    reference,
+                    image,
+                    inputs,
+                    &linked.base.span,
+                ));
+                base::image(reference, image, &inputs.platform)
+            }
+            Origin::Stage(index) => {
+                let id = self.ids[index];
+                base::child(id, &self.stages[id.0 as usize])
+            }
+        };
+        stage.index = linked.index;
+        let args = match stage.base {
+            Base::Stage(id) => self.args[id.0 as usize].clone(),
+            Base::Scratch | Base::Image(_) => Args::default(),
+        };
+        (stage, args)
+    }
+
+    /// Where `COPY` copies from; `None`: it has no `--from`.
+    fn source(&self, from: Option<&Named>) -> Source {
+        match from.map(|named| &named.origin) {
+            None => Source::Context,
+            Some(Origin::Scratch) => Source::Tree(Tree::Empty),
+            Some(Origin::Image(reference)) => Source::Tree(Tree::Image(reference.clone())),
+            Some(Origin::Stage(index)) => {
+                let stage = &self.stages[self.ids[index].0 as usize];
+                Source::Tree(stage.tree.clone())
+            }
+        }
+    }
+
+    fn push(&mut self, index: usize, stage: Stage, args: Args) {
+        self.ids.insert(index, stage_id(self.stages.len()));
+        self.stages.push(stage);
+        self.args.push(args);
+    }
+}
+
+fn stage_id(index: usize) -> StageId {
+    StageId(u32::try_from(index).expect("a stage takes bytes of a file that is in memory"))
+}
+
+fn has_error(found: &[Diagnostic]) -> bool {
+    found.iter().any(|it| it.severity == Severity::Error)
+}
+
+/// Sorts by place; two findings at one place keep their order.
+fn in_file_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    found.sort_by_key(|it| it.span.start);
+    found.dedup();
+    found
+}
+
+fn edges_point_backwards(plan: &Plan) -> bool {
+    let backwards = |tree: &Tree, id: usize| match tree {
+        Tree::Step(before) => (before.0 as usize) < id,
+        Tree::Empty | Tree::Image(_) => true,
+    };
+    let fine = |(id, step): (usize, &Step)| {
+        let source = match &step.op {
+            Op::Copy(copy) => match &copy.source {
+                Source::Tree(tree) => backwards(tree, id),
+                Source::Context => true,
+            },
+            Op::Run(_) | Op::Workdir(_) => true,
+        };
+        source && backwards(&step.parent, id)
+    };
+    plan.steps.iter().enumerate().all(fine)
+}

@@ -1,0 +1,72 @@
+//! Files made of random lines: planning always answers, and its answer is well formed.
+
+use proptest::prelude::{any, prop, prop_assert, proptest};
+use proptest::sample::Index;
+use rbuild_oci::ImageConfig;
+use rbuild_plan::{BaseImage, Inputs, Planning, Tree, dump, plan};
+
+/// Right and wrong ones, with names that refer to each other.
+const LINES: &[&str] = &[
+    "FROM scratch AS a",
+    "FROM a AS b",
+    "FROM B",
+    "FROM alpine AS a",
+    "FROM $V",
+    "FROM --platform=$BUILDPLATFORM b AS alpine",
+    "ARG V=a W",
+    "ARG V",
+    "ENV V=$W W=$V",
+    "ENV ${V:-x}=1",
+    "LABEL a=$V",
+    "RUN x",
+    "RUN [\"x\"]",
+    "WORKDIR $V/..",
+    "USER $V",
+    "EXPOSE 80-82 $W",
+    "STOPSIGNAL KILL",
+    "VOLUME /a $V",
+    "SHELL [\"s\"]",
+    "CMD c",
+    "ENTRYPOINT e",
+    "COPY --from=a /x /y",
+    "COPY --from=0 . .",
+    "COPY --from=alpine --chown=$V x y/",
+    "COPY --chmod=7 a b /",
+];
+
+proptest! {
+    #[test]
+    fn planning_always_answers(
+        picks in prop::collection::vec(any::<Index>(), 0..20),
+        target in prop::option::of("[ab0-3]"),
+    ) {
+        let lines: Vec<&str> = picks.iter().map(|pick| *pick.get(LINES)).collect();
+        let text = format!("FROM scratch\n{}\n", lines.join("\n"));
+        let (file, _) = rbuild_dockerfile::parse(&text);
+        let mut inputs = Inputs { target, ..Inputs::default() };
+        for _ in 0..2 {
+            let missing = match plan(&file, &text, &inputs) {
+                Planning::Needs(missing) => missing,
+                Planning::Rejected(diagnostics) => {
+                    prop_assert!(!diagnostics.is_empty());
+                    return Ok(());
+                }
+                Planning::Ready(plan) => {
+                    let target = plan.stage(plan.target);
+                    let layers = target.history.iter().filter_map(|entry| entry.step).max();
+                    if let Tree::Step(last) = target.tree {
+                        prop_assert!(layers == Some(last), "{}", dump(&plan));
+                    }
+                    return Ok(());
+                }
+            };
+            prop_assert!(!missing.is_empty());
+            for image in missing {
+                let tree_key = image.clone();
+                let config = ImageConfig::default();
+                inputs.bases.insert(image, BaseImage { tree_key, config });
+            }
+        }
+        prop_assert!(false, "the same images are asked for again");
+    }
+}

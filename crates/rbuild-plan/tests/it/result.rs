@@ -1,0 +1,119 @@
+//! What planning a text gives, as text. The only lines that know the API.
+
+use rbuild_dockerfile::{Diagnostic, Severity};
+use rbuild_oci::{ImageConfig, Platform};
+use rbuild_plan::{BaseImage, Inputs, Planning, blame, dump, plan};
+
+/// Plans `dockerfile` with `settings`, the `#@` lines of a case.
+pub fn result_of(settings: &[&str], dockerfile: &str) -> String {
+    let mut out = String::new();
+    let (file, diagnostics) = rbuild_dockerfile::parse(dockerfile);
+    let errors = diagnostics
+        .iter()
+        .filter(|it| it.severity == Severity::Error);
+    for diagnostic in errors {
+        out.push_str(&format!("parser: {}\n", shown(dockerfile, diagnostic)));
+    }
+    let mut inputs = inputs(settings);
+    loop {
+        match plan(&file, dockerfile, &inputs) {
+            Planning::Needs(images) => {
+                for image in images {
+                    out.push_str(&format!("needs {image}\n"));
+                    if settings.contains(&format!("missing {image}").as_str()) {
+                        return out + &all_shown(dockerfile, &blame(&file, &inputs, &image));
+                    }
+                    inputs
+                        .bases
+                        .insert(image.clone(), base_image(settings, &image));
+                }
+            }
+            Planning::Rejected(diagnostics) => return out + &all_shown(dockerfile, &diagnostics),
+            Planning::Ready(mut plan) => {
+                let warnings = std::mem::take(&mut plan.warnings);
+                return out + &dump(&plan) + &all_shown(dockerfile, &warnings);
+            }
+        }
+    }
+}
+
+fn inputs(settings: &[&str]) -> Inputs {
+    let mut inputs = Inputs {
+        platform: Platform::new("linux", "amd64", None),
+        ..Inputs::default()
+    };
+    for setting in settings {
+        let (what, value) = setting.split_once(' ').expect("a setting has a value");
+        let pair = || {
+            let (key, value) = value.split_once('=').expect("this setting is a pair");
+            (key.to_owned(), value.to_owned())
+        };
+        match what {
+            "build-arg" => inputs.build_args.extend([pair()]),
+            "label" => inputs.labels.extend([pair()]),
+            "target" => inputs.target = Some(value.to_owned()),
+            "platform" => inputs.platform = value.parse().expect("a platform"),
+            "image" | "missing" => {}
+            other => unreachable!("no setting `{other}`"),
+        }
+    }
+    inputs
+}
+
+/// The image `name` as `#@ image` lines describe it.
+fn base_image(settings: &[&str], name: &str) -> BaseImage {
+    let mut image = ImageConfig {
+        os: "linux".to_owned(),
+        architecture: "amd64".to_owned(),
+        ..ImageConfig::default()
+    };
+    let config = &mut image.config;
+    let lines = settings.iter().filter_map(|it| {
+        it.strip_prefix("image ")?
+            .strip_prefix(name)?
+            .strip_prefix(' ')
+    });
+    for line in lines {
+        let (what, value) = line.split_once(' ').expect("an image setting has a value");
+        let words = || Some(value.split(' ').map(str::to_owned).collect());
+        match what {
+            "env" => config.env.push(value.to_owned()),
+            "workdir" => config.working_dir = value.to_owned(),
+            "user" => config.user = value.to_owned(),
+            "cmd" => config.cmd = words(),
+            "entrypoint" => config.entrypoint = words(),
+            "shell" => config.shell = words(),
+            "onbuild" => config.on_build = Some(vec![value.to_owned()]),
+            "label" => drop(config.labels.insert("base".to_owned(), value.to_owned())),
+            "other" => drop(config.other.insert(value.to_owned(), true.into())),
+            "arch" => image.architecture = value.to_owned(),
+            other => unreachable!("no image setting `{other}`"),
+        }
+    }
+    BaseImage {
+        tree_key: format!("tree of {name}"),
+        config: image,
+    }
+}
+
+fn all_shown(text: &str, diagnostics: &[Diagnostic]) -> String {
+    let lines = diagnostics.iter().map(|it| shown(text, it) + "\n");
+    lines.collect()
+}
+
+fn shown(text: &str, diagnostic: &Diagnostic) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let place = &text[diagnostic.span.clone()];
+    let hint = diagnostic
+        .hint
+        .as_ref()
+        .map(|hint| format!("\nhint: {hint}"));
+    let message = &diagnostic.message;
+    format!(
+        "{severity} at [{place}]: {message}{}",
+        hint.unwrap_or_default()
+    )
+}

@@ -1,0 +1,142 @@
+//! Stacks on a real kernel. Needs the right to mount: root, or a user namespace.
+
+use std::path::Path;
+
+use rbuild_snapshot::{has_changes, prepare, readable, writable};
+use rbuild_sys::{Dir, Upper};
+
+/// A stack in a temporary directory, or `None` (with a word why) where nothing can be mounted.
+fn workplace() -> Option<(tempfile::TempDir, impl Fn(&str) -> Dir)> {
+    let temp = tempfile::Builder::new()
+        .prefix("rbuild-snapshot")
+        .tempdir_in("/var/tmp")
+        .unwrap();
+    let base = temp.path().to_owned();
+    let dir = move |name: &str| {
+        std::fs::create_dir_all(base.join(name)).unwrap();
+        Dir::open(&base.join(name)).unwrap()
+    };
+    let (a, b) = (dir("probe/a"), dir("probe/b"));
+    if let Err(error) = readable(&[&a], &b) {
+        assert!(std::env::var_os("RBUILD_TEST_REQUIRE").is_none(), "{error}");
+        println!("SKIP: cannot mount an overlay here: {error}");
+        return None;
+    }
+    Some((temp, dir))
+}
+
+fn write(dir: &Dir, path: &str, text: &str) {
+    let (parent, name) = Path::new(path).parent().map_or(("", path), |parent| {
+        (
+            parent.to_str().unwrap(),
+            Path::new(path).file_name().unwrap().to_str().unwrap(),
+        )
+    });
+    let parent = dir
+        .make_dirs(parent.as_bytes(), 0o755, |_, _| Ok(()))
+        .unwrap();
+    std::io::Write::write_all(
+        &mut parent.create(name.as_bytes(), 0o644).unwrap(),
+        text.as_bytes(),
+    )
+    .unwrap();
+}
+
+fn read(dir: &Dir, path: &str) -> Option<String> {
+    let file = dir.resolve_file(path.as_bytes()).ok()?;
+    Some(std::io::read_to_string(file).unwrap())
+}
+
+#[test]
+fn changes_go_to_the_upper_and_what_is_below_stays() {
+    let Some((_temp, dir)) = workplace() else {
+        return;
+    };
+    let (base, empty, upper, work) = (dir("base"), dir("empty"), dir("upper"), dir("work"));
+    write(&base, "etc/a", "old");
+    let tree = writable(
+        &[&base],
+        &empty,
+        Upper {
+            changes: &upper,
+            work: &work,
+        },
+    )
+    .unwrap();
+    tree.resolve_dir(b"etc").unwrap().unlink(b"a").unwrap();
+    write(&tree, "etc/b", "new");
+    assert_eq!(
+        (read(&tree, "etc/a"), read(&tree, "etc/b")),
+        (None, Some("new".into()))
+    );
+    drop(tree);
+    assert_eq!(read(&base, "etc/a"), Some("old".into()));
+    assert!(
+        upper
+            .resolve_dir(b"etc")
+            .unwrap()
+            .stat(b"a")
+            .unwrap()
+            .is_whiteout()
+    );
+    assert!(has_changes(&upper, Some(&base)).unwrap());
+}
+
+#[test]
+fn the_bottom_shows_only_where_the_stack_has_nothing() {
+    let Some((_temp, dir)) = workplace() else {
+        return;
+    };
+    let (base, bottom, upper, work) = (dir("base"), dir("bottom"), dir("upper"), dir("work"));
+    write(&base, "etc/hosts", "image");
+    write(&bottom, "etc/hosts", "");
+    write(&bottom, "etc/resolv.conf", "");
+    let tree = writable(
+        &[&base],
+        &bottom,
+        Upper {
+            changes: &upper,
+            work: &work,
+        },
+    )
+    .unwrap();
+    assert_eq!(read(&tree, "etc/hosts"), Some("image".into()));
+    assert_eq!(read(&tree, "etc/resolv.conf"), Some(String::new()));
+    drop(tree);
+    assert!(
+        !has_changes(&upper, None).unwrap(),
+        "looking at it changed it"
+    );
+}
+
+#[test]
+fn a_prepared_upper_has_the_metadata_of_the_root_below() {
+    let Some((_temp, dir)) = workplace() else {
+        return;
+    };
+    let (base, upper) = (dir("base"), dir("upper"));
+    rbuild_sys::set_file_mode(&base, 0o1777).unwrap();
+    prepare(&upper, Some(&base)).unwrap();
+    let (below, above) = (base.stat_self().unwrap(), upper.stat_self().unwrap());
+    assert_eq!(
+        (above.mode, above.uid, above.mtime),
+        (0o1777, below.uid, below.mtime)
+    );
+    assert!(!has_changes(&upper, Some(&base)).unwrap());
+    rbuild_sys::set_file_mode(&upper, 0o755).unwrap();
+    assert!(has_changes(&upper, Some(&base)).unwrap());
+}
+
+#[test]
+fn a_stack_of_three_hundred_layers_can_be_read() {
+    let Some((_temp, dir)) = workplace() else {
+        return;
+    };
+    let layers: Vec<Dir> = (0..300).map(|n| dir(&format!("l{n}"))).collect();
+    for (n, layer) in layers.iter().enumerate() {
+        write(layer, &format!("f{n}"), "x");
+    }
+    let below: Vec<&Dir> = layers.iter().collect();
+    let tree = readable(&below, &dir("empty")).unwrap();
+    assert_eq!(tree.entries().unwrap().len(), 300);
+}

@@ -1,0 +1,33 @@
+//! What stays on disk between builds: blobs, layers, images, names, the build cache.
+//!
+//! Knows: the directory layout and the order of writes that keeps it valid.
+//! Does not know: what is in a layer, what a cache key means, how to pull or build.
+//!
+//! Invariant: every prefix of every sequence of writes is a valid store, so nothing is
+//! ever repaired. An object appears by one rename or link of a finished file or directory;
+//! a damaged object is the same as a missing one. Locks belong to the kernel and die with
+//! their holder. Spec: docs/spec/store.md.
+//!
+//! Reading and removing is done on a [`Store`], writing in a [`Session`].
+
+mod blob;
+mod cache;
+mod error;
+mod id;
+mod image;
+mod layer;
+mod lock;
+mod name;
+mod record;
+mod session;
+mod store;
+
+pub use blob::BlobWriter;
+pub use cache::CacheRecord;
+pub use error::{Error, Result};
+pub use id::{Key, LayerId};
+pub use image::{ImageLayer, ImageRecord};
+pub use layer::{Layer, LayerRecord, Packed, StagedLayer};
+pub use lock::KeyLock;
+pub use session::Session;
+pub use store::{Durability, Store};

@@ -1,0 +1,137 @@
+//! A damaged object is a missing one, and can be written again (faults 20, 23).
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use rbuild_oci::{BlobDigest, Digest};
+use rbuild_store::{CacheRecord, Durability, Error, Key, LayerId, Store};
+
+use crate::{Scratch, image, name, put_blob, put_layer};
+
+fn files_below(path: PathBuf, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(path).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => files_below(entry.path(), found),
+            kind if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+}
+
+fn fill(scratch: &Scratch) {
+    let session = scratch.store().begin().unwrap();
+    let layer = LayerId::from_bytes([1; 32]);
+    put_blob(&session, b"blob");
+    put_layer(&session, layer, "file");
+    let id = session.put_image(&image(layer, "x")).unwrap();
+    session.set_name(&name("a.b/c:d"), &id).unwrap();
+    let record = CacheRecord {
+        layer: Some(layer),
+        components: "x".to_owned(),
+    };
+    session.record(&Key::from_bytes([2; 32]), &record).unwrap();
+}
+
+fn check_whole(store: &Store) {
+    let layer = LayerId::from_bytes([1; 32]);
+    let blob = store.open_blob(&BlobDigest(Digest::of(b"blob"))).unwrap();
+    assert_eq!(blob.unwrap().metadata().unwrap().len(), 4);
+    assert!(store.layer(&layer).unwrap().is_some());
+    assert_eq!(store.images().unwrap().len(), 1);
+    assert_eq!(store.names().unwrap().len(), 1);
+    assert!(store.lookup(&Key::from_bytes([2; 32])).unwrap().is_some());
+}
+
+#[test]
+fn what_a_power_cut_emptied_is_absent_and_the_same_command_heals_it() {
+    let scratch = Scratch::new();
+    fill(&scratch);
+    for content in ["", "{\"half", "\0\0\0\0"] {
+        let mut files = Vec::new();
+        files_below(scratch.path(""), &mut files);
+        for file in files.iter().filter(|file| !file.ends_with("version")) {
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+            fs::write(file, content).unwrap();
+        }
+        let store = scratch.store();
+        assert!(
+            store
+                .layer(&LayerId::from_bytes([1; 32]))
+                .unwrap()
+                .is_none()
+        );
+        assert_eq!(store.images().unwrap(), []);
+        assert_eq!(store.lookup(&Key::from_bytes([2; 32])).unwrap(), None);
+        // Same length: only who reads the bytes can tell, and says so.
+        if content.len() == 4 {
+            store.remove_blob(&BlobDigest(Digest::of(b"blob"))).unwrap();
+        }
+        fill(&scratch);
+        check_whole(&store);
+    }
+}
+
+#[test]
+fn one_damaged_image_does_not_harm_the_others() {
+    let scratch = Scratch::new();
+    let session = scratch.store().begin().unwrap();
+    let layer = LayerId::from_bytes([1; 32]);
+    let [bad, good] = ["bad", "good"].map(|text| session.put_image(&image(layer, text)).unwrap());
+    fs::write(scratch.path(&format!("images/{}", bad.0.hex())), "").unwrap();
+    fs::write(scratch.path("images/rubbish"), "").unwrap();
+    fs::write(scratch.path("names/rubbish"), "").unwrap();
+    let images = session.store().images().unwrap();
+    assert_eq!(images.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [good]);
+    assert_eq!(session.store().names().unwrap(), []);
+}
+
+#[test]
+fn only_a_store_of_ours_is_opened() {
+    let open = |prepare: &dyn Fn(&Scratch)| {
+        let scratch = Scratch::new();
+        prepare(&scratch);
+        Store::open(&scratch.path(""), Durability::Commit).map(drop)
+    };
+    let write = |name: &'static str, text: &'static str| {
+        move |scratch: &Scratch| {
+            fs::create_dir(scratch.path("")).unwrap();
+            fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+            fs::write(scratch.path(name), text).unwrap();
+        }
+    };
+    let chmod = |mode| {
+        move |scratch: &Scratch| {
+            drop(scratch.store());
+            fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    assert!(open(&|_| {}).is_ok(), "missing");
+    assert!(
+        open(&|scratch| fs::create_dir(scratch.path("")).unwrap()).is_ok(),
+        "empty"
+    );
+    assert!(
+        open(&write("version", "")).is_ok(),
+        "emptied by a power cut"
+    );
+    let newer = open(&write("version", "2\n"));
+    assert!(matches!(newer, Err(Error::Newer { version: 2, .. })));
+    let other = open(&write("thesis.tex", "x"));
+    assert!(matches!(other, Err(Error::NotAStore { .. })));
+    let rubbish = open(&write("version", "x"));
+    assert!(matches!(rubbish, Err(Error::NotAStore { .. })));
+    assert!(matches!(open(&chmod(0o755)), Err(Error::Mode { .. })));
+}
+
+#[test]
+fn a_store_without_its_empty_directories_can_be_read() {
+    let scratch = Scratch::new();
+    fill(&scratch);
+    let store = scratch.store();
+    check_whole(&store);
+    for name in ["staging", "leases", "trash", "notes"] {
+        fs::remove_dir(scratch.path(name)).unwrap();
+    }
+    fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o500)).unwrap();
+    check_whole(&scratch.store());
+    fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+}

@@ -1,0 +1,233 @@
+//! Open files: copying content without losing holes, syncing, file systems.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom, Write},
+    os::fd::AsFd,
+};
+
+use rustix::{
+    fs::{self, AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, Uid},
+    io::Errno,
+};
+
+use crate::{
+    Stat, Timestamp,
+    error::{Context, Error, Result},
+};
+
+/// A file system, told apart by what statfs(2) says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// The `f_type` magic number.
+    pub magic: u64,
+    /// Bytes that an ordinary user can still write.
+    pub free: u64,
+}
+
+impl FileSystem {
+    /// The usual name; `None` if it is not one that rbuild knows.
+    pub const fn name(&self) -> Option<&'static str> {
+        Some(match self.magic {
+            0xEF53 => "ext4",
+            0x5846_5342 => "xfs",
+            0x9123_683E => "btrfs",
+            0x0102_1994 => "tmpfs",
+            0x794C_7630 => "overlay",
+            0x6969 => "nfs",
+            0x0BD0_0BD0 => "lustre",
+            0x4750_4653 => "gpfs",
+            0x1983_0326 => "beegfs",
+            0x6573_5546 => "fuse",
+            0x2FC1_2FC1 => "zfs",
+            0x0102_1997 => "9p",
+            _ => return None,
+        })
+    }
+
+    /// Whether other machines may write to it too.
+    pub fn is_network(&self) -> bool {
+        matches!(
+            self.name(),
+            Some("nfs" | "lustre" | "gpfs" | "beegfs" | "9p")
+        )
+    }
+}
+
+/// The file system that `fd` lives on.
+///
+/// # Errors
+/// As fstatfs(2).
+pub fn file_system(fd: impl AsFd) -> Result<FileSystem> {
+    let raw = fs::fstatfs(fd).on("fstatfs", "")?;
+    let magic = u64::from_ne_bytes(i64::from(raw.f_type).to_ne_bytes()) & 0xFFFF_FFFF;
+    let block = u64::try_from(raw.f_bsize).unwrap_or(0);
+    Ok(FileSystem {
+        magic,
+        free: raw.f_bavail.saturating_mul(block),
+    })
+}
+
+/// Writes everything that is dirty in the file system of `fd` to disk.
+///
+/// # Errors
+/// As syncfs(2): also errors of earlier writes.
+pub fn sync_file_system(fd: impl AsFd) -> Result<()> {
+    fs::syncfs(fd).on("syncfs", "")
+}
+
+/// Metadata of an open file.
+///
+/// # Errors
+/// As statx(2).
+pub fn file_stat(fd: impl AsFd) -> Result<Stat> {
+    let raw = fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).on("statx", "")?;
+    Ok(Stat::from_statx(&raw))
+}
+
+/// Sets owner and group of an open file. Clears setuid and setgid: set the mode afterwards.
+///
+/// # Errors
+/// `INVAL` if an id is not mapped in our user namespace.
+pub fn set_file_owner(fd: impl AsFd, uid: u32, gid: u32) -> Result<()> {
+    fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+        .map_err(|errno| Error::new("fchown", format!("{uid}:{gid}"), errno))
+}
+
+/// Sets the permission bits (0..=0o7777) of an open file.
+///
+/// # Errors
+/// As fchmod(2).
+pub fn set_file_mode(fd: impl AsFd, mode: u32) -> Result<()> {
+    fs::fchmod(fd, Mode::from_raw_mode(mode)).on("fchmod", "")
+}
+
+/// Sets the time of last modification of an open file, and of last access to the same.
+///
+/// # Errors
+/// As futimens(3).
+pub fn set_file_mtime(fd: impl AsFd, mtime: Timestamp) -> Result<()> {
+    let time = Timespec {
+        tv_sec: mtime.seconds,
+        tv_nsec: i64::from(mtime.nanoseconds),
+    };
+    fs::futimens(
+        fd,
+        &Timestamps {
+            last_access: time,
+            last_modification: time,
+        },
+    )
+    .on("futimens", "")
+}
+
+/// Copies the whole content of `from` into the empty file `to`; returns its size in bytes.
+///
+/// Shares blocks where the file system can (reflink), copies inside the kernel where that
+/// works, and keeps holes. A file that shrinks or grows meanwhile is copied as it was read.
+///
+/// # Errors
+/// As read(2) and write(2).
+pub fn copy_contents(from: &File, to: &File) -> Result<u64> {
+    let stat = file_stat(from)?;
+    if stat.size == 0 {
+        return Ok(0);
+    }
+    if fs::ioctl_ficlone(to, from).is_ok() {
+        return Ok(stat.size);
+    }
+    if stat.blocks.saturating_mul(512) >= stat.size {
+        return copy_range(from, to, 0, u64::MAX);
+    }
+    copy_sparse(from, to, stat.size)
+}
+
+/// Copies the data between the holes, then sets the size.
+fn copy_sparse(from: &File, to: &File, size: u64) -> Result<u64> {
+    let mut position = 0;
+    while position < size {
+        let data = match fs::seek(from, fs::SeekFrom::Data(position)) {
+            Ok(data) => data,
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL) => return copy_range(from, to, 0, u64::MAX),
+            Err(errno) => return Err(Error::new("lseek", "SEEK_DATA", errno)),
+        };
+        let hole = fs::seek(from, fs::SeekFrom::Hole(data)).on("lseek", "SEEK_HOLE")?;
+        copy_range(from, to, data, hole - data)?;
+        position = hole;
+    }
+    fs::ftruncate(to, size).on("ftruncate", "")?;
+    Ok(size)
+}
+
+/// Copies at most `length` bytes at `start`; returns the end of what was written.
+fn copy_range(from: &File, to: &File, start: u64, length: u64) -> Result<u64> {
+    let (mut read_at, mut write_at) = (start, start);
+    let end = start.saturating_add(length);
+    while read_at < end {
+        let step = usize::try_from((end - read_at).min(1 << 30)).expect("at most 1 GiB");
+        match fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), step) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+                return copy_through_memory(from, to, read_at, end);
+            }
+            Err(errno) => return Err(Error::new("copy_file_range", "", errno)),
+        }
+    }
+    Ok(write_at)
+}
+
+fn copy_through_memory(mut from: &File, mut to: &File, start: u64, end: u64) -> Result<u64> {
+    let io = |call, source: std::io::Error| Error {
+        call,
+        operand: String::new(),
+        source,
+    };
+    from.seek(SeekFrom::Start(start))
+        .map_err(|e| io("lseek", e))?;
+    to.seek(SeekFrom::Start(start))
+        .map_err(|e| io("lseek", e))?;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut position = start;
+    while position < end {
+        let wanted = usize::try_from(end - position)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let count = from
+            .read(&mut buffer[..wanted])
+            .map_err(|e| io("read", e))?;
+        if count == 0 {
+            break;
+        }
+        to.write_all(&buffer[..count]).map_err(|e| io("write", e))?;
+        position += count as u64;
+    }
+    Ok(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{Seek, SeekFrom, Write},
+        os::unix::fs::MetadataExt,
+    };
+
+    use super::copy_contents;
+
+    #[test]
+    fn content_and_holes_are_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut from = File::create_new(dir.path().join("from")).unwrap();
+        from.write_all(b"start").unwrap();
+        from.seek(SeekFrom::Start(8 << 20)).unwrap();
+        from.write_all(b"end").unwrap();
+        let from = File::open(dir.path().join("from")).unwrap();
+        let to = File::create_new(dir.path().join("to")).unwrap();
+        assert_eq!(copy_contents(&from, &to).unwrap(), (8 << 20) + 3);
+        let read = |name| std::fs::read(dir.path().join(name)).unwrap();
+        assert!(read("from") == read("to"));
+        assert!(to.metadata().unwrap().blocks() < 100, "the hole was filled");
+    }
+}

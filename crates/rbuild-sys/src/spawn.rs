@@ -1,0 +1,202 @@
+//! Starts a command in namespaces of its own, at a cost that does not depend on our size.
+//!
+//! One clone with CLONE_VM|CLONE_VFORK: no page table is copied, the calling thread sleeps until
+//! the child has executed its program, the other threads go on. clone(2), vfork(2).
+
+use std::{
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    ptr,
+};
+
+use libc::{c_int, c_void};
+use rustix::io::Errno;
+
+use crate::{
+    Guardian, child,
+    error::{Error, Result},
+    process::Child,
+    step::Step,
+};
+
+/// Why [`spawn`] failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// There is no child.
+    #[error("cannot start a process")]
+    Start(#[source] Error),
+
+    /// The child could not do this step; it has ended.
+    #[error("step {index} failed")]
+    Step {
+        /// Index in the list of steps.
+        index: usize,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+}
+
+/// What both sides see.
+struct Shared<'a, 'fd> {
+    steps: &'a [Step<'fd>],
+    failed: Option<(usize, c_int)>,
+}
+
+/// Starts a process in new mount, pid, ipc and uts namespaces which carries out `steps`; the
+/// last one must be [`Step::Exec`]. Its pid namespace is nested below the guardian's, and it is
+/// process 1 of it. Returns when the program runs.
+///
+/// # Errors
+/// [`SpawnError::Step`] tells which step failed; nothing of it is left then.
+pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Child, SpawnError> {
+    let stack = Stack::new().map_err(SpawnError::Start)?;
+    let mut shared = Shared {
+        steps,
+        failed: None,
+    };
+    let child = {
+        let _blocked = BlockedSignals::new();
+        let _nested = NestedPids::new(guardian).map_err(SpawnError::Start)?;
+        clone(&stack, &mut shared)
+    };
+    // A child that becomes another user makes the memory it shares with us undumpable, which
+    // would hide our own /proc/self from us.
+    if guardian.dumpable {
+        set_dumpable();
+    }
+    let mut child = child.map_err(SpawnError::Start)?;
+    match shared.failed {
+        None => Ok(child),
+        Some((index, errno)) => {
+            child.wait().map_err(SpawnError::Start)?;
+            let errno = Errno::from_raw_os_error(errno);
+            Err(SpawnError::Step { index, errno })
+        }
+    }
+}
+
+fn clone(stack: &Stack, shared: &mut Shared<'_, '_>) -> Result<Child> {
+    let flags = libc::CLONE_VM
+        | libc::CLONE_VFORK
+        | libc::CLONE_PIDFD
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::SIGCHLD;
+    let mut pidfd: c_int = -1;
+    let argument = ptr::from_mut(shared).cast::<c_void>();
+    // SAFETY: the stack is ours alone and outlives the child's use of our memory, as the kernel
+    // suspends this thread until the child has executed a program or ended (CLONE_VFORK); so does
+    // `shared`. All signals are blocked: no handler runs in the child.
+    let pid = unsafe { libc::clone(enter, stack.top(), flags, argument, &raw mut pidfd) };
+    match pid {
+        -1 => Err(Error::last("clone", "")),
+        // SAFETY: the kernel has just made this descriptor for us.
+        _ => Ok(Child::new(unsafe { OwnedFd::from_raw_fd(pidfd) })),
+    }
+}
+
+/// The first function of the child.
+extern "C" fn enter(argument: *mut c_void) -> c_int {
+    // SAFETY: `clone` passes a `Shared` that nobody else uses while this child runs.
+    let shared = unsafe { &mut *argument.cast::<Shared<'_, '_>>() };
+    // SAFETY: this is the child, its signals are blocked, and `_exit` follows.
+    shared.failed = Some(unsafe { child::run(shared.steps) });
+    // SAFETY: ends this process only.
+    unsafe { libc::_exit(127) }
+}
+
+/// Memory for the child's stack, with a page below it that must not be touched.
+struct Stack(*mut c_void);
+
+impl Stack {
+    const SIZE: usize = 128 * 1024;
+    const GUARD: usize = 64 * 1024;
+
+    fn new() -> Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
+        // SAFETY: a new mapping anywhere; the guard is the lower part of it.
+        unsafe {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let start = libc::mmap(ptr::null_mut(), Self::SIZE, protection, flags, -1, 0);
+            if start == libc::MAP_FAILED {
+                return Err(Error::last("mmap", ""));
+            }
+            let stack = Self(start);
+            match libc::mprotect(start, Self::GUARD, libc::PROT_NONE) {
+                0 => Ok(stack),
+                _ => Err(Error::last("mprotect", "")),
+            }
+        }
+    }
+
+    /// Stacks grow downwards on every architecture that rbuild knows.
+    fn top(&self) -> *mut c_void {
+        self.0.wrapping_byte_add(Self::SIZE)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: `new` made this mapping, and no child uses it any more.
+        unsafe { libc::munmap(self.0, Self::SIZE) };
+    }
+}
+
+/// While it lives, no signal reaches this thread.
+struct BlockedSignals(libc::sigset_t);
+
+impl BlockedSignals {
+    fn new() -> Self {
+        // SAFETY: both sets are on this stack; SIG_SETMASK with valid sets cannot fail.
+        unsafe {
+            let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            Self(before)
+        }
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled in by `new`.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
+
+/// While it lives, children of this thread start in a namespace nested below the guardian's.
+/// The thread cannot start threads meanwhile.
+struct NestedPids(OwnedFd);
+
+impl NestedPids {
+    fn new(guardian: &Guardian) -> Result<Self> {
+        let own = std::fs::File::open("/proc/self/ns/pid").map_err(|source| Error {
+            call: "open",
+            operand: "/proc/self/ns/pid".to_owned(),
+            source,
+        })?;
+        join_pids(guardian)?;
+        Ok(Self(own.into()))
+    }
+}
+
+impl Drop for NestedPids {
+    fn drop(&mut self) {
+        // It was our namespace a moment ago, and we have not lost privileges since.
+        let _ = join_pids(&self.0);
+    }
+}
+
+fn join_pids(namespace: impl AsFd) -> Result<()> {
+    // SAFETY: a descriptor that is open, and a plain number.
+    match unsafe { libc::setns(namespace.as_fd().as_raw_fd(), libc::CLONE_NEWPID) } {
+        0 => Ok(()),
+        _ => Err(Error::last("setns", "CLONE_NEWPID")),
+    }
+}
+
+fn set_dumpable() {
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
+}

@@ -1,0 +1,149 @@
+//! What a child does between clone and exec: a program of plain values, made beforehand.
+//!
+//! Knows: which system call each step is. Does not know: why.
+//!
+//! Invariant: carrying out a step reads memory made by the parent and makes system calls;
+//! it allocates nothing, locks nothing and cannot panic (see `child.rs`).
+
+use std::{
+    ffi::{CStr, CString},
+    os::fd::BorrowedFd,
+    ptr,
+};
+
+use crate::mounts::MountLimits;
+
+/// A mount that a child makes in its own namespaces and later steps refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// The first.
+    First,
+    /// The second.
+    Second,
+}
+
+/// A directory or a mount that a step works on.
+#[derive(Clone, Copy, Debug)]
+pub enum Handle<'fd> {
+    /// Opened by the parent.
+    Open(BorrowedFd<'fd>),
+    /// Made by [`Step::NewMount`].
+    Made(Made),
+}
+
+/// One step. A failure is reported with the step's index.
+#[derive(Debug)]
+pub enum Step<'fd> {
+    /// Every signal gets its default action.
+    ResetSignals,
+    /// setsid(2).
+    NewSession,
+    /// `from` becomes descriptor `to`, which stays open in the program.
+    Descriptor {
+        /// Open in the parent.
+        from: BorrowedFd<'fd>,
+        /// 0, 1 or 2.
+        to: i32,
+    },
+    /// A new instance of a file system that depends on the child's namespaces.
+    NewMount {
+        /// `proc`, `mqueue`.
+        kind: CString,
+        /// What it forbids.
+        limits: MountLimits,
+        /// Where its handle is kept.
+        made: Made,
+    },
+    /// The mount becomes `/`; all other mounts are gone, the working directory is `/`.
+    EnterRoot(BorrowedFd<'fd>),
+    /// A mount is attached at `path` below `dir`; a symlink at the end is not followed.
+    /// An empty path is `dir` itself.
+    Attach {
+        /// Attached nowhere so far.
+        mount: Handle<'fd>,
+        /// Where `path` starts.
+        dir: Handle<'fd>,
+        /// Relative, without symlinks that lead elsewhere.
+        path: CString,
+    },
+    /// `name` below `dir` is covered by a copy of itself with these limits.
+    Limit {
+        /// A mount that is attached by now.
+        dir: Handle<'fd>,
+        /// Relative to it.
+        name: CString,
+        /// What is forbidden from now on.
+        limits: MountLimits,
+    },
+    /// sethostname(2).
+    Hostname(CString),
+    /// umask(2).
+    Umask(u32),
+    /// setrlimit(2); `resource` as in `RLIMIT_…`.
+    ResourceLimit {
+        /// Which.
+        resource: Resource,
+        /// The soft limit.
+        soft: u64,
+        /// The hard limit.
+        hard: u64,
+    },
+    /// A new, empty session keyring. keyctl(2). A kernel without keyrings is fine.
+    SessionKeyring,
+    /// Leaves only these capabilities (bit = number) in the bounding set.
+    Bounding(u64),
+    /// setgroups(2).
+    Groups(Vec<u32>),
+    /// setresgid(2).
+    Group(u32),
+    /// setresuid(2); any user but 0 loses permitted and effective capabilities by it.
+    User(u32),
+    /// Effective and permitted capabilities (bit = number); inheritable ones are none.
+    Capabilities(u64),
+    /// Programs gain no privileges by setuid bits. PR_SET_NO_NEW_PRIVS(2const).
+    NoNewPrivileges,
+    /// Every descriptor from 3 on is closed by exec.
+    CloseOnExec,
+    /// Working directory: resolved below `/` without magic links, and checked to be there.
+    WorkingDirectory(CString),
+    /// The last step.
+    Exec(Exec),
+}
+
+/// The resource limits that a step can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Bytes of a core file.
+    Core,
+    /// Number of open files.
+    OpenFiles,
+}
+
+/// A program to execute: the first of `candidates` that exists.
+#[derive(Debug)]
+pub struct Exec {
+    pub(crate) candidates: Vec<CString>,
+    // The strings that the two lists of pointers below point into.
+    _argv: Vec<CString>,
+    _envp: Vec<CString>,
+    pub(crate) argv: Vec<*const libc::c_char>,
+    pub(crate) envp: Vec<*const libc::c_char>,
+}
+
+impl Exec {
+    /// Arguments (with the program's name) and environment as `NAME=value`.
+    pub fn new(candidates: Vec<CString>, argv: Vec<CString>, envp: Vec<CString>) -> Self {
+        // The heap blocks behind CStrings stay where they are when the CStrings move.
+        let pointers = |strings: &[CString]| {
+            let pointers = strings.iter().map(|string| CStr::as_ptr(string));
+            pointers.chain([ptr::null()]).collect()
+        };
+        Self {
+            argv: pointers(&argv),
+            envp: pointers(&envp),
+            candidates,
+            _argv: argv,
+            _envp: envp,
+        }
+    }
+}
