@@ -8,6 +8,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod manifest;
 pub mod media_type;
 mod path;
 mod platform;
@@ -16,6 +17,7 @@ mod reference;
 pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
+pub use manifest::{Document, Index, Manifest, ManifestError};
 pub use oci_spec::image as spec;
 pub use path::ImagePath;
 pub use platform::Platform;

@@ -78,7 +78,6 @@ unsafe fn carry_out(step: &Step<'_>, handles: &mut Handles) -> Result<(), c_int>
         Step::Group(gid) => call!(libc::SYS_setresgid, *gid, *gid, *gid),
         Step::User(uid) => call!(libc::SYS_setresuid, *uid, *uid, *uid),
         Step::Capabilities(set) => capabilities(*set),
-        Step::NoNewPrivileges => call!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         Step::CloseOnExec => call!(
             libc::SYS_close_range,
             3,

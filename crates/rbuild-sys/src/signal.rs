@@ -15,10 +15,16 @@ pub struct TerminationSignals(SigSet);
 /// As pthread_sigmask(3).
 pub fn block_termination_signals() -> Result<TerminationSignals> {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         set.add(signal);
     }
-    set.thread_block().map_err(|errno| failed("pthread_sigmask", errno))?;
+    set.thread_block()
+        .map_err(|errno| failed("pthread_sigmask", errno))?;
     Ok(TerminationSignals(set))
 }
 
@@ -28,7 +34,10 @@ impl TerminationSignals {
     /// # Errors
     /// As sigwait(3).
     pub fn wait(&self) -> Result<i32> {
-        self.0.wait().map(|signal| signal as i32).map_err(|errno| failed("sigwait", errno))
+        self.0
+            .wait()
+            .map(|signal| signal as i32)
+            .map_err(|errno| failed("sigwait", errno))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starts a command in namespaces of its own, at a cost that does not depend on our size.
 //!
-//! One clone with CLONE_VM|CLONE_VFORK: no page table is copied, the calling thread sleeps until
+//! Clones with CLONE_VM|CLONE_VFORK: no page table is copied, the calling thread sleeps until
 //! the child has executed its program, the other threads go on. clone(2), vfork(2).
 
 use std::{
@@ -9,12 +9,12 @@ use std::{
 };
 
 use libc::{c_int, c_void};
-use rustix::io::Errno;
+use rustix::{io::Errno, process::Pid};
 
 use crate::{
     Guardian, child,
     error::{Error, Result},
-    process::Child,
+    process::{Child, reap},
     step::Step,
 };
 
@@ -35,9 +35,14 @@ pub enum SpawnError {
     },
 }
 
-/// What both sides see.
+/// What all sides see.
 struct Shared<'a, 'fd> {
     steps: &'a [Step<'fd>],
+    stack: Stack,
+    /// Of the command; 0, and an errno, if there is none.
+    pid: c_int,
+    errno: c_int,
+    pidfd: c_int,
     failed: Option<(usize, c_int)>,
 }
 
@@ -51,6 +56,10 @@ pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Chi
     let stack = Stack::new().map_err(SpawnError::Start)?;
     let mut shared = Shared {
         steps,
+        stack: Stack::new().map_err(SpawnError::Start)?,
+        pid: 0,
+        errno: 0,
+        pidfd: -1,
         failed: None,
     };
     let child = {
@@ -74,36 +83,68 @@ pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Chi
     }
 }
 
+/// A new pid namespace can only be nested below another by a process which is inside of that
+/// one. So there are two clones: the first child is in the guardian's namespace, where it
+/// makes the second one, which is the command, for us (CLONE_PARENT), and ends.
 fn clone(stack: &Stack, shared: &mut Shared<'_, '_>) -> Result<Child> {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
+    let argument = ptr::from_mut(shared).cast::<c_void>();
+    // SAFETY: the stack is ours alone and outlives the child's use of our memory, as the kernel
+    // suspends this thread until the child has ended (CLONE_VFORK); so does `shared`. All signals
+    // are blocked: no handler runs in the child.
+    let pid = unsafe { libc::clone(between, stack.top(), flags, argument) };
+    let Some(pid) = Pid::from_raw(pid.max(0)) else {
+        return Err(Error::last("clone", ""));
+    };
+    reap(pid)?;
+    match shared.pid {
+        0 => Err(Error::new(
+            "clone",
+            "CLONE_NEWPID",
+            Errno::from_raw_os_error(shared.errno),
+        )),
+        // SAFETY: the kernel has just made this descriptor, in the table that the first child
+        // shares with us (CLONE_FILES), and nobody else knows its number.
+        _ => Ok(Child::new(unsafe { OwnedFd::from_raw_fd(shared.pidfd) })),
+    }
+}
+
+/// The whole life of the first child.
+extern "C" fn between(argument: *mut c_void) -> c_int {
     let flags = libc::CLONE_VM
         | libc::CLONE_VFORK
+        | libc::CLONE_PARENT
         | libc::CLONE_PIDFD
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
         | libc::SIGCHLD;
-    let mut pidfd: c_int = -1;
-    let argument = ptr::from_mut(shared).cast::<c_void>();
-    // SAFETY: the stack is ours alone and outlives the child's use of our memory, as the kernel
-    // suspends this thread until the child has executed a program or ended (CLONE_VFORK); so does
-    // `shared`. All signals are blocked: no handler runs in the child.
-    let pid = unsafe { libc::clone(enter, stack.top(), flags, argument, &raw mut pidfd) };
-    match pid {
-        -1 => Err(Error::last("clone", "")),
-        // SAFETY: the kernel has just made this descriptor for us.
-        _ => Ok(Child::new(unsafe { OwnedFd::from_raw_fd(pidfd) })),
+    // SAFETY: `clone` passes a `Shared` that nobody else uses while this child runs, except for
+    // the second child, while which runs this one is suspended. The second stack is that child's.
+    unsafe {
+        let shared = argument.cast::<Shared<'_, '_>>();
+        let pidfd = &raw mut (*shared).pidfd;
+        let top = (*shared).stack.top();
+        let pid = libc::clone(command, top, flags, argument, pidfd);
+        if pid == -1 {
+            (*shared).errno = *libc::__errno_location();
+        } else {
+            (*shared).pid = pid;
+        }
+        libc::_exit(0)
     }
 }
 
-/// The first function of the child.
-extern "C" fn enter(argument: *mut c_void) -> c_int {
-    // SAFETY: `clone` passes a `Shared` that nobody else uses while this child runs.
-    let shared = unsafe { &mut *argument.cast::<Shared<'_, '_>>() };
-    // SAFETY: this is the child, its signals are blocked, and `_exit` follows.
-    shared.failed = Some(unsafe { child::run(shared.steps) });
-    // SAFETY: ends this process only.
-    unsafe { libc::_exit(127) }
+/// What the second child does until it executes its program.
+extern "C" fn command(argument: *mut c_void) -> c_int {
+    // SAFETY: as in `between`; this is the child, its signals are blocked, and `_exit` follows,
+    // which ends this process only.
+    unsafe {
+        let shared = argument.cast::<Shared<'_, '_>>();
+        (*shared).failed = Some(child::run((*shared).steps));
+        libc::_exit(127)
+    }
 }
 
 /// Memory for the child's stack, with a page below it that must not be touched.

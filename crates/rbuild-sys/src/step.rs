@@ -100,8 +100,6 @@ pub enum Step<'fd> {
     User(u32),
     /// Effective and permitted capabilities (bit = number); inheritable ones are none.
     Capabilities(u64),
-    /// Programs gain no privileges by setuid bits. PR_SET_NO_NEW_PRIVS(2const).
-    NoNewPrivileges,
     /// Every descriptor from 3 on is closed by exec.
     CloseOnExec,
     /// Working directory: resolved below `/` without magic links, and checked to be there.

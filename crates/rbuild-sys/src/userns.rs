@@ -77,7 +77,8 @@ pub fn enter_user_namespace(
     let (mut answer, mut report) = std::io::pipe().map_err(io)?;
     let target = std::process::id();
     let outside = move || {
-        let started = go.read(&mut [0]).is_ok_and(|count| count == 1);
+        let mut word = [0];
+        let started = go.read_exact(&mut word).is_ok() && word == [1];
         let told = match started.then(|| map_both(target, uids, gids)) {
             None | Some(Ok(())) => return 0,
             Some(Err((program, message))) => write!(report, "{program}\n{message}"),
@@ -87,9 +88,8 @@ pub fn enter_user_namespace(
     // SAFETY: there is one thread, as `single_thread` counted.
     let helper = unsafe { fork(outside) }.map_err(EnterError::Namespace)?;
     let entered = unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS);
-    if entered.is_ok() {
-        start.write_all(&[1]).map_err(io)?;
-    }
+    // The helper holds a copy of each end, so no pipe ends by itself: it must be told.
+    start.write_all(&[entered.is_ok().into()]).map_err(io)?;
     drop(start);
     let mut text = String::new();
     answer.read_to_string(&mut text).map_err(io)?;

@@ -1,0 +1,74 @@
+//! What can go wrong with a request.
+
+use crate::Url;
+
+/// What every function of this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A request was not sent or not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not an http or https URL without user and password.
+    #[error("`{url}` is not a usable URL: {why}")]
+    Url {
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Plain http, and the caller did not allow that.
+    #[error("`{url}` is not encrypted")]
+    Plain {
+        /// Where the request was to go.
+        url: Url,
+    },
+    /// A redirect that is not followed.
+    #[error("`{url}` redirects to `{location}`: {why}")]
+    Redirect {
+        /// Where the answer came from.
+        url: Url,
+        /// Where it points to.
+        location: String,
+        /// The rule that forbids it.
+        why: &'static str,
+    },
+    /// The proxy's URL is wrong.
+    #[error("`{proxy}` is not the URL of a proxy")]
+    Proxy {
+        /// The text.
+        proxy: String,
+        /// Why.
+        source: Box<ureq::Error>,
+    },
+    /// No TLS roots: no server could be trusted.
+    #[error("cannot read any TLS certificate authority of this system")]
+    Roots,
+    /// No answer.
+    #[error("cannot {method} `{url}`")]
+    Send {
+        /// The method.
+        method: &'static str,
+        /// The URL.
+        url: Url,
+        /// Why.
+        source: Box<ureq::Error>,
+    },
+}
+
+impl Error {
+    /// Whether the server could not be reached or did not speak TLS: over another scheme it
+    /// may answer.
+    pub fn is_connection(&self) -> bool {
+        match self {
+            Self::Send { source, .. } => matches!(
+                **source,
+                ureq::Error::Io(_)
+                    | ureq::Error::Rustls(_)
+                    | ureq::Error::Tls(_)
+                    | ureq::Error::ConnectionFailed
+            ),
+            Self::Roots => true,
+            _ => false,
+        }
+    }
+}

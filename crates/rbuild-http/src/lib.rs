@@ -1,0 +1,21 @@
+//! HTTP for everything that fetches: one agent, and rules that do not depend on who asks.
+//!
+//! Knows: proxies, TLS roots, timeouts, redirects, retries.
+//! Does not know: registries, tokens, digests, where files go; it reads no environment.
+//!
+//! Invariant: credentials given for one origin never reach another one, and never travel
+//! over plain http unless the caller said so or the host is this machine.
+
+mod client;
+mod error;
+mod proxy;
+mod redirect;
+mod url;
+
+pub use client::{
+    Backoff, Body, Client, Method, Reader, Request, Response, Security, Settings, Timeouts,
+};
+pub use error::{Error, Result};
+pub use proxy::Proxies;
+pub use redirect::target as redirect_target;
+pub use url::Url;

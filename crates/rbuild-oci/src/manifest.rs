@@ -1,0 +1,243 @@
+//! Manifests and indexes: what is what, and which manifest a platform means.
+//!
+//! OCI image-spec, manifest.md and image-index.md; Docker's schema 2 forms of both.
+//!
+//! Invariant: whatever a document says about its kind agrees (CVE-2021-41190), and all that a
+//! [`Manifest`] names may be fetched.
+
+use serde_json::Value;
+
+use crate::{BlobDigest, Descriptor, Digest, Platform, media_type, spec};
+
+const MANIFESTS: [&str; 2] = [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
+const INDEXES: [&str; 2] = [media_type::OCI_INDEX, media_type::DOCKER_INDEX];
+/// Annotation that carries a tag in the index of a layout. OCI image-spec, annotations.md.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// An image's manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// What it is, and its digest.
+    pub descriptor: Descriptor,
+    /// Byte for byte as it was served.
+    pub text: String,
+    /// The image configuration.
+    pub config: Descriptor,
+    /// Bottom first.
+    pub layers: Vec<Descriptor>,
+}
+
+/// A list of manifests.
+#[derive(Clone, Debug)]
+pub struct Index(spec::ImageIndex);
+
+/// Either of them.
+#[derive(Clone, Debug)]
+pub enum Document {
+    /// Of one image.
+    Manifest(Box<Manifest>),
+    /// Of several.
+    Index(Index),
+}
+
+/// Why a document is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// It is not what it should be.
+    #[error("{0}")]
+    Malformed(String),
+    /// There is no image for that platform.
+    #[error("there is no image for {platform}, only for {available}")]
+    Platform {
+        /// The wanted one.
+        platform: Platform,
+        /// Those that there are.
+        available: String,
+    },
+    /// No image has that tag.
+    #[error("no image has the tag `{0}`")]
+    Tag(String),
+    /// There are several, and no tag tells which.
+    #[error("there are {0} images: a tag must say which")]
+    Ambiguous(usize),
+}
+
+impl Document {
+    /// Understands `text`, which came as `served_as` (empty: nobody said).
+    ///
+    /// # Errors
+    /// [`ManifestError::Malformed`].
+    pub fn parse(text: String, served_as: &str) -> Result<Self, ManifestError> {
+        let malformed = |why: String| ManifestError::Malformed(why);
+        let invalid = |error: serde_json::Error| malformed(error.to_string());
+        let value: Value = serde_json::from_str(&text).map_err(invalid)?;
+        let is_index = is_index(&value).map_err(|why| malformed(why.to_owned()))?;
+        let media_type = media_type_of(&value, is_index, served_as).map_err(malformed)?;
+        if is_index {
+            return serde_json::from_str(&text).map(|index| Self::Index(Index(index))).map_err(invalid);
+        }
+        let parsed: spec::ImageManifest = serde_json::from_str(&text).map_err(invalid)?;
+        let trusted = |foreign: &spec::Descriptor| {
+            Descriptor::try_from(foreign).map_err(|error| malformed(error.to_string()))
+        };
+        let layers = parsed.layers().iter().map(trusted).collect::<Result<Vec<_>, _>>()?;
+        if let Some(layer) = layers.iter().find(|layer| media_type::layer_compression(&layer.media_type).is_none()) {
+            return Err(malformed(format!("layer type `{}` is not fetched", layer.media_type)));
+        }
+        let descriptor = Descriptor {
+            media_type,
+            digest: BlobDigest(Digest::of(text.as_bytes())),
+            size: text.len() as u64,
+        };
+        Ok(Self::Manifest(Box::new(Manifest { descriptor, config: trusted(parsed.config())?, layers, text })))
+    }
+}
+
+impl Index {
+    /// What an image for `platform` is called here: the exact one, else one that fits.
+    ///
+    /// # Errors
+    /// [`ManifestError::Platform`] if there is none.
+    pub fn choose(&self, platform: &Platform) -> Result<Descriptor, ManifestError> {
+        let entries = self.0.manifests();
+        let offers: Vec<(Option<Platform>, &spec::Descriptor)> =
+            entries.iter().map(|entry| (entry.platform().as_ref().map(platform_of), entry)).collect();
+        let exact = offers.iter().find(|(offer, _)| offer.as_ref() == Some(platform));
+        let found = exact.or_else(|| {
+            offers.iter().find(|(offer, _)| match offer {
+                Some(offer) => offer.matches(platform),
+                None => entries.len() == 1,
+            })
+        });
+        let Some((_, entry)) = found else {
+            let mut names: Vec<String> = offers.iter().filter_map(|(offer, _)| offer.as_ref().map(Platform::to_string)).collect();
+            names.retain(|name| name != "unknown/unknown");
+            names.sort();
+            names.dedup();
+            return Err(ManifestError::Platform { platform: platform.clone(), available: names.join(", ") });
+        };
+        Descriptor::try_from(*entry).map_err(|error| ManifestError::Malformed(error.to_string()))
+    }
+
+    /// What the image with `tag` is called here; without a tag the only image there is.
+    ///
+    /// # Errors
+    /// [`ManifestError::Tag`], [`ManifestError::Ambiguous`].
+    pub fn tagged(&self, tag: Option<&str>) -> Result<Descriptor, ManifestError> {
+        let entries = self.0.manifests();
+        let tag_of = |entry: &spec::Descriptor| entry.annotations().as_ref().and_then(|all| all.get(REF_NAME).cloned());
+        let entry = match tag {
+            Some(tag) => entries
+                .iter()
+                .find(|entry| tag_of(entry).as_deref() == Some(tag))
+                .ok_or_else(|| ManifestError::Tag(tag.to_owned()))?,
+            None => match &entries[..] {
+                [only] => only,
+                several => return Err(ManifestError::Ambiguous(several.len())),
+            },
+        };
+        Descriptor::try_from(entry).map_err(|error| ManifestError::Malformed(error.to_string()))
+    }
+}
+
+/// A document that has the fields of both kinds is neither.
+fn is_index(value: &Value) -> Result<bool, &'static str> {
+    let has = |field: &str| value.get(field).is_some();
+    match (has("layers") || has("config"), has("manifests")) {
+        (true, true) => Err("it is both a manifest and an index"),
+        (true, false) => Ok(false),
+        (false, true) => Ok(true),
+        (false, false) if has("fsLayers") => Err("schema 1 is not supported"),
+        (false, false) => Err("it is neither a manifest nor an index"),
+    }
+}
+
+/// The media type, if all that is said of it agrees with the fields.
+fn media_type_of(value: &Value, is_index: bool, served_as: &str) -> Result<String, String> {
+    let (fitting, opposite) = if is_index { (INDEXES, MANIFESTS) } else { (MANIFESTS, INDEXES) };
+    let own = value.get("mediaType").and_then(Value::as_str);
+    if let Some(said) = own.into_iter().chain([served_as]).find(|said| opposite.contains(said)) {
+        return Err(format!("it is not the `{said}` that it claims to be"));
+    }
+    let known = own.into_iter().chain([served_as]).find(|said| fitting.contains(said));
+    Ok(known.unwrap_or(fitting[0]).to_owned())
+}
+
+fn platform_of(platform: &spec::Platform) -> Platform {
+    let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
+    Platform::new(&os, &architecture, platform.variant().as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Document, ManifestError};
+    use crate::Platform;
+
+    fn descriptor(kind: &str, more: &str) -> String {
+        format!(r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"sha256:{}","size":1{more}}}"#, "0".repeat(64))
+    }
+
+    fn manifest(layer: &str) -> String {
+        format!(
+            r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#,
+            descriptor("config.v1+json", ""),
+            descriptor(layer, "")
+        )
+    }
+
+    fn index(entries: &[&str]) -> String {
+        let entries: Vec<String> = entries.iter().map(|more| descriptor("manifest.v1+json", more)).collect();
+        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entries.join(","))
+    }
+
+    #[track_caller]
+    fn check(text: &str, served_as: &str, error: Option<&str>) {
+        let parsed = Document::parse(text.to_owned(), served_as);
+        assert_eq!(parsed.err().map(|error| error.to_string()).as_deref(), error);
+    }
+
+    #[test]
+    fn a_document_is_what_it_says() {
+        let oci = "application/vnd.oci.image.";
+        check(&manifest("layer.v1.tar+gzip"), "", None);
+        check(&index(&[]), "", None);
+        check(&index(&[]), &format!("{oci}manifest.v1+json"), Some("it is not the `application/vnd.oci.image.manifest.v1+json` that it claims to be"));
+        let both = manifest("layer.v1.tar").replace("\"layers\"", "\"manifests\":[],\"layers\"");
+        check(&both, "", Some("it is both a manifest and an index"));
+        check("{}", "", Some("it is neither a manifest nor an index"));
+        check(r#"{"fsLayers":[]}"#, "", Some("schema 1 is not supported"));
+    }
+
+    #[test]
+    fn foreign_layers_are_refused() {
+        let foreign = "layer.nondistributable.v1.tar+gzip";
+        check(&manifest(foreign), "", Some("layer type `application/vnd.oci.image.layer.nondistributable.v1.tar+gzip` is not fetched"));
+    }
+
+    #[track_caller]
+    fn check_choice(entries: &[&str], platform: &str, found: bool) {
+        let Ok(Document::Index(index)) = Document::parse(index(entries), "") else { unreachable!("it is one") };
+        let platform: Platform = platform.parse().unwrap();
+        assert_eq!(index.choose(&platform).is_ok(), found);
+    }
+
+    #[test]
+    fn the_platform_chooses() {
+        let arm = r#","platform":{"os":"linux","architecture":"arm64","variant":"v8"}"#;
+        let amd = r#","platform":{"os":"linux","architecture":"amd64"}"#;
+        check_choice(&[arm, amd], "linux/amd64", true);
+        check_choice(&[arm, amd], "linux/arm64", true);
+        check_choice(&[arm, amd], "linux/s390x", false);
+        check_choice(&[""], "linux/amd64", true);
+        check_choice(&["", ""], "linux/amd64", false);
+    }
+
+    #[test]
+    fn a_tag_chooses() {
+        let tag = |name: &str| format!(r#","annotations":{{"org.opencontainers.image.ref.name":"{name}"}}"#);
+        let Ok(Document::Index(index)) = Document::parse(index(&[&tag("a"), &tag("b")]), "") else { unreachable!("it is one") };
+        assert!(index.tagged(Some("b")).is_ok());
+        assert_eq!(index.tagged(Some("c")), Err(ManifestError::Tag("c".into())));
+        assert_eq!(index.tagged(None), Err(ManifestError::Ambiguous(2)));
+    }
+}

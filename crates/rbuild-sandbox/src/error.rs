@@ -1,0 +1,194 @@
+//! What can go wrong around a command, and what to try then.
+
+use std::io;
+
+use rbuild_sys as sys;
+
+use crate::users::UserError;
+
+/// A command could not be run, or the process cannot become able to run any.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No range of subordinate ids is ours.
+    #[error(
+        "no subordinate ids for user `{user}`: no line in `/etc/subuid` and `/etc/subgid`, and nothing from `getsubids`"
+    )]
+    NoSubids {
+        /// Name, or number if there is no name.
+        user: String,
+    },
+
+    /// `user.max_user_namespaces` is zero or used up.
+    #[error("user namespaces are disabled by sysctl `user.max_user_namespaces` = {limit}")]
+    NamespaceLimit {
+        /// What the sysctl says.
+        limit: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// AppArmor allows user namespaces to programs with a profile only.
+    #[error("AppArmor forbids user namespaces for this program")]
+    AppArmor {
+        /// The failure that it caused.
+        source: sys::EnterError,
+    },
+
+    /// A seccomp filter, such as a container's, forbids user namespaces.
+    #[error("user namespaces are forbidden by a seccomp filter around this process")]
+    Seccomp {
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// User namespaces are forbidden for some other reason.
+    #[error("cannot enter a user namespace")]
+    Namespace {
+        /// What failed.
+        source: sys::EnterError,
+    },
+
+    /// `newuidmap` or `newgidmap` is not installed.
+    #[error("`{program}` is not installed")]
+    NoMapProgram {
+        /// Which.
+        program: String,
+    },
+
+    /// Setuid programs do not work here.
+    #[error("`newuidmap` has no effect: NoNewPrivs is 1 in `/proc/self/status`")]
+    NoNewPrivileges {
+        /// What the program said.
+        source: sys::EnterError,
+    },
+
+    /// `newuidmap` or `newgidmap` refused.
+    #[error("cannot map the ids {ids}")]
+    Map {
+        /// The ranges that were asked for.
+        ids: String,
+        /// What the program said.
+        source: sys::EnterError,
+    },
+
+    /// The process that ends commands with the builder cannot be started.
+    #[error("cannot start the guardian process")]
+    Guardian {
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// Something that all commands share is not to be had.
+    #[error("cannot prepare {what} for the sandbox")]
+    Prepare {
+        /// What, as in `/dev`.
+        what: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// `/dev` of the host has something else in place of a device.
+    #[error("`/dev/{name}` of the host is not the device of that name")]
+    NotTheDevice {
+        /// Which.
+        name: &'static str,
+    },
+
+    /// A text of the specification holds a NUL.
+    #[error("a NUL byte in {what}")]
+    Nul {
+        /// Where.
+        what: &'static str,
+    },
+
+    /// A step of the set-up failed in the child.
+    #[error("cannot set up the sandbox: {op}")]
+    SetUp {
+        /// The step, as in a dump.
+        op: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// The working directory cannot be entered.
+    #[error("cannot enter the working directory `{path}`")]
+    WorkingDirectory {
+        /// In the image.
+        path: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// A user or group is outside of what is mapped.
+    #[error("{kind} {id} is not mapped in the user namespace")]
+    UnmappedId {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Its number.
+        id: u32,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// There is no such program. Shells call it status 127.
+    #[error("command `{program}` not found")]
+    NotFound {
+        /// As written.
+        program: String,
+    },
+
+    /// The program cannot be executed. Shells call it status 126.
+    #[error("cannot execute `{program}`")]
+    NotExecutable {
+        /// As written.
+        program: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// No process could be started, or its output could not be read.
+    #[error("cannot run `{program}`")]
+    Run {
+        /// As written.
+        program: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// The user cannot be told from the image's files.
+    #[error(transparent)]
+    User(UserError),
+}
+
+impl Error {
+    /// What the user, or the administrator, can try.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSubids { user } => format!(
+                "ask the administrator: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
+            ),
+            Self::NamespaceLimit { .. } => {
+                "ask the administrator: sysctl user.max_user_namespaces=28633".to_owned()
+            }
+            Self::AppArmor { .. } => {
+                "ask the administrator for a profile with the rule `userns,`, or: sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned()
+            }
+            Self::Seccomp { .. } => {
+                "run the surrounding container with a filter that allows `unshare` and `mount`".to_owned()
+            }
+            Self::NoMapProgram { .. } => {
+                "ask the administrator to install `uidmap` (Debian) or `shadow-utils` (Fedora)".to_owned()
+            }
+            Self::NoNewPrivileges { .. } => {
+                "start the build outside of the service or container that sets NoNewPrivileges".to_owned()
+            }
+            Self::Map { .. } => {
+                "look for overlapping lines in /etc/subuid and /etc/subgid, and whether newuidmap is setuid".to_owned()
+            }
+            Self::UnmappedId { .. } => {
+                "a larger range in /etc/subuid and /etc/subgid maps more ids".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}

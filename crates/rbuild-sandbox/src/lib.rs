@@ -1,0 +1,34 @@
+//! Runs a command in a tree, as strictly confined as real Dockerfiles allow.
+//!
+//! 1. [`enter`] takes the whole, still single-threaded process into a user namespace and
+//!    starts the guardian, with whose death every command ends;
+//! 2. [`Sandbox::new`] prepares what all commands share;
+//! 3. [`Sandbox::run`] runs one command, from any thread: [`ops`] decides what the child
+//!    does, as data; `program` makes a list of system calls of it; `rbuild_sys::spawn` does it.
+//!
+//! Knows nothing of images, snapshots or Dockerfiles: a tree is a mount that somebody made.
+
+mod capability;
+mod enter;
+mod error;
+mod etc_files;
+mod host;
+mod ops;
+mod program;
+mod run;
+mod sandbox;
+mod skeleton;
+mod spec;
+pub mod subids;
+pub mod users;
+
+pub use capability::{CapabilitySet, DEFAULT_CAPABILITIES};
+pub use enter::{Entered, Ids, enter};
+pub use error::Error;
+pub use etc_files::EtcFile;
+pub use host::{Host, Probe};
+pub use ops::{Mount, Op, Place, Surroundings, dump, ops};
+pub use run::{Cancel, Exit, Stream};
+pub use sandbox::Sandbox;
+pub use skeleton::skeleton;
+pub use spec::{Spec, Stdio};

@@ -1,0 +1,291 @@
+//! What happens between clone and exec, as data. Pure; golden-tested through [`dump`].
+//!
+//! Order matters: `proc` is made while the host's is still in sight, as the kernel wants to see
+//! that nothing of it was hidden; everything is attached below handles that rbuild made, so
+//! that no symlink of an image is followed; capabilities go last. sandbox.md.
+
+use std::fmt;
+
+use rbuild_oci::ImagePath;
+use rbuild_sys::{MountLimits, Resource};
+
+use crate::{
+    capability::CapabilitySet,
+    etc_files::EtcFile,
+    spec::{Spec, Stdio},
+};
+
+/// One step, carried out in the child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Signals as in a fresh process.
+    ResetSignals,
+    /// A session without a terminal.
+    NewSession,
+    /// Standard descriptor 0, 1 or 2 as [`Stdio`] says.
+    Descriptor(i32),
+    /// Make a mount that depends on the child's own namespaces.
+    Make(Mount),
+    /// The tree becomes `/`.
+    EnterRoot,
+    /// Put a mount in its place.
+    Attach(Mount, Place),
+    /// Make a part of /proc read-only.
+    Freeze(&'static str),
+    /// Name of the machine.
+    Hostname(String),
+    /// Permission bits that new files do not get.
+    Umask(u32),
+    /// Soft and hard limit of a resource.
+    ResourceLimit(Resource, u64, u64),
+    /// Leave the keys of the user behind.
+    SessionKeyring,
+    /// Enter it.
+    WorkingDirectory(ImagePath),
+    /// Capabilities that no program can ever gain back are all but these.
+    Bounding(CapabilitySet),
+    /// Supplementary groups.
+    Groups(Vec<u32>),
+    /// Group.
+    Group(u32),
+    /// What root can do.
+    Capabilities(CapabilitySet),
+    /// User.
+    User(u32),
+    /// Nothing but the standard descriptors survives the next step.
+    CloseOnExec,
+    /// Execute the first of these paths that exists.
+    Exec(Vec<String>),
+}
+
+/// A mount of the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// A new instance for the pid namespace.
+    Proc,
+    /// A new instance for the ipc namespace.
+    Mqueue,
+    /// The host's tree, read-only: it belongs to the network namespace, which is the host's.
+    Sys,
+    /// A small tmpfs with the places of devices.
+    Dev,
+    /// A new devpts.
+    Pts,
+    /// A tmpfs for shm_open(3).
+    Shm,
+    /// A device of the host.
+    Device(&'static str),
+    /// `/dev/null` in place of a file that says too much.
+    Null,
+    /// An empty directory in place of one that says too much.
+    Empty,
+    /// A file of `/etc` that rbuild provides.
+    Etc(EtcFile),
+}
+
+/// Where a mount is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A name in the root of the tree.
+    Root(&'static str),
+    /// A path below [`Mount::Proc`].
+    Proc(&'static str),
+    /// A path below [`Mount::Sys`].
+    Sys(&'static str),
+    /// A name in [`Mount::Dev`].
+    Dev(&'static str),
+    /// Over a file of the tree that was found beforehand.
+    Etc(EtcFile),
+}
+
+/// What the host has, as far as it matters to what is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Files below /proc to hide.
+    pub hidden_files: Vec<&'static str>,
+    /// Directories below /proc to hide.
+    pub hidden_dirs: Vec<&'static str>,
+    /// Directories below /proc to make read-only.
+    pub frozen: Vec<&'static str>,
+    /// Directories below /sys to hide.
+    pub hidden_sys: Vec<&'static str>,
+    /// The hard limit on open files; `None` if there is none.
+    pub open_files: Option<u64>,
+}
+
+/// The devices of every sandbox, with their numbers.
+pub(crate) const DEVICES: [(&str, (u32, u32)); 6] = [
+    ("null", (1, 3)),
+    ("zero", (1, 5)),
+    ("full", (1, 7)),
+    ("random", (1, 8)),
+    ("urandom", (1, 9)),
+    ("tty", (5, 0)),
+];
+
+/// select(2) cannot handle more, and old programs close every possible descriptor in a loop.
+const OPEN_FILES_SOFT: u64 = 1024;
+const OPEN_FILES_HARD: u64 = 524_288;
+
+/// What the mount forbids.
+pub(crate) fn limits(mount: Mount) -> MountLimits {
+    let no_suid_exec = MountLimits {
+        no_suid: true,
+        no_exec: true,
+        ..MountLimits::default()
+    };
+    match mount {
+        Mount::Proc | Mount::Mqueue | Mount::Shm => MountLimits::INERT,
+        Mount::Sys | Mount::Empty | Mount::Etc(_) => MountLimits::READ_ONLY,
+        Mount::Dev | Mount::Pts | Mount::Device(_) => no_suid_exec,
+        Mount::Null => MountLimits {
+            read_only: true,
+            ..no_suid_exec
+        },
+    }
+}
+
+/// Decides what the child does. `etc` are the files whose place in the tree was found.
+pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
+    let mut ops = vec![Op::ResetSignals];
+    if spec.stdio == Stdio::Capture {
+        ops.push(Op::NewSession);
+    }
+    ops.extend((0..=2).map(Op::Descriptor));
+    ops.extend([
+        Op::Make(Mount::Proc),
+        Op::Make(Mount::Mqueue),
+        Op::EnterRoot,
+    ]);
+    kernel_files(&mut ops, around);
+    devices(&mut ops);
+    ops.extend(
+        etc.iter()
+            .map(|&file| Op::Attach(Mount::Etc(file), Place::Etc(file))),
+    );
+    let hard = around.open_files.unwrap_or(u64::MAX).min(OPEN_FILES_HARD);
+    ops.extend([
+        Op::Hostname(spec.hostname.clone()),
+        Op::Umask(0o022),
+        Op::ResourceLimit(Resource::Core, 0, 0),
+        Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
+        Op::SessionKeyring,
+        Op::WorkingDirectory(spec.cwd.clone()),
+        Op::Bounding(spec.capabilities),
+        Op::Groups(spec.identity.groups.clone()),
+        Op::Group(spec.identity.gid),
+        Op::Capabilities(spec.capabilities),
+        Op::User(spec.identity.uid),
+        Op::CloseOnExec,
+        Op::Exec(spec.candidates()),
+    ]);
+    ops
+}
+
+/// /proc and /sys, with what is hidden and what is read-only.
+fn kernel_files(ops: &mut Vec<Op>, around: &Surroundings) {
+    ops.push(Op::Attach(Mount::Proc, Place::Root("proc")));
+    ops.extend(around.frozen.iter().map(|&name| Op::Freeze(name)));
+    let files = around.hidden_files.iter();
+    ops.extend(files.map(|&name| Op::Attach(Mount::Null, Place::Proc(name))));
+    let dirs = around.hidden_dirs.iter();
+    ops.extend(dirs.map(|&name| Op::Attach(Mount::Empty, Place::Proc(name))));
+    ops.push(Op::Attach(Mount::Sys, Place::Root("sys")));
+    let dirs = around.hidden_sys.iter();
+    ops.extend(dirs.map(|&name| Op::Attach(Mount::Empty, Place::Sys(name))));
+}
+
+fn devices(ops: &mut Vec<Op>) {
+    ops.push(Op::Attach(Mount::Dev, Place::Root("dev")));
+    let bind = |(name, _)| Op::Attach(Mount::Device(name), Place::Dev(name));
+    ops.extend(DEVICES.map(bind));
+    ops.extend([
+        Op::Attach(Mount::Pts, Place::Dev("pts")),
+        Op::Attach(Mount::Shm, Place::Dev("shm")),
+        Op::Attach(Mount::Mqueue, Place::Dev("mqueue")),
+    ]);
+}
+
+/// The ops as text, one per line.
+pub fn dump(ops: &[Op]) -> String {
+    ops.iter().map(|op| format!("{op}\n")).collect()
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ResetSignals => f.write_str("reset signals"),
+            Self::NewSession => f.write_str("new session"),
+            Self::Descriptor(number) => write!(f, "descriptor {number}"),
+            Self::Make(mount) => write!(f, "make {mount}"),
+            Self::EnterRoot => f.write_str("enter root"),
+            Self::Attach(mount, place) => {
+                write!(f, "attach {mount} at {place}{}", Flags(limits(*mount)))
+            }
+            Self::Freeze(name) => write!(f, "freeze /proc/{name}"),
+            Self::Hostname(name) => write!(f, "hostname {name}"),
+            Self::Umask(mask) => write!(f, "umask {mask:04o}"),
+            Self::ResourceLimit(resource, soft, hard) => {
+                write!(f, "limit {resource:?} {soft} {hard}")
+            }
+            Self::SessionKeyring => f.write_str("session keyring"),
+            Self::WorkingDirectory(path) => write!(f, "working directory {path}"),
+            Self::Bounding(set) => write!(f, "bounding {set}"),
+            Self::Groups(groups) => write!(f, "groups {groups:?}"),
+            Self::Group(gid) => write!(f, "group {gid}"),
+            Self::Capabilities(set) => write!(f, "capabilities {set}"),
+            Self::User(uid) => write!(f, "user {uid}"),
+            Self::CloseOnExec => f.write_str("close on exec"),
+            Self::Exec(candidates) => write!(f, "exec {}", candidates.join(" | ")),
+        }
+    }
+}
+
+impl fmt::Display for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proc => f.write_str("proc"),
+            Self::Mqueue => f.write_str("mqueue"),
+            Self::Sys => f.write_str("sys"),
+            Self::Dev => f.write_str("dev"),
+            Self::Pts => f.write_str("pts"),
+            Self::Shm => f.write_str("shm"),
+            Self::Device(name) => write!(f, "device {name}"),
+            Self::Null => f.write_str("null"),
+            Self::Empty => f.write_str("empty"),
+            Self::Etc(file) => write!(f, "{file}"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(name) => write!(f, "/{name}"),
+            Self::Proc(path) => write!(f, "/proc/{path}"),
+            Self::Sys(path) => write!(f, "/sys/{path}"),
+            Self::Dev(name) => write!(f, "/dev/{name}"),
+            Self::Etc(file) => write!(f, "{}", file.path()),
+        }
+    }
+}
+
+/// Limits as mount options, with a leading space.
+struct Flags(MountLimits);
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = self.0;
+        let all = [
+            (limits.read_only, "ro"),
+            (limits.no_suid, "nosuid"),
+            (limits.no_dev, "nodev"),
+            (limits.no_exec, "noexec"),
+        ];
+        let set = all.iter().filter(|(set, _)| *set).map(|(_, name)| *name);
+        write!(f, " {}", set.collect::<Vec<_>>().join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests;

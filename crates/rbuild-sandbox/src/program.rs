@@ -1,0 +1,152 @@
+//! Makes a list of system calls of the ops of one command: every string and descriptor that
+//! the child needs, before there is a child.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rbuild_sys::{Exec, Handle, Made, Step};
+
+use crate::{
+    error::Error,
+    etc_files::Target,
+    ops::{Mount, Op, Place, limits},
+    spec::Spec,
+};
+
+/// The descriptors that the ops of one command refer to.
+pub(crate) struct Handles {
+    /// 0, 1 and 2 of the child.
+    pub(crate) stdio: [OwnedFd; 3],
+    /// For each op that attaches a mount made by the parent: that mount.
+    pub(crate) mounts: Vec<Option<OwnedFd>>,
+    /// Where the files of `/etc` go.
+    pub(crate) etc: Vec<Target>,
+}
+
+/// Translates `ops` one to one, so that the index of a step is the index of its op.
+pub(crate) fn program<'a>(
+    spec: &'a Spec<'_>,
+    ops: &'a [Op],
+    handles: &'a Handles,
+) -> Result<Vec<Step<'a>>, Error> {
+    let scope = Scope { spec, ops, handles };
+    let steps = ops.iter().enumerate();
+    steps.map(|(index, op)| scope.step(index, op)).collect()
+}
+
+struct Scope<'a, 'root> {
+    spec: &'a Spec<'root>,
+    ops: &'a [Op],
+    handles: &'a Handles,
+}
+
+impl<'a> Scope<'a, '_> {
+    fn step(&self, index: usize, op: &'a Op) -> Result<Step<'a>, Error> {
+        Ok(match op {
+            Op::ResetSignals => Step::ResetSignals,
+            Op::NewSession => Step::NewSession,
+            Op::Descriptor(number) => Step::Descriptor {
+                from: self.stdio(*number),
+                to: *number,
+            },
+            Op::Make(mount) => Step::NewMount {
+                kind: text("the type of a mount", &mount.to_string())?,
+                limits: limits(*mount),
+                made: made(*mount),
+            },
+            Op::EnterRoot => Step::EnterRoot(self.spec.root),
+            Op::Attach(mount, place) => {
+                let (dir, path) = self.place(*place);
+                Step::Attach {
+                    mount: self.mount(index, *mount),
+                    dir,
+                    path: text("a place", path)?,
+                }
+            }
+            Op::Freeze(name) => Step::Limit {
+                dir: Handle::Made(made(Mount::Proc)),
+                name: text("a place", name)?,
+                limits: rbuild_sys::MountLimits::READ_ONLY,
+            },
+            Op::Hostname(name) => Step::Hostname(text("the host name", name)?),
+            Op::Umask(mask) => Step::Umask(*mask),
+            Op::ResourceLimit(resource, soft, hard) => Step::ResourceLimit {
+                resource: *resource,
+                soft: *soft,
+                hard: *hard,
+            },
+            Op::SessionKeyring => Step::SessionKeyring,
+            Op::WorkingDirectory(path) => {
+                Step::WorkingDirectory(text("the working directory", path.as_str())?)
+            }
+            Op::Bounding(set) => Step::Bounding(set.bits()),
+            Op::Groups(groups) => Step::Groups(groups.clone()),
+            Op::Group(gid) => Step::Group(*gid),
+            Op::Capabilities(set) => Step::Capabilities(set.bits()),
+            Op::User(uid) => Step::User(*uid),
+            Op::CloseOnExec => Step::CloseOnExec,
+            Op::Exec(candidates) => Step::Exec(Exec::new(
+                texts("the program", candidates)?,
+                texts("an argument", &self.spec.argv)?,
+                texts("the environment", &self.spec.env)?,
+            )),
+        })
+    }
+
+    fn stdio(&self, number: i32) -> BorrowedFd<'a> {
+        let [input, output, errors] = &self.handles.stdio;
+        match number {
+            0 => input.as_fd(),
+            1 => output.as_fd(),
+            _ => errors.as_fd(),
+        }
+    }
+
+    /// The mount that op `index` attaches.
+    fn mount(&self, index: usize, mount: Mount) -> Handle<'a> {
+        match self.handles.mounts.get(index) {
+            Some(Some(open)) => Handle::Open(open.as_fd()),
+            _ => Handle::Made(made(mount)),
+        }
+    }
+
+    fn place(&self, place: Place) -> (Handle<'a>, &'static str) {
+        match place {
+            Place::Root(name) => (Handle::Open(self.spec.root), name),
+            Place::Proc(path) => (Handle::Made(made(Mount::Proc)), path),
+            Place::Sys(path) => (self.attached(Mount::Sys), path),
+            Place::Dev(name) => (self.attached(Mount::Dev), name),
+            Place::Etc(file) => {
+                let target = self.handles.etc.iter().find(|target| target.file == file);
+                let target = target.expect("there are ops for files with a target only");
+                (Handle::Open(target.place()), "")
+            }
+        }
+    }
+
+    /// A mount of the parent's making that an earlier op attached.
+    fn attached(&self, wanted: Mount) -> Handle<'a> {
+        let is_wanted = |op: &Op| matches!(op, Op::Attach(mount, _) if *mount == wanted);
+        let index = self.ops.iter().position(is_wanted);
+        let index = index.expect("`ops` attaches a mount before anything below it");
+        self.mount(index, wanted)
+    }
+}
+
+/// Which of the child's own mounts it is.
+fn made(mount: Mount) -> Made {
+    match mount {
+        Mount::Mqueue => Made::Second,
+        _ => Made::First,
+    }
+}
+
+fn text(what: &'static str, text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::Nul { what })
+}
+
+fn texts(what: &'static str, texts: &[String]) -> Result<Vec<CString>, Error> {
+    texts.iter().map(|one| text(what, one)).collect()
+}

@@ -1,0 +1,247 @@
+//! Runs one command: sets it up, passes on what it writes, waits for it, ends it when asked.
+
+use std::{
+    fs::File,
+    io::{PipeReader, Read},
+    os::fd::{AsFd, OwnedFd},
+};
+
+use rbuild_sys::{
+    self as sys, Child, Dir, Ended, Errno, Flag, SpawnError, set_file_owner, set_nonblocking,
+    spawn, wait_readable,
+};
+
+use crate::{
+    error::Error,
+    etc_files::{EtcFile, Target},
+    ops::{Op, ops},
+    program::{Handles, program},
+    sandbox::Sandbox,
+    spec::{Spec, Stdio},
+};
+
+/// Which of its two outputs a command wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit status; 128 + n if signal n killed it, as in a shell.
+    pub status: u8,
+    /// Files of `/etc` that found no place in the tree and were not to be seen.
+    pub without: Vec<EtcFile>,
+}
+
+/// Ends commands: all that run with a clone of it, and all that will.
+#[derive(Clone, Debug)]
+pub struct Cancel(Flag);
+
+impl Cancel {
+    /// Not cancelled.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn new() -> Result<Self, sys::Error> {
+        Flag::new().map(Self)
+    }
+
+    /// Kills the commands, at once.
+    pub fn cancel(&self) {
+        self.0.raise();
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_raised()
+    }
+}
+
+/// Bytes in a pipe at most, without privileges over the machine; pipe(7).
+const MAX_PIPE: usize = 1 << 20;
+
+/// Where the parent reads what the child writes.
+type Outputs = [(Stream, PipeReader); 2];
+
+impl Sandbox {
+    /// Runs `spec` until it ends, calling `output` with what it writes, as it comes: pieces of
+    /// at most 64 KiB, not lines. Nothing that the command started is left afterwards.
+    /// A cancelled command ends as killed: with status 137.
+    ///
+    /// # Errors
+    /// When the command could not be started; what it does itself is in [`Exit`].
+    pub fn run(
+        &self,
+        spec: &Spec<'_>,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Exit, Error> {
+        let failed = |source| Error::Run {
+            program: spec.program().to_owned(),
+            source,
+        };
+        let (stdio, outputs) = descriptors(spec).map_err(failed)?;
+        let tree = spec.root.try_clone_to_owned().map_err(|source| {
+            failed(sys::Error {
+                call: "dup",
+                operand: String::new(),
+                source,
+            })
+        })?;
+        let tree = Dir::from_fd(tree);
+        let etc: Vec<_> = EtcFile::ALL
+            .into_iter()
+            .filter_map(|file| Target::locate(&tree, file))
+            .collect();
+        let placed: Vec<_> = etc.iter().map(|target| target.file).collect();
+        let ops = ops(spec, &self.around, &placed);
+        let mounts = ops
+            .iter()
+            .map(|op| self.mount(op))
+            .collect::<Result<_, _>>()?;
+        let mut handles = Handles { stdio, mounts, etc };
+        let child = {
+            let steps = program(spec, &ops, &handles)?;
+            spawn(&self.guardian, &steps).map_err(|error| explain(spec, &ops, error))?
+        };
+        // Attached now: what is left are the command's own copies, without which pipes end.
+        handles.mounts.clear();
+        let Handles { stdio, etc, .. } = handles;
+        drop(stdio);
+        let ended = follow(child, outputs, &cancel.0, output).map_err(failed)?;
+        drop(etc);
+        let absent = |file: &EtcFile| !placed.contains(file);
+        Ok(Exit {
+            status: match ended {
+                Ended::Exited(status) => status,
+                Ended::Killed(signal) => 128_u8.saturating_add(signal),
+            },
+            without: EtcFile::ALL.into_iter().filter(absent).collect(),
+        })
+    }
+}
+
+/// The child's standard descriptors, and our ends of the pipes among them.
+fn descriptors(spec: &Spec<'_>) -> Result<([OwnedFd; 3], Option<Outputs>), sys::Error> {
+    let io = |call| {
+        move |source| sys::Error {
+            call,
+            operand: String::new(),
+            source,
+        }
+    };
+    if spec.stdio == Stdio::Inherit {
+        let own = |fd: &dyn AsFd| fd.as_fd().try_clone_to_owned().map_err(io("dup"));
+        let (input, output, errors) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        return Ok(([own(&input)?, own(&output)?, own(&errors)?], None));
+    }
+    let pipe = || {
+        let (reader, writer) = std::io::pipe().map_err(io("pipe"))?;
+        set_nonblocking(&reader)?;
+        // So that the command can open /dev/stdout, as images with log files linked there do.
+        // An id that is not mapped is reported by the step that takes it on.
+        let _ = set_file_owner(&writer, spec.identity.uid, spec.identity.gid);
+        Ok((reader, OwnedFd::from(writer)))
+    };
+    let input = File::open("/dev/null").map_err(io("open"))?;
+    let ((from_output, output), (from_errors, errors)) = (pipe()?, pipe()?);
+    let outputs = [(Stream::Stdout, from_output), (Stream::Stderr, from_errors)];
+    Ok(([input.into(), output, errors], Some(outputs)))
+}
+
+/// Reads and waits until the command has ended.
+fn follow(
+    mut child: Child,
+    outputs: Option<Outputs>,
+    cancel: &Flag,
+    output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Ended, sys::Error> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut outputs: Vec<_> = outputs.into_iter().flatten().collect();
+    loop {
+        let idle = child.as_fd();
+        let pipe = |index: usize| outputs.get(index).map_or(idle, |(_, pipe)| pipe.as_fd());
+        let [ended, cancelled, ..] = wait_readable([idle, cancel.as_fd(), pipe(0), pipe(1)])?;
+        read_once(&mut outputs, &mut buffer, output)?;
+        if ended || cancelled {
+            child.kill();
+            let ended = child.wait()?;
+            // When process 1 of a pid namespace has ended so have all others: what is in the
+            // pipes now is all there will be. But a pipe that was passed to the outside need
+            // not end: so no more is read than a pipe can hold.
+            for _ in 0..MAX_PIPE / buffer.len() {
+                read_once(&mut outputs, &mut buffer, output)?;
+            }
+            return Ok(ended);
+        }
+    }
+}
+
+/// Reads from each pipe what is there, without waiting; forgets the pipes that have ended.
+fn read_once(
+    outputs: &mut Vec<(Stream, PipeReader)>,
+    buffer: &mut [u8],
+    output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<(), sys::Error> {
+    let mut failure = None;
+    outputs.retain_mut(|(stream, pipe)| {
+        match pipe.read(buffer) {
+            Ok(0) => return false,
+            Ok(count) => output(*stream, &buffer[..count]),
+            Err(error) if is_empty_pipe(&error) => {}
+            Err(source) => failure = Some(source),
+        }
+        true
+    });
+    match failure {
+        None => Ok(()),
+        Some(source) => Err(sys::Error {
+            call: "read",
+            operand: String::new(),
+            source,
+        }),
+    }
+}
+
+fn is_empty_pipe(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{Interrupted, WouldBlock};
+    matches!(error.kind(), WouldBlock | Interrupted)
+}
+
+/// Says what a failed step means for the user.
+fn explain(spec: &Spec<'_>, ops: &[Op], error: SpawnError) -> Error {
+    let program = spec.program().to_owned();
+    let (index, errno) = match error {
+        SpawnError::Start(source) => return Error::Run { program, source },
+        SpawnError::Step { index, errno } => (index, errno),
+    };
+    let source = std::io::Error::from(errno);
+    match ops.get(index) {
+        Some(Op::Exec(_)) if errno == Errno::NOENT => Error::NotFound { program },
+        Some(Op::Exec(_)) => Error::NotExecutable { program, source },
+        Some(Op::WorkingDirectory(path)) => Error::WorkingDirectory {
+            path: path.to_string(),
+            source,
+        },
+        Some(Op::User(id)) if errno == Errno::INVAL => Error::UnmappedId {
+            kind: "user",
+            id: *id,
+            source,
+        },
+        Some(Op::Group(id)) if errno == Errno::INVAL => Error::UnmappedId {
+            kind: "group",
+            id: *id,
+            source,
+        },
+        Some(op) => Error::SetUp {
+            op: op.to_string(),
+            source,
+        },
+        None => Error::NotExecutable { program, source },
+    }
+}

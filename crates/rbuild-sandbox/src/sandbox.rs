@@ -1,0 +1,223 @@
+//! What all commands of a build share, and the mounts of one command.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::fd::OwnedFd,
+    path::Path,
+};
+
+use rbuild_sys::{
+    self as sys, Depth, Dir, FileKind, Guardian, MountLimits, clone_mount, file_stat, limit_mount,
+    new_mount,
+};
+
+use crate::{
+    enter::Entered,
+    error::Error,
+    etc_files::EtcFile,
+    ops::{DEVICES, Mount, Op, Surroundings, limits},
+};
+
+/// Able to run commands, from any thread and several at a time.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub(crate) guardian: Guardian,
+    pub(crate) around: Surroundings,
+    /// A private tmpfs: `empty/` and the files of `/etc`.
+    shared: Dir,
+    dev: Dir,
+    sys: Dir,
+}
+
+/// /proc: files that tell of the host or give it away; the list of the common runtimes and ours.
+const HIDDEN_FILES: [&str; 10] = [
+    "interrupts",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "latency_stats",
+    "sched_debug",
+    "timer_list",
+    "timer_stats",
+];
+const HIDDEN_DIRS: [&str; 2] = ["acpi", "scsi"];
+const FROZEN: [&str; 6] = ["asound", "bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// /sys: also the host's cgroups, which are not the command's.
+const HIDDEN_SYS: [&str; 8] = [
+    "dev/block",
+    "devices/virtual/powercap",
+    "firmware",
+    "fs/cgroup",
+    "fs/selinux",
+    "kernel/debug",
+    "kernel/security",
+    "kernel/tracing",
+];
+
+/// More than anybody's resolv.conf.
+const MAX_RESOLV_CONF: u64 = 64 << 10;
+
+impl Sandbox {
+    /// Prepares what commands share. `scratch` is an empty directory; from now on a private
+    /// tmpfs covers it, which nobody outside of this process sees and which ends with it.
+    /// `hostname` is for `/etc/hosts` and `/etc/hostname`.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] names what the host lacks.
+    pub fn new(entered: Entered, scratch: &Dir, hostname: &str) -> Result<Self, Error> {
+        let open = |path: &str| Dir::open(Path::new(path)).map_err(prepare(path));
+        let (proc, dev, sys) = (open("/proc")?, open("/dev")?, open("/sys")?);
+        let shared = shared_files(scratch, hostname).map_err(prepare("shared files"))?;
+        let directory = |stat: &sys::Stat| stat.is_dir();
+        let other = |stat: &sys::Stat| !stat.is_dir();
+        Ok(Self {
+            guardian: entered.guardian,
+            around: Surroundings {
+                hidden_files: present(&proc, &HIDDEN_FILES, other),
+                hidden_dirs: present(&proc, &HIDDEN_DIRS, directory),
+                frozen: present(&proc, &FROZEN, |_| true),
+                hidden_sys: present(&sys, &HIDDEN_SYS, directory),
+                open_files: sys::open_files_limit(),
+            },
+            shared,
+            dev,
+            sys,
+        })
+    }
+
+    /// The mount that `op` attaches, if it is one that the parent makes.
+    pub(crate) fn mount(&self, op: &Op) -> Result<Option<OwnedFd>, Error> {
+        let Op::Attach(mount, _) = op else {
+            return Ok(None);
+        };
+        let made = match mount {
+            Mount::Proc | Mount::Mqueue => return Ok(None),
+            Mount::Device(name) => return self.device(name).map(Some),
+            Mount::Null => self.restricted(&self.dev, "null", *mount),
+            Mount::Empty => self.restricted(&self.shared, "empty", *mount),
+            Mount::Etc(file) => self.restricted(&self.shared, file.name(), *mount),
+            Mount::Sys => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
+                limit_mount(&tree, limits(*mount), Depth::Tree)?;
+                Ok(tree)
+            }),
+            Mount::Dev => device_directory(),
+            Mount::Pts => {
+                let options = [
+                    ("newinstance", None),
+                    ("ptmxmode", Some("0666")),
+                    ("mode", Some("0620")),
+                ];
+                new_mount("devpts", &options, limits(*mount))
+            }
+            Mount::Shm => {
+                let options = [("mode", Some("1777")), ("size", Some("64m"))];
+                new_mount("tmpfs", &options, limits(*mount))
+            }
+        };
+        made.map(Some).map_err(prepare(&mount.to_string()))
+    }
+
+    /// A copy of `name` in `dir`, restricted as `mount` is to be.
+    fn restricted(&self, dir: &Dir, name: &str, mount: Mount) -> Result<OwnedFd, sys::Error> {
+        let copy = clone_mount(dir, name.as_bytes(), Depth::Mount)?;
+        limit_mount(&copy, limits(mount), Depth::Mount)?;
+        Ok(copy)
+    }
+
+    fn device(&self, name: &'static str) -> Result<OwnedFd, Error> {
+        let mount = Mount::Device(name);
+        let copy = self
+            .restricted(&self.dev, name, mount)
+            .map_err(prepare(name))?;
+        let stat = file_stat(&copy).map_err(prepare(name))?;
+        let expected = DEVICES.iter().find(|(device, _)| *device == name);
+        let is_it = |(_, rdev): &(&str, _)| stat.kind == FileKind::CharDevice && stat.rdev == *rdev;
+        match expected.is_some_and(is_it) {
+            true => Ok(copy),
+            false => Err(Error::NotTheDevice { name }),
+        }
+    }
+}
+
+fn prepare(what: &str) -> impl FnOnce(sys::Error) -> Error {
+    move |source| Error::Prepare {
+        what: what.to_owned(),
+        source,
+    }
+}
+
+/// Those of `names` below `dir` that exist and satisfy `fits`.
+fn present(
+    dir: &Dir,
+    names: &[&'static str],
+    fits: impl Fn(&sys::Stat) -> bool,
+) -> Vec<&'static str> {
+    let exists = |name: &&&str| {
+        dir.resolve_stat(name.as_bytes())
+            .is_ok_and(|stat| fits(&stat))
+    };
+    names.iter().filter(exists).copied().collect()
+}
+
+/// Covers `scratch` with a tmpfs that has what commands share.
+fn shared_files(scratch: &Dir, hostname: &str) -> Result<Dir, sys::Error> {
+    let options = [("mode", Some("0755")), ("size", Some("1m"))];
+    let tmpfs = new_mount("tmpfs", &options, MountLimits::INERT)?;
+    sys::attach_mount(&tmpfs, scratch)?;
+    let dir = Dir::from_fd(tmpfs);
+    dir.mkdir(b"empty", 0o755)?;
+    dir.set_mode(b"empty", 0o755)?;
+    let resolv_conf = host_resolv_conf();
+    for file in EtcFile::ALL {
+        let mut written = dir.create(file.name().as_bytes(), 0o644)?;
+        written
+            .write_all(&file.content(hostname, &resolv_conf))
+            .map_err(|source| sys::Error {
+                call: "write",
+                operand: file.name().to_owned(),
+                source,
+            })?;
+        dir.set_mode(file.name().as_bytes(), 0o644)?;
+    }
+    Ok(dir)
+}
+
+/// The host's resolv.conf; empty if there is none.
+fn host_resolv_conf() -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Ok(file) = File::open("/etc/resolv.conf") {
+        // What was read so far is better than nothing.
+        let _ = file.take(MAX_RESOLV_CONF).read_to_end(&mut text);
+    }
+    text
+}
+
+/// A tmpfs with an empty file for each device, directories and links.
+fn device_directory() -> Result<OwnedFd, sys::Error> {
+    let options = [
+        ("mode", Some("0755")),
+        ("size", Some("64k")),
+        ("nr_inodes", Some("512")),
+    ];
+    let dir = Dir::from_fd(new_mount("tmpfs", &options, limits(Mount::Dev))?);
+    for (name, _) in DEVICES {
+        dir.create(name.as_bytes(), 0o666)?;
+    }
+    for name in ["pts", "shm", "mqueue"] {
+        dir.mkdir(name.as_bytes(), 0o755)?;
+    }
+    for (name, target) in [
+        ("ptmx", "pts/ptmx"),
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("core", "/proc/kcore"),
+    ] {
+        dir.symlink(target.as_bytes(), name.as_bytes())?;
+    }
+    Ok(dir.into())
+}

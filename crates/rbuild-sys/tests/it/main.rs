@@ -1,0 +1,143 @@
+//! The child of [`spawn`] shares our memory: it must not allocate, whatever its steps are.
+//!
+//! Knows every kind of step. Needs root; says SKIP without.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test without the test harness
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    env,
+    ffi::CString,
+    fs::File,
+    os::fd::AsFd,
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use rbuild_sys::{
+    Ended, Errno, Exec, Guardian, Handle, Made, MountLimits, Resource, SpawnError, Step,
+    effective_ids, enter_mount_namespace, new_mount, spawn,
+};
+
+/// Calls of the allocator, by us and by children that share our memory.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() -> ExitCode {
+    if effective_ids().0 != 0 || enter_mount_namespace().is_err() {
+        println!("SKIP the_child_does_not_allocate: needs root");
+        let required = env::var("RBUILD_TEST_REQUIRE").as_deref() == Ok("1");
+        return ExitCode::from(u8::from(required));
+    }
+    let guardian = Guardian::start().unwrap();
+    a_failed_step_is_told(&guardian);
+    the_child_does_not_allocate(&guardian);
+    println!("2 passed");
+    ExitCode::SUCCESS
+}
+
+/// Allocator calls during a spawn that ends in a program that does not exist.
+fn calls_of(guardian: &Guardian, steps: &[Step<'_>]) -> usize {
+    let before = CALLS.load(Ordering::Relaxed);
+    let answer = spawn(guardian, steps);
+    let calls = CALLS.load(Ordering::Relaxed) - before;
+    let last = steps.len() - 1;
+    match answer {
+        Err(SpawnError::Step { index, errno }) => assert_eq!((index, errno), (last, Errno::NOENT)),
+        other => panic!("{other:?}"),
+    }
+    calls
+}
+
+fn exec(path: &str) -> Step<'static> {
+    let text = || vec![CString::new(path).unwrap()];
+    Step::Exec(Exec::new(text(), text(), Vec::new()))
+}
+
+fn a_failed_step_is_told(guardian: &Guardian) {
+    let steps = [Step::Umask(0o22), Step::Group(u32::MAX - 1), Step::User(0)];
+    match spawn(guardian, &[Step::WorkingDirectory(c"/no/where".to_owned())]) {
+        Err(SpawnError::Step { index: 0, errno }) => assert_eq!(errno, Errno::NOENT),
+        other => panic!("{other:?}"),
+    }
+    // A program without an end is one that cannot be executed.
+    match spawn(guardian, &steps) {
+        Err(SpawnError::Step { index: 3, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let mut child = spawn(guardian, &[exec("/bin/true")]).unwrap();
+    assert_eq!(child.wait().unwrap(), Ended::Exited(0));
+}
+
+fn the_child_does_not_allocate(guardian: &Guardian) {
+    let null = File::open("/dev/null").unwrap();
+    let limits = MountLimits::INERT;
+    let size = [("size", Some("1m"))];
+    let root = new_mount("tmpfs", &size, limits).unwrap();
+    rbuild_sys::Dir::from_fd(root.try_clone().unwrap())
+        .mkdir(b"proc", 0o755)
+        .unwrap();
+    let made = Handle::Made(Made::First);
+    let steps = [
+        Step::ResetSignals,
+        Step::NewSession,
+        Step::Descriptor {
+            from: null.as_fd(),
+            to: 0,
+        },
+        Step::NewMount {
+            kind: c"proc".to_owned(),
+            limits,
+            made: Made::First,
+        },
+        Step::EnterRoot(root.as_fd()),
+        Step::Attach {
+            mount: made,
+            dir: Handle::Open(root.as_fd()),
+            path: c"proc".to_owned(),
+        },
+        Step::Limit {
+            dir: made,
+            name: c"sys".to_owned(),
+            limits: MountLimits::READ_ONLY,
+        },
+        Step::Hostname(c"test".to_owned()),
+        Step::Umask(0o022),
+        Step::ResourceLimit {
+            resource: Resource::OpenFiles,
+            soft: 64,
+            hard: 64,
+        },
+        Step::SessionKeyring,
+        Step::WorkingDirectory(c"/proc/self".to_owned()),
+        Step::Bounding(1 << 6 | 1 << 7),
+        Step::Groups(vec![5, 6]),
+        Step::Group(7),
+        Step::Capabilities(1 << 6 | 1 << 7),
+        Step::User(8),
+        Step::CloseOnExec,
+        exec("/no/such/program"),
+    ];
+    let few = [exec("/no/such/program")];
+    calls_of(guardian, &few);
+    assert_eq!(calls_of(guardian, &few), calls_of(guardian, &steps));
+}
