@@ -26,6 +26,8 @@ const MAX_ENTRIES: usize = 1_000_000;
 #[derive(Clone, Debug, Default)]
 pub struct StatCache {
     entries: HashMap<(u64, u64), Entry>,
+    /// Whether a digest was computed since it was loaded.
+    changed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +69,13 @@ impl StatCache {
         });
         Ok(Self {
             entries: entries.collect(),
+            changed: false,
         })
+    }
+
+    /// Whether there is something new to store.
+    pub const fn is_changed(&self) -> bool {
+        self.changed
     }
 
     /// The entries that can be trusted later, in a fixed order. `begun` is the time, in seconds
@@ -115,6 +123,7 @@ impl FileDigests for StatCache {
             }
         }
         let digest = compute()?;
+        self.changed = true;
         let Stat {
             size, mtime, ctime, ..
         } = *stat;

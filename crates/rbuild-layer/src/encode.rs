@@ -25,6 +25,18 @@ pub struct EncoderOptions {
     pub threads: usize,
 }
 
+impl EncoderOptions {
+    /// The usual level, on all processors that we may use.
+    pub fn new(compression: Compression) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            compression,
+            level: None,
+            threads,
+        }
+    }
+}
+
 /// Writes compressed bytes to `W`; complete only after [`Encoder::finish`].
 pub struct Encoder<W: Write>(Stream<W>);
 

@@ -53,6 +53,22 @@ pub struct PackOptions {
     pub mtime_limit: Option<Timestamp>,
 }
 
+impl PackOptions {
+    /// A tree of that form, with all its times. Only a complete file system lists its root: that
+    /// of a layer belongs to the layers below it.
+    pub const fn new(form: Form) -> Self {
+        let root = match form {
+            Form::Overlay => Root::Omitted,
+            Form::Plain => Root::Listed,
+        };
+        Self {
+            form,
+            root,
+            mtime_limit: None,
+        }
+    }
+}
+
 /// What [`pack`] wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packed {

@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, io::Read, io::Write};
 
-use rbuild_sys::{self as sys, Dir, Errno, FileKind, Timestamp};
+use rbuild_sys::{self as sys, Dir, Errno, FileKind, Node, Timestamp};
 
 use crate::{
     archive::{Archive, Member},
@@ -33,6 +33,18 @@ pub struct UnpackOptions {
     pub ownership: Ownership,
     /// What is too much.
     pub limits: Limits,
+}
+
+impl UnpackOptions {
+    /// At the tree's root, with the owners of the archive and the usual limits.
+    pub fn new(whiteouts: Whiteouts) -> Self {
+        Self {
+            below: Vec::new(),
+            whiteouts,
+            ownership: Ownership::Keep,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// What a `.wh.` entry becomes on disk. OCI image-spec, layer.md, "Whiteouts".
@@ -263,7 +275,14 @@ impl Unpacker<'_> {
             dir.set_xattr(b"", attribute::OPAQUE, b"y")
         } else {
             match sys::Error::absent(dir.stat(hidden)) {
-                Ok(None) => dir.mknod(hidden, FileKind::CharDevice, 0, (0, 0)),
+                Ok(None) => dir.mknod(
+                    hidden,
+                    Node {
+                        kind: FileKind::CharDevice,
+                        mode: 0,
+                        rdev: (0, 0),
+                    },
+                ),
                 Ok(Some(stat)) if stat.is_dir() => dir.set_xattr(hidden, attribute::OPAQUE, b"y"),
                 Ok(Some(_)) => Ok(()),
                 Err(error) => Err(error),
@@ -287,7 +306,16 @@ impl Unpacker<'_> {
                 replacing(dir, name, || dir.symlink(&member.link, name)).map_err(failed)?;
             }
             Type::Fifo => {
-                let make = || dir.mknod(name, FileKind::Fifo, 0o600, (0, 0));
+                let make = || {
+                    dir.mknod(
+                        name,
+                        Node {
+                            kind: FileKind::Fifo,
+                            mode: 0o600,
+                            rdev: (0, 0),
+                        },
+                    )
+                };
                 replacing(dir, name, make).map_err(failed)?;
             }
             Type::CharDevice | Type::BlockDevice => {
@@ -445,7 +473,16 @@ fn make_device(dir: &Dir, name: &[u8], member: &Member) -> Result<bool> {
     } else {
         FileKind::BlockDevice
     };
-    match replacing(dir, name, || dir.mknod(name, kind, 0o600, member.rdev)) {
+    match replacing(dir, name, || {
+        dir.mknod(
+            name,
+            Node {
+                kind,
+                mode: 0o600,
+                rdev: member.rdev,
+            },
+        )
+    }) {
         Ok(()) => Ok(true),
         Err(error) if error.is(Errno::PERM) => Ok(false),
         Err(error) => Err(unpack_error(member, error)),

@@ -74,22 +74,39 @@ impl Document {
         let is_index = is_index(&value).map_err(|why| malformed(why.to_owned()))?;
         let media_type = media_type_of(&value, is_index, served_as).map_err(malformed)?;
         if is_index {
-            return serde_json::from_str(&text).map(|index| Self::Index(Index(index))).map_err(invalid);
+            return serde_json::from_str(&text)
+                .map(|index| Self::Index(Index(index)))
+                .map_err(invalid);
         }
         let parsed: spec::ImageManifest = serde_json::from_str(&text).map_err(invalid)?;
         let trusted = |foreign: &spec::Descriptor| {
             Descriptor::try_from(foreign).map_err(|error| malformed(error.to_string()))
         };
-        let layers = parsed.layers().iter().map(trusted).collect::<Result<Vec<_>, _>>()?;
-        if let Some(layer) = layers.iter().find(|layer| media_type::layer_compression(&layer.media_type).is_none()) {
-            return Err(malformed(format!("layer type `{}` is not fetched", layer.media_type)));
+        let layers = parsed
+            .layers()
+            .iter()
+            .map(trusted)
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(layer) = layers
+            .iter()
+            .find(|layer| media_type::layer_compression(&layer.media_type).is_none())
+        {
+            return Err(malformed(format!(
+                "layer type `{}` is not fetched",
+                layer.media_type
+            )));
         }
         let descriptor = Descriptor {
             media_type,
             digest: BlobDigest(Digest::of(text.as_bytes())),
             size: text.len() as u64,
         };
-        Ok(Self::Manifest(Box::new(Manifest { descriptor, config: trusted(parsed.config())?, layers, text })))
+        Ok(Self::Manifest(Box::new(Manifest {
+            descriptor,
+            config: trusted(parsed.config())?,
+            layers,
+            text,
+        })))
     }
 }
 
@@ -100,9 +117,13 @@ impl Index {
     /// [`ManifestError::Platform`] if there is none.
     pub fn choose(&self, platform: &Platform) -> Result<Descriptor, ManifestError> {
         let entries = self.0.manifests();
-        let offers: Vec<(Option<Platform>, &spec::Descriptor)> =
-            entries.iter().map(|entry| (entry.platform().as_ref().map(platform_of), entry)).collect();
-        let exact = offers.iter().find(|(offer, _)| offer.as_ref() == Some(platform));
+        let offers: Vec<(Option<Platform>, &spec::Descriptor)> = entries
+            .iter()
+            .map(|entry| (entry.platform().as_ref().map(platform_of), entry))
+            .collect();
+        let exact = offers
+            .iter()
+            .find(|(offer, _)| offer.as_ref() == Some(platform));
         let found = exact.or_else(|| {
             offers.iter().find(|(offer, _)| match offer {
                 Some(offer) => offer.matches(platform),
@@ -110,11 +131,17 @@ impl Index {
             })
         });
         let Some((_, entry)) = found else {
-            let mut names: Vec<String> = offers.iter().filter_map(|(offer, _)| offer.as_ref().map(Platform::to_string)).collect();
+            let mut names: Vec<String> = offers
+                .iter()
+                .filter_map(|(offer, _)| offer.as_ref().map(Platform::to_string))
+                .collect();
             names.retain(|name| name != "unknown/unknown");
             names.sort();
             names.dedup();
-            return Err(ManifestError::Platform { platform: platform.clone(), available: names.join(", ") });
+            return Err(ManifestError::Platform {
+                platform: platform.clone(),
+                available: names.join(", "),
+            });
         };
         Descriptor::try_from(*entry).map_err(|error| ManifestError::Malformed(error.to_string()))
     }
@@ -125,7 +152,12 @@ impl Index {
     /// [`ManifestError::Tag`], [`ManifestError::Ambiguous`].
     pub fn tagged(&self, tag: Option<&str>) -> Result<Descriptor, ManifestError> {
         let entries = self.0.manifests();
-        let tag_of = |entry: &spec::Descriptor| entry.annotations().as_ref().and_then(|all| all.get(REF_NAME).cloned());
+        let tag_of = |entry: &spec::Descriptor| {
+            entry
+                .annotations()
+                .as_ref()
+                .and_then(|all| all.get(REF_NAME).cloned())
+        };
         let entry = match tag {
             Some(tag) => entries
                 .iter()
@@ -154,17 +186,31 @@ fn is_index(value: &Value) -> Result<bool, &'static str> {
 
 /// The media type, if all that is said of it agrees with the fields.
 fn media_type_of(value: &Value, is_index: bool, served_as: &str) -> Result<String, String> {
-    let (fitting, opposite) = if is_index { (INDEXES, MANIFESTS) } else { (MANIFESTS, INDEXES) };
+    let (fitting, opposite) = if is_index {
+        (INDEXES, MANIFESTS)
+    } else {
+        (MANIFESTS, INDEXES)
+    };
     let own = value.get("mediaType").and_then(Value::as_str);
-    if let Some(said) = own.into_iter().chain([served_as]).find(|said| opposite.contains(said)) {
+    if let Some(said) = own
+        .into_iter()
+        .chain([served_as])
+        .find(|said| opposite.contains(said))
+    {
         return Err(format!("it is not the `{said}` that it claims to be"));
     }
-    let known = own.into_iter().chain([served_as]).find(|said| fitting.contains(said));
+    let known = own
+        .into_iter()
+        .chain([served_as])
+        .find(|said| fitting.contains(said));
     Ok(known.unwrap_or(fitting[0]).to_owned())
 }
 
 fn platform_of(platform: &spec::Platform) -> Platform {
-    let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
+    let (os, architecture) = (
+        platform.os().to_string(),
+        platform.architecture().to_string(),
+    );
     Platform::new(&os, &architecture, platform.variant().as_deref())
 }
 
@@ -174,7 +220,10 @@ mod tests {
     use crate::Platform;
 
     fn descriptor(kind: &str, more: &str) -> String {
-        format!(r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"sha256:{}","size":1{more}}}"#, "0".repeat(64))
+        format!(
+            r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"sha256:{}","size":1{more}}}"#,
+            "0".repeat(64)
+        )
     }
 
     fn manifest(layer: &str) -> String {
@@ -186,14 +235,23 @@ mod tests {
     }
 
     fn index(entries: &[&str]) -> String {
-        let entries: Vec<String> = entries.iter().map(|more| descriptor("manifest.v1+json", more)).collect();
-        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entries.join(","))
+        let entries: Vec<String> = entries
+            .iter()
+            .map(|more| descriptor("manifest.v1+json", more))
+            .collect();
+        format!(
+            r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+            entries.join(",")
+        )
     }
 
     #[track_caller]
     fn check(text: &str, served_as: &str, error: Option<&str>) {
         let parsed = Document::parse(text.to_owned(), served_as);
-        assert_eq!(parsed.err().map(|error| error.to_string()).as_deref(), error);
+        assert_eq!(
+            parsed.err().map(|error| error.to_string()).as_deref(),
+            error
+        );
     }
 
     #[test]
@@ -201,7 +259,11 @@ mod tests {
         let oci = "application/vnd.oci.image.";
         check(&manifest("layer.v1.tar+gzip"), "", None);
         check(&index(&[]), "", None);
-        check(&index(&[]), &format!("{oci}manifest.v1+json"), Some("it is not the `application/vnd.oci.image.manifest.v1+json` that it claims to be"));
+        check(
+            &index(&[]),
+            &format!("{oci}manifest.v1+json"),
+            Some("it is not the `application/vnd.oci.image.manifest.v1+json` that it claims to be"),
+        );
         let both = manifest("layer.v1.tar").replace("\"layers\"", "\"manifests\":[],\"layers\"");
         check(&both, "", Some("it is both a manifest and an index"));
         check("{}", "", Some("it is neither a manifest nor an index"));
@@ -211,12 +273,20 @@ mod tests {
     #[test]
     fn foreign_layers_are_refused() {
         let foreign = "layer.nondistributable.v1.tar+gzip";
-        check(&manifest(foreign), "", Some("layer type `application/vnd.oci.image.layer.nondistributable.v1.tar+gzip` is not fetched"));
+        check(
+            &manifest(foreign),
+            "",
+            Some(
+                "layer type `application/vnd.oci.image.layer.nondistributable.v1.tar+gzip` is not fetched",
+            ),
+        );
     }
 
     #[track_caller]
     fn check_choice(entries: &[&str], platform: &str, found: bool) {
-        let Ok(Document::Index(index)) = Document::parse(index(entries), "") else { unreachable!("it is one") };
+        let Ok(Document::Index(index)) = Document::parse(index(entries), "") else {
+            unreachable!("it is one")
+        };
         let platform: Platform = platform.parse().unwrap();
         assert_eq!(index.choose(&platform).is_ok(), found);
     }
@@ -234,8 +304,12 @@ mod tests {
 
     #[test]
     fn a_tag_chooses() {
-        let tag = |name: &str| format!(r#","annotations":{{"org.opencontainers.image.ref.name":"{name}"}}"#);
-        let Ok(Document::Index(index)) = Document::parse(index(&[&tag("a"), &tag("b")]), "") else { unreachable!("it is one") };
+        let tag = |name: &str| {
+            format!(r#","annotations":{{"org.opencontainers.image.ref.name":"{name}"}}"#)
+        };
+        let Ok(Document::Index(index)) = Document::parse(index(&[&tag("a"), &tag("b")]), "") else {
+            unreachable!("it is one")
+        };
         assert!(index.tagged(Some("b")).is_ok());
         assert_eq!(index.tagged(Some("c")), Err(ManifestError::Tag("c".into())));
         assert_eq!(index.tagged(None), Err(ManifestError::Ambiguous(2)));

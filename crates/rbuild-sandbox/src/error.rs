@@ -4,8 +4,6 @@ use std::io;
 
 use rbuild_sys as sys;
 
-use crate::users::UserError;
-
 /// A command could not be run, or the process cannot become able to run any.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,7 +17,7 @@ pub enum Error {
     },
 
     /// `user.max_user_namespaces` is zero or used up.
-    #[error("user namespaces are disabled by sysctl `user.max_user_namespaces` = {limit}")]
+    #[error("no user namespace left to make: sysctl `user.max_user_namespaces` is {limit}")]
     NamespaceLimit {
         /// What the sysctl says.
         limit: String,
@@ -154,13 +152,18 @@ pub enum Error {
         /// The kernel's answer.
         source: sys::Error,
     },
-
-    /// The user cannot be told from the image's files.
-    #[error(transparent)]
-    User(UserError),
 }
 
 impl Error {
+    /// The status by which a shell reports it; `None` where a shell has none.
+    pub fn exit_status(&self) -> Option<u8> {
+        match self {
+            Self::NotFound { .. } => Some(127),
+            Self::NotExecutable { .. } => Some(126),
+            _ => None,
+        }
+    }
+
     /// What the user, or the administrator, can try.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -175,6 +178,9 @@ impl Error {
             }
             Self::Seccomp { .. } => {
                 "run the surrounding container with a filter that allows `unshare` and `mount`".to_owned()
+            }
+            Self::Namespace { .. } => {
+                "a chroot, a hardened service (RestrictNamespaces=) or sysctl kernel.unprivileged_userns_clone=0 can forbid them".to_owned()
             }
             Self::NoMapProgram { .. } => {
                 "ask the administrator to install `uidmap` (Debian) or `shadow-utils` (Fedora)".to_owned()

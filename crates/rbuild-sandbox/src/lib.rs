@@ -3,7 +3,7 @@
 //! 1. [`enter`] takes the whole, still single-threaded process into a user namespace and
 //!    starts the guardian, with whose death every command ends;
 //! 2. [`Sandbox::new`] prepares what all commands share;
-//! 3. [`Sandbox::run`] runs one command, from any thread: [`ops`] decides what the child
+//! 3. [`Sandbox::run`] runs one command, from any thread: [`ops()`] decides what the child
 //!    does, as data; `program` makes a list of system calls of it; `rbuild_sys::spawn` does it.
 //!
 //! Knows nothing of images, snapshots or Dockerfiles: a tree is a mount that somebody made.
@@ -32,3 +32,4 @@ pub use run::{Cancel, Exit, Stream};
 pub use sandbox::Sandbox;
 pub use skeleton::skeleton;
 pub use spec::{Spec, Stdio};
+pub use users::UserError;

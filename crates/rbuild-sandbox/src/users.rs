@@ -7,7 +7,7 @@ use std::io::Read;
 
 use rbuild_sys::{self as sys, Dir};
 
-/// A number past it is refused; a file of accounts has at most so many bytes.
+/// Larger files of accounts are refused; in bytes.
 const MAX_FILE: u64 = 16 << 20;
 /// Longer lines are skipped, as lines that make no sense are.
 const MAX_LINE: usize = 64 << 10;

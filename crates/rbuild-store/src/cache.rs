@@ -16,8 +16,10 @@ use crate::{
 pub struct CacheRecord {
     /// The layer it made; `None` if it changed nothing.
     pub layer: Option<LayerId>,
-    /// What its key was computed from, to explain a later miss.
-    pub components: String,
+    /// The key of the state it led to: that of the content, if the record is kept under another.
+    pub state: Key,
+    /// When it ended, seconds since 1970.
+    pub created: i64,
 }
 
 impl Session {

@@ -18,6 +18,11 @@ macro_rules! id_type {
                 Self(Digest::from_bytes(bytes))
             }
 
+            /// The 32 raw bytes.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                self.0.as_bytes()
+            }
+
             /// From 64 lower-case hexadecimal digits; `None` if it is anything else.
             pub fn from_hex(hex: &str) -> Option<Self> {
                 Digest::from_hex(hex).ok().map(Self)
@@ -59,6 +64,13 @@ id_type! {
 id_type! {
     /// Names what a step, or a note, is remembered by.
     Key
+}
+
+impl Key {
+    /// The key of what is called `name`, which can be anything.
+    pub fn of(name: &[u8]) -> Self {
+        Self(Digest::of(name))
+    }
 }
 
 impl LayerId {

@@ -34,6 +34,8 @@ pub struct ImageLayer {
     pub size: u64,
     /// The blob it came as; the store may not have it any more.
     pub blob: Option<Descriptor>,
+    /// Later times of modification become this one (seconds since 1970) in its tar.
+    pub mtime_limit: Option<i64>,
 }
 
 impl ImageRecord {

@@ -1,10 +1,9 @@
 //! Layers: frozen trees of files.
 //!
 //! `layers/<id>/diff` is what one step changed, in the form that overlayfs wants for a lower
-//! directory. `record.json` beside it was written before the layer became visible;
-//! `packed.json` is added once, when the layer was first written as a tar.
+//! directory. `record.json` beside it was written before the layer became visible.
 
-use rbuild_oci::{Descriptor, DiffId};
+use rbuild_oci::DiffId;
 use rbuild_sys::{Dir, Errno};
 use serde::{Deserialize, Serialize};
 
@@ -21,17 +20,8 @@ pub struct LayerRecord {
     pub parent: Option<LayerId>,
     /// Digest of the tar it was unpacked from; `None` for a step's result.
     pub diff_id: Option<DiffId>,
-    /// The blob it was unpacked from.
-    pub blob: Option<Descriptor>,
-}
-
-/// What is known once a layer was packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Packed {
-    /// Digest of the tar.
-    pub diff_id: DiffId,
-    /// Bytes of the tar, uncompressed.
-    pub size: u64,
+    /// Bytes of that tar, uncompressed.
+    pub tar_size: Option<u64>,
 }
 
 /// A committed layer. Nobody writes to it any more.
@@ -143,21 +133,6 @@ impl Session {
             Ok(()) => Ok(()),
         }
     }
-
-    /// Remembers what packing layer `id` led to. Atomic.
-    ///
-    /// # Errors
-    /// [`crate::Error::Write`] if the layer is gone or the disk refuses.
-    pub fn record_packed(&self, id: &LayerId, packed: &Packed) -> Result<()> {
-        let write = || {
-            let layer = self
-                .store()
-                .root()
-                .resolve_dir(format!("layers/{id}").as_bytes())?;
-            self.replace(&layer, b"packed.json", &record::encode(packed))
-        };
-        write().writing(|| format!("the tar's digest of layer {id}"))
-    }
 }
 
 impl Store {
@@ -173,18 +148,6 @@ impl Store {
             None => Ok(None),
         };
         read().reading(|| format!("layer {id}"))
-    }
-
-    /// What packing layer `id` led to; `None` if it was not packed yet.
-    ///
-    /// # Errors
-    /// [`crate::Error::Read`] if it is there and cannot be read.
-    pub fn packed(&self, id: &LayerId) -> Result<Option<Packed>> {
-        let read = || match self.subdirectory(&format!("layers/{id}"))? {
-            Some(layer) => record::read(&layer, b"packed.json"),
-            None => Ok(None),
-        };
-        read().reading(|| format!("the tar's digest of layer {id}"))
     }
 }
 

@@ -27,7 +27,7 @@ pub use cache::CacheRecord;
 pub use error::{Error, Result};
 pub use id::{Key, LayerId};
 pub use image::{ImageLayer, ImageRecord};
-pub use layer::{Layer, LayerRecord, Packed, StagedLayer};
+pub use layer::{Layer, LayerRecord, StagedLayer};
 pub use lock::KeyLock;
 pub use session::Session;
 pub use store::{Durability, Store};

@@ -4,7 +4,7 @@
 //! version            "1\n", the first thing that is written
 //! lock               flock: shared = any running command, exclusive = whole-store work
 //! blobs/sha256/ab/   <hex>: a blob, verified while it was written
-//! layers/<id>/       diff/ + record.json, later packed.json
+//! layers/<id>/       diff/ + record.json
 //! images/<hex>       configuration, manifest and layers of an image
 //! names/<name>       symlink to ../images/<hex>
 //! cache/ab/<key>     what a step led to

@@ -40,6 +40,17 @@ pub struct Entry {
     pub kind: FileKind,
 }
 
+/// A file to be made that is neither a directory nor a symlink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub kind: FileKind,
+    /// Permission bits; the umask applies.
+    pub mode: u32,
+    /// Major and minor number of a device.
+    pub rdev: (u32, u32),
+}
+
 const RESOLVE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -308,10 +319,10 @@ impl Dir {
     ///
     /// # Errors
     /// `PERM` for a device other than 0/0 without privileges over the machine.
-    pub fn mknod(&self, name: &[u8], kind: FileKind, mode: u32, rdev: (u32, u32)) -> Result<()> {
-        let mode = Mode::from_raw_mode(mode);
-        let rdev = fs::makedev(rdev.0, rdev.1);
-        fs::mknodat(&self.0, name, kind.to_type(), mode, rdev).on("mknodat", name)
+    pub fn mknod(&self, name: &[u8], node: Node) -> Result<()> {
+        let mode = Mode::from_raw_mode(node.mode);
+        let rdev = fs::makedev(node.rdev.0, node.rdev.1);
+        fs::mknodat(&self.0, name, node.kind.to_type(), mode, rdev).on("mknodat", name)
     }
 
     /// Gives the file `name` of `from` a second name `new` here.

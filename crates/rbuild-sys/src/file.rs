@@ -60,7 +60,7 @@ impl FileSystem {
 /// As fstatfs(2).
 pub fn file_system(fd: impl AsFd) -> Result<FileSystem> {
     let raw = fs::fstatfs(fd).on("fstatfs", "")?;
-    let magic = u64::from_ne_bytes(i64::from(raw.f_type).to_ne_bytes()) & 0xFFFF_FFFF;
+    let magic = u64::from_ne_bytes(raw.f_type.to_ne_bytes()) & 0xFFFF_FFFF;
     let block = u64::try_from(raw.f_bsize).unwrap_or(0);
     Ok(FileSystem {
         magic,

@@ -23,7 +23,7 @@ mod userns;
 mod xattr;
 
 pub use descent::Descent;
-pub use dir::{Dir, Entry};
+pub use dir::{Dir, Entry, Node};
 pub use error::{Error, Result};
 pub use file::{
     FileSystem, copy_contents, file_stat, file_system, set_file_mode, set_file_mtime,

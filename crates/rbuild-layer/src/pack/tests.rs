@@ -7,7 +7,7 @@ use std::{
 };
 
 use expect_test::{Expect, expect};
-use rbuild_sys::{Dir, FileKind, Timestamp};
+use rbuild_sys::{Dir, FileKind, Node, Timestamp};
 
 use super::{Form, PackOptions, Root, pack};
 use crate::{
@@ -31,8 +31,15 @@ fn tree(lines: &[&str]) -> (tempfile::TempDir, Dir) {
             root.set_xattr(path.as_bytes(), OPAQUE, b"y").unwrap();
         } else if let Some(path) = line.strip_prefix('-') {
             let (dir, name) = root.resolve_parent(path.as_bytes()).unwrap();
-            dir.mknod(name.unwrap(), FileKind::CharDevice, 0, (0, 0))
-                .unwrap();
+            dir.mknod(
+                name.unwrap(),
+                Node {
+                    kind: FileKind::CharDevice,
+                    mode: 0,
+                    rdev: (0, 0),
+                },
+            )
+            .unwrap();
         } else if let Some((path, text)) = line.split_once('=') {
             fs::write(temp.path().join(path), text).unwrap();
         } else {
@@ -167,7 +174,15 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
     symlink("t".repeat(300), path("link")).unwrap();
     fs::hard_link(path("d/f"), path("hard")).unwrap();
     fs::set_permissions(path("d/f"), PermissionsExt::from_mode(0o4755)).unwrap();
-    dir.mknod(b"fifo", FileKind::Fifo, 0o600, (0, 0)).unwrap();
+    dir.mknod(
+        b"fifo",
+        Node {
+            kind: FileKind::Fifo,
+            mode: 0o600,
+            rdev: (0, 0),
+        },
+    )
+    .unwrap();
     dir.set_xattr(b"hard", b"user.key", b"binary\0value\n")
         .unwrap();
     dir.set_mtime(

@@ -1,3 +1,5 @@
+//! Golden dumps of what a child does, for specs that differ in one respect.
+
 use std::{fs::File, os::fd::AsFd};
 
 use expect_test::{Expect, expect};

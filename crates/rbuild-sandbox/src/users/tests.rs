@@ -1,3 +1,5 @@
+//! Who is meant, by the files of an image with a trap in them.
+
 use std::error::Error as _;
 
 use super::{Accounts, Identity};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rbuild_sandbox::{
-    Cancel, Error, EtcFile, Host, Probe, enter,
+    Cancel, Error, EtcFile, Host, Probe, Stdio, enter,
     users::{Accounts, Identity},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 type Scenario = (&'static str, fn(&Path));
 
 /// Scenarios for every user who can run commands.
-const ALL: [Scenario; 13] = [
+const ALL: [Scenario; 15] = [
     (
         "status_and_output_are_passed_on",
         status_and_output_are_passed_on,
@@ -43,6 +43,11 @@ const ALL: [Scenario; 13] = [
         threads_run_commands_side_by_side,
     ),
     ("a_hundred_runs", a_hundred_runs),
+    ("an_interactive_command_has_our_descriptors", interactive),
+    (
+        "threads_and_users_do_not_disturb_each_other",
+        threads_and_users,
+    ),
 ];
 
 const OTHERS: [Scenario; 4] = [
@@ -402,6 +407,41 @@ fn threads_run_commands_side_by_side(place: &Path) {
             });
         }
     });
+}
+
+fn interactive(place: &Path) {
+    let world = World::new(place);
+    let own = fs::read_link("/proc/self/fd/1").unwrap();
+    let script = format!("[ $(readlink /proc/$$/fd/1) = '{}' ]", own.display());
+    let ran = world.run(&Wish {
+        argv: &["sh", "-c", &script],
+        stdio: Stdio::Inherit,
+        ..Wish::default()
+    });
+    assert_eq!(ran.unwrap().exit.status, 0);
+}
+
+/// A child that takes on another user makes our memory undumpable for a moment.
+fn threads_and_users(place: &Path) {
+    let world = World::new(place);
+    std::thread::scope(|scope| {
+        for identity in [ann(), ann(), Identity::root(), Identity::root()] {
+            let world = &world;
+            scope.spawn(move || {
+                for _ in 0..25 {
+                    let ran = world.run(&Wish {
+                        argv: &["id", "-u"],
+                        identity: identity.clone(),
+                        ..Wish::default()
+                    });
+                    assert_eq!(ran.unwrap().stdout, format!("{}\n", identity.uid));
+                    fs::read_link("/proc/self/exe").unwrap();
+                    fs::read_dir("/proc/self/fd").unwrap();
+                }
+            });
+        }
+    });
+    fs::read_to_string("/proc/self/environ").unwrap();
 }
 
 fn a_hundred_runs(place: &Path) {

@@ -38,6 +38,7 @@ pub struct Wish<'a> {
     pub env: &'a [&'a str],
     pub cwd: &'a str,
     pub identity: Identity,
+    pub stdio: Stdio,
 }
 
 impl Default for Wish<'_> {
@@ -47,6 +48,7 @@ impl Default for Wish<'_> {
             env: &["PATH=/bin"],
             cwd: "/",
             identity: Identity::root(),
+            stdio: Stdio::Capture,
         }
     }
 }
@@ -162,7 +164,7 @@ impl World {
             identity: wish.identity.clone(),
             capabilities: DEFAULT_CAPABILITIES,
             hostname: "rbuild".to_owned(),
-            stdio: Stdio::Capture,
+            stdio: wish.stdio,
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let start = Instant::now();

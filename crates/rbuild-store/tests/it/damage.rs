@@ -26,7 +26,8 @@ fn fill(scratch: &Scratch) {
     session.set_name(&name("a.b/c:d"), &id).unwrap();
     let record = CacheRecord {
         layer: Some(layer),
-        components: "x".to_owned(),
+        state: Key::from_bytes([2; 32]),
+        created: 0,
     };
     session.record(&Key::from_bytes([2; 32]), &record).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use rbuild_oci::{BlobDigest, DiffId, Digest};
-use rbuild_store::{CacheRecord, Error, Key, LayerId, LayerRecord, Packed};
+use rbuild_store::{CacheRecord, Error, Key, LayerId, LayerRecord};
 
 use crate::{Scratch, image, name, put_blob, put_layer};
 
@@ -44,25 +44,6 @@ fn the_first_layer_of_an_id_stays() {
 }
 
 #[test]
-fn what_packing_led_to_is_learned_later() {
-    let scratch = Scratch::new();
-    let session = scratch.store().begin().unwrap();
-    let id = LayerId::from_bytes([7; 32]);
-    let packed = Packed {
-        diff_id: DiffId(Digest::of(b"tar")),
-        size: 3,
-    };
-    assert!(
-        session.record_packed(&id, &packed).is_err(),
-        "no such layer"
-    );
-    put_layer(&session, id, "a");
-    assert_eq!(session.store().packed(&id).unwrap(), None);
-    session.record_packed(&id, &packed).unwrap();
-    assert_eq!(session.store().packed(&id).unwrap(), Some(packed));
-}
-
-#[test]
 fn names_lead_to_images_until_they_are_removed() {
     let scratch = Scratch::new();
     let session = scratch.store().begin().unwrap();
@@ -100,7 +81,8 @@ fn cache_records_and_notes_are_replaced() {
     for layer in [Some(LayerId::from_bytes([1; 32])), None] {
         let record = CacheRecord {
             layer,
-            components: "RUN x".to_owned(),
+            state: key,
+            created: 7,
         };
         session.record(&key, &record).unwrap();
         assert_eq!(store.lookup(&key).unwrap(), Some(record));

@@ -1,9 +1,11 @@
+//! Escapes, kinds, metadata.
+
 use std::os::unix::fs::symlink;
 
 use rustix::fs::OFlags;
 
 use super::Dir;
-use crate::{Errno, FileKind, Timestamp};
+use crate::{Errno, FileKind, Node, Timestamp};
 
 /// A tree with `root` (the Dir) and a secret beside it.
 fn tree() -> (tempfile::TempDir, Dir) {
@@ -42,7 +44,15 @@ fn a_name_that_is_a_link_is_not_followed() {
 #[test]
 fn a_fifo_is_refused_without_waiting_for_a_writer() {
     let (_temp, dir) = tree();
-    dir.mknod(b"fifo", FileKind::Fifo, 0o644, (0, 0)).unwrap();
+    dir.mknod(
+        b"fifo",
+        Node {
+            kind: FileKind::Fifo,
+            mode: 0o644,
+            rdev: (0, 0),
+        },
+    )
+    .unwrap();
     assert!(dir.read(b"fifo").unwrap_err().is(Errno::INVAL));
     assert!(dir.resolve_file(b"fifo").unwrap_err().is(Errno::INVAL));
 }
