@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rbuild_testkit::target_dir;
+use rbuild_testkit::{rbuild_binary, target_dir};
 
 use crate::error::{Error, run};
 
@@ -26,8 +26,11 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// Builds rbuild as it is shipped and returns the binary's path.
+/// Builds rbuild as it is shipped and returns the binary's path; with
+/// `RBUILD_BIN` set, that binary is taken as it is.
 pub fn release_binary() -> Result<PathBuf, Error> {
-    run(&mut cargo(&["build", "--release", "--package", "rbuild"]))?;
-    Ok(target_dir().join("release/rbuild"))
+    if std::env::var_os("RBUILD_BIN").is_none() {
+        run(&mut cargo(&["build", "--release", "--package", "rbuild"]))?;
+    }
+    Ok(rbuild_binary()?)
 }

@@ -111,17 +111,18 @@ impl Account {
     /// The process started is the program itself: its id can be signalled.
     /// From a user that is neither root nor this one, `sudo -n` stands between.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = if self.uid == Uid::effective() {
-            Command::new(program)
-        } else if Uid::effective().is_root() {
-            let mut command = Command::new(program);
-            command.uid(self.uid.as_raw()).gid(self.gid.as_raw());
+        let mut command = if self.is_behind_sudo() {
+            let mut command = Command::new("sudo");
+            command
+                .args(["-n", "-H", "-u", &self.name, "--"])
+                .arg(program);
             command
         } else {
-            let mut command = Command::new("sudo");
-            command.args(["-n", "-u", &self.name, "--"]).arg(program);
-            command
+            Command::new(program)
         };
+        if self.uid != Uid::effective() && Uid::effective().is_root() {
+            command.uid(self.uid.as_raw()).gid(self.gid.as_raw());
+        }
         command
             .env_clear()
             .env("HOME", &self.home)
@@ -146,12 +147,22 @@ impl Account {
         command
     }
 
-    /// Makes `path` this user's own.
+    /// Makes `path` this user's own, as far as we may: through sudo a user can
+    /// run programs, but files stay ours.
     ///
     /// # Errors
-    /// [`Error::File`] if this process may not do that.
+    /// [`Error::File`] if the owner cannot be changed.
     pub fn give(&self, path: &Path) -> Result<(), Error> {
+        if self.is_behind_sudo() {
+            return Ok(());
+        }
         chown(path, Some(self.uid), Some(self.gid))
             .map_err(|errno| Error::file("give away", path)(errno.into()))
+    }
+
+    /// Are we neither root nor this user?
+    pub(crate) fn is_behind_sudo(&self) -> bool {
+        let own = Uid::effective();
+        !own.is_root() && own != self.uid
     }
 }

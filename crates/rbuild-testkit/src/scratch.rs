@@ -53,7 +53,7 @@ impl Scratch {
             path.push(part);
             if !path.is_dir() {
                 fs::create_dir(&path).map_err(Error::file("create", &path))?;
-                self.adopt(&path, 0o755)?;
+                self.adopt(&path, self.directory_mode())?;
             }
         }
         Ok(path)
@@ -72,6 +72,16 @@ impl Scratch {
         fs::write(&path, content).map_err(Error::file("write", &path))?;
         self.adopt(&path, 0o644)?;
         Ok(path)
+    }
+
+    /// 0755; open to everybody where the directory stays ours and a user
+    /// behind sudo works in it.
+    fn directory_mode(&self) -> u32 {
+        if self.account.is_behind_sudo() {
+            0o777
+        } else {
+            0o755
+        }
     }
 
     fn adopt(&self, path: &Path, mode: u32) -> Result<(), Error> {

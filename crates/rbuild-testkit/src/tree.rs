@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -76,8 +76,10 @@ impl Tree {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(program)?;
-        let stdout = tar.stdout.take().expect("piped above");
-        let tree = Self::from_tar(stdout).map_err(program);
+        let mut stdout = tar.stdout.take().expect("piped above");
+        let tree = Self::from_tar(&mut stdout).map_err(program);
+        // What follows the end of the archive; unread it would be a SIGPIPE.
+        io::copy(&mut stdout, &mut io::sink()).map_err(program)?;
         let output = tar.wait_with_output().map_err(program)?;
         if output.status.success() {
             return tree;
@@ -93,7 +95,7 @@ impl Tree {
     ///
     /// # Errors
     /// Whatever reading the archive says.
-    pub fn from_tar(archive: impl Read) -> std::io::Result<Self> {
+    pub fn from_tar(archive: impl Read) -> io::Result<Self> {
         let mut tree = Self::default();
         for entry in Archive::new(archive).entries()? {
             let mut entry = entry?;

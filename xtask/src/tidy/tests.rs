@@ -153,6 +153,7 @@ fn a_file_is_one_noun_that_opens_with_its_purpose() {
         &[
             ("xtask/src/a/mod.rs", "fn f() {}"),
             ("xtask/src/util.rs", "//! x"),
+            ("xtask/src/a/tests.rs", "use super::f;"),
             ("xtask/src/long.rs", &long),
         ],
         &expect![[r#"
