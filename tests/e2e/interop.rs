@@ -88,7 +88,9 @@ fn oci(layout: &Path) -> String {
 
 #[track_caller]
 fn skopeo(host: &Host, args: &[&str]) -> String {
+    let runtime = host.scratch.dir("runtime").unwrap();
     let mut command = host.account.command("skopeo");
+    command.env("XDG_RUNTIME_DIR", runtime);
     Output::of_success(command.arg("--insecure-policy").args(args))
         .unwrap()
         .stdout

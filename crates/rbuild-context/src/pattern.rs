@@ -101,10 +101,9 @@ impl Pattern {
         self.reach(start, &mut now);
         for unit in Units(&text[start..]) {
             next.fill(false);
-            for at in 0..self.tokens.len() {
-                if now[at] {
-                    self.step(at, unit, &mut next);
-                }
+            let reached = now.iter().take(self.tokens.len()).enumerate();
+            for (at, _) in reached.filter(|(_, reached)| **reached) {
+                self.step(at, unit, &mut next);
             }
             std::mem::swap(&mut now, &mut next);
         }

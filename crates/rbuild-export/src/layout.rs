@@ -74,6 +74,13 @@ pub fn write_archive(
     let failed = || Error::file("write", "the archive");
     let mut archive = tar::Builder::new(out);
     let index = with_image(empty_index(), &image.descriptor, tag).to_string();
+    // Without entries of their own, c/image would want to give these directories to root.
+    for path in ["blobs/", "blobs/sha256/"] {
+        let mut header = header(tar::EntryType::Directory, 0o755, 0);
+        archive
+            .append_data(&mut header, path, io::empty())
+            .map_err(failed())?;
+    }
     append(
         &mut archive,
         "oci-layout",
@@ -119,11 +126,17 @@ fn append(
     content: (u64, &mut dyn io::Read),
 ) -> io::Result<()> {
     let (size, content) = content;
+    let mut header = header(tar::EntryType::Regular, 0o644, size);
+    archive.append_data(&mut header, path, content)
+}
+
+/// An entry of nobody in particular, of 1970.
+fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_size(size);
-    header.set_mode(0o644);
-    header.set_entry_type(tar::EntryType::Regular);
-    archive.append_data(&mut header, path, content)
+    header.set_mode(mode);
+    header.set_entry_type(kind);
+    header
 }
 
 fn open(place: Place<'_>, layer: &Descriptor) -> Result<File, Error> {

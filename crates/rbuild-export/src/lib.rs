@@ -27,5 +27,5 @@ pub use error::Error;
 pub use import::{Import, Root, import};
 pub use layout::{write_archive, write_layout};
 pub use local::write_tree;
-pub use manifest::{Exported, Place, export};
+pub use manifest::{Exported, Place, export, local_digest};
 pub use push::push;

@@ -75,6 +75,21 @@ pub fn export(place: Place<'_>, image: &ImageRecord) -> Result<Exported, Error> 
     })
 }
 
+/// Digest of the manifest of `image` as it is in the store: the one it was pulled with, or one of
+/// uncompressed layers, as podman has it.
+pub fn local_digest(image: &ImageRecord) -> BlobDigest {
+    let uncompressed = |layer: &ImageLayer| Descriptor {
+        media_type: media_type::OCI_LAYER.to_owned(),
+        digest: BlobDigest(layer.diff_id.0),
+        size: layer.size,
+    };
+    let text = image.manifest.clone().unwrap_or_else(|| {
+        let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
+        manifest(&describe(media_type::OCI_CONFIG, &image.config), &layers)
+    });
+    BlobDigest(Digest::of(text.as_bytes()))
+}
+
 fn describe(media_type: &str, text: &str) -> Descriptor {
     Descriptor {
         media_type: media_type.to_owned(),

@@ -37,7 +37,7 @@ pub enum Document {
     /// Of one image.
     Manifest(Box<Manifest>),
     /// Of several.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 /// Why a document is of no use.
@@ -75,7 +75,7 @@ impl Document {
         let media_type = media_type_of(&value, is_index, served_as).map_err(malformed)?;
         if is_index {
             return serde_json::from_str(&text)
-                .map(|index| Self::Index(Index(index)))
+                .map(|index| Self::Index(Box::new(Index(index))))
                 .map_err(invalid);
         }
         let parsed: spec::ImageManifest = serde_json::from_str(&text).map_err(invalid)?;

@@ -319,8 +319,16 @@ impl Linker<'_> {
             let origin = Origin::Scratch;
             return Ok(Named { origin, span });
         }
-        match text.parse::<Reference>() {
-            Ok(_) => Ok(Named {
+        // A layout's path is the caller's business.
+        let parsed = match text.strip_prefix("oci:") {
+            Some(_) => Ok(()),
+            None => {
+                let name = text.strip_prefix("docker://").unwrap_or(&text);
+                name.parse::<Reference>().map(drop)
+            }
+        };
+        match parsed {
+            Ok(()) => Ok(Named {
                 origin: Origin::Image(text),
                 span,
             }),

@@ -116,6 +116,8 @@ impl Host {
             base.image(),
             "--change",
             "CMD [\"/bin/sh\"]",
+            "--change",
+            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         ])
         .success();
     }

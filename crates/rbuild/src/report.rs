@@ -9,6 +9,9 @@ use std::{
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use rbuild_dockerfile::{Diagnostic, Severity};
 
+/// No more diagnostics than so many are shown: who has them made a machine write the file.
+const SHOWN: usize = 100;
+
 /// Writes `error` and its causes, one per line, and what to try.
 pub fn failure(error: &(dyn Error + 'static), hint: Option<&str>, out: &mut dyn Write) {
     let _ = writeln!(out, "error: {error}");
@@ -20,8 +23,11 @@ pub fn failure(error: &(dyn Error + 'static), hint: Option<&str>, out: &mut dyn 
 
 /// Writes `diagnostics` about `source`, which the user knows as `name`, with the lines and carets.
 pub fn diagnostics(diagnostics: &[Diagnostic], name: &str, source: &str, out: &mut dyn Write) {
-    for diagnostic in diagnostics {
+    for diagnostic in diagnostics.iter().take(SHOWN) {
         let _ = writeln!(out, "{}", render(diagnostic, name, source));
+    }
+    if diagnostics.len() > SHOWN {
+        let _ = writeln!(out, "… and {} more", diagnostics.len() - SHOWN);
     }
 }
 
@@ -30,6 +36,19 @@ fn render(diagnostic: &Diagnostic, name: &str, source: &str) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
+    if diagnostic.span == (0..0) {
+        // About the command line, or the file as a whole.
+        let word = if diagnostic.severity == Severity::Error {
+            "error"
+        } else {
+            "warning"
+        };
+        let hint = diagnostic
+            .hint
+            .as_ref()
+            .map(|hint| format!("\nhint: {hint}"));
+        return format!("{word}: {}{}", diagnostic.message, hint.unwrap_or_default());
+    }
     let start = diagnostic.span.start.min(source.len());
     let end = diagnostic.span.end.clamp(start, source.len());
     let snippet = Snippet::source(source)

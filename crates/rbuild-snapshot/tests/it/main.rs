@@ -1,5 +1,11 @@
 //! Stacks on a real kernel. Needs the right to mount: root, or a user namespace.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and print why they are skipped"
+)]
+
 use std::path::Path;
 
 use rbuild_snapshot::{has_changes, prepare, readable, writable};

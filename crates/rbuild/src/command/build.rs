@@ -12,7 +12,7 @@ use rbuild_engine::{
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
 use rbuild_oci::{ImageId, Platform};
-use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, plan};
+use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Sandbox};
 use rbuild_store::ImageRecord;
 
@@ -165,8 +165,14 @@ fn planned(
             }
             Planning::Needs(names) => {
                 for name in names {
-                    let found = bases
-                        .resolve(&name, &mut |name| report::note(&format!("pulling {name}")))?;
+                    let mut fetching = |name: &str| report::note(&format!("pulling {name}"));
+                    let found = bases.resolve(&name, &mut fetching).map_err(|error| {
+                        let mut out = io::stderr().lock();
+                        let places = blame(file, &inputs, &name);
+                        report::diagnostics(&places, &source.name, &source.text, &mut out);
+                        report::causes(&error, &mut out);
+                        Failure::said(1)
+                    })?;
                     inputs.bases.insert(name.clone(), found.image);
                     resolved.trees.insert(name.clone(), found.tree);
                     resolved.images.insert(name, found.record);

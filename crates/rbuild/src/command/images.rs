@@ -3,7 +3,8 @@
 use std::{path::Path, process::ExitCode};
 
 use jiff::Timestamp;
-use rbuild_oci::{Digest, ImageConfig, ImageId, Name, Reference};
+use rbuild_export::local_digest;
+use rbuild_oci::{ImageConfig, ImageId, Name, Reference};
 use rbuild_store::ImageRecord;
 
 use crate::{
@@ -141,10 +142,7 @@ impl Row<'_> {
             "Name" | "Names" => self.name.map_or(NONE, Name::as_str).to_owned(),
             "ID" | "Id" if whole => format!("sha256:{hex}"),
             "ID" | "Id" => hex[..SHORT].to_owned(),
-            "Digest" => {
-                let digest = |text: &String| Digest::of(text.as_bytes()).to_string();
-                self.image.manifest.as_ref().map_or(NONE.to_owned(), digest)
-            }
+            "Digest" => local_digest(self.image).to_string(),
             "Created" | "CreatedSince" => self
                 .created
                 .map_or(NONE.to_owned(), |then| ago(now.saturating_sub(then))),
