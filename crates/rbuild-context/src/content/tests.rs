@@ -36,7 +36,7 @@ fn what_a_copy_shows_counts() {
     check("d", true, |root| fs::write(root.join("d/f"), "F").unwrap());
     check("d", true, |root| fs::write(root.join("d/new"), "").unwrap());
     check("d", true, |root| {
-        fs::rename(root.join("d/f"), root.join("d/h")).unwrap()
+        fs::rename(root.join("d/f"), root.join("d/h")).unwrap();
     });
     check("d/f", true, |root| {
         fs::set_permissions(root.join("d/f"), PermissionsExt::from_mode(0o4755)).unwrap();
@@ -56,10 +56,10 @@ fn what_a_copy_shows_counts() {
 #[test]
 fn what_a_copy_does_not_show_does_not_count() {
     check("d", false, |root| {
-        fs::write(root.join("d/ignored"), "x").unwrap()
+        fs::write(root.join("d/ignored"), "x").unwrap();
     });
     check("d/f", false, |root| {
-        fs::write(root.join("d/g"), "x").unwrap()
+        fs::write(root.join("d/g"), "x").unwrap();
     });
     check("d", false, |root| {
         let dir = Dir::open(&root.join("d")).unwrap();

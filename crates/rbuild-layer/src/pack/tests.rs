@@ -12,7 +12,8 @@ use rbuild_sys::{Dir, FileKind, Timestamp};
 use super::{Form, PackOptions, Root, pack};
 use crate::{
     attribute::OPAQUE,
-    unpack::{Limits, Ownership, UnpackOptions, Whiteouts, unpack},
+    unpack::unpack,
+    unpack_options::{Limits, Ownership, UnpackOptions, Whiteouts},
 };
 
 const LAYER: PackOptions = PackOptions {
@@ -67,7 +68,7 @@ fn list(archive: &[u8]) -> String {
 }
 
 #[track_caller]
-fn check(trees: &[&[&str]], expected: Expect) {
+fn check(trees: &[&[&str]], expected: &Expect) {
     let trees: Vec<_> = trees.iter().map(|lines| tree(lines)).collect();
     let dirs: Vec<&Dir> = trees.iter().map(|(_, dir)| dir).collect();
     expected.assert_eq(&list(&packed(&dirs, &LAYER)));
@@ -77,7 +78,7 @@ fn check(trees: &[&[&str]], expected: Expect) {
 fn entries_are_sorted_and_deletions_kept() {
     check(
         &[&["d/!", "d/b=2", "d/a=1", "d.x=3", "-gone"]],
-        expect![[r#"
+        &expect![[r#"
             d/
             d/.wh..wh..opq
             d/a 1
@@ -95,7 +96,7 @@ fn upper_trees_hide_lower_ones() {
             &["d/", "d/a=1", "d/b=1", "e/", "e/x=1", "f=1"],
             &["d/", "d/a=2", "-f", "e/!", "e/y=2"],
         ],
-        expect![[r#"
+        &expect![[r#"
             d/
             d/a 2
             d/b 1
@@ -115,7 +116,7 @@ fn a_directory_over_something_else_hides_what_is_deeper() {
             &["d=2", "-e"],
             &["d/", "d/new=3", "e/"],
         ],
-        expect![[r#"
+        &expect![[r#"
             d/
             d/.wh..wh..opq
             d/new 3
@@ -125,7 +126,7 @@ fn a_directory_over_something_else_hides_what_is_deeper() {
     );
     check(
         &[&["d/", "d/old=1"], &["d=2"]],
-        expect![[r#"
+        &expect![[r#"
             d 2
         "#]],
     );
@@ -179,7 +180,7 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
     )
     .unwrap();
     dir.set_mtime(
-        &long.as_bytes(),
+        long.as_bytes(),
         Timestamp {
             seconds: 1 << 33,
             nanoseconds: 0,
