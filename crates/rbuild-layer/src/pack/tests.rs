@@ -1,3 +1,5 @@
+//! Trees as lines of text, packed and listed by other readers.
+
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
@@ -287,4 +289,38 @@ fn paths_beyond_path_max_are_packed() {
     let archive = packed(&[&root], &LAYER);
     assert!(list(&archive).lines().last().unwrap().len() > 8_000);
     root.remove_all(&[b'd'; 200]).unwrap();
+}
+
+#[test]
+fn only_the_attributes_of_an_image_travel() {
+    // A version 2 capability set: cap_net_raw+ep.
+    let capability =
+        b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    let (_temp, dir) = tree(&["f=1"]);
+    dir.set_xattr(b"f", b"user.kept", b"1").unwrap();
+    dir.set_xattr(b"f", b"user.overlay.origin", b"1").unwrap();
+    let privileged = [
+        (&b"trusted.dropped"[..], &b"1"[..]),
+        (b"security.capability", capability),
+    ];
+    let root = privileged
+        .iter()
+        .all(|(key, value)| dir.set_xattr(b"f", key, value).is_ok());
+    if !root {
+        println!("SKIP trusted and security attributes: not root");
+    }
+    let archive = packed(&[&dir], &LAYER);
+    let text = String::from_utf8_lossy(&archive);
+    assert!(text.contains("SCHILY.xattr.user.kept=1"));
+    assert!(!text.contains("overlay") && !text.contains("trusted"));
+    let (_temp, copy) = tree(&[]);
+    let options = UnpackOptions {
+        below: Vec::new(),
+        whiteouts: Whiteouts::Overlay,
+        ownership: Ownership::Keep,
+        limits: Limits::default(),
+    };
+    unpack(&mut &archive[..], &copy, &options).unwrap();
+    let found = copy.xattr(b"f", b"security.capability").unwrap();
+    assert_eq!(found.as_deref(), root.then_some(&capability[..]));
 }

@@ -1,3 +1,5 @@
+//! Hostile archives, each unpacked beside a canary that must survive.
+
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use expect_test::{Expect, expect};
