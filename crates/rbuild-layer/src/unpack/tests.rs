@@ -20,7 +20,7 @@ fn archive(entries: &[(Type, &str, &str)]) -> Vec<u8> {
             kind,
             path: path.as_bytes(),
             link: if kind == File { b"" } else { text.as_bytes() },
-            mode: 0o640,
+            mode: if kind == Directory { 0o750 } else { 0o640 },
             uid: own_uid(),
             gid: own_gid(),
             size: content.len() as u64,
