@@ -101,9 +101,8 @@ impl Pattern {
         self.reach(start, &mut now);
         for unit in Units(&text[start..]) {
             next.fill(false);
-            let reached = now.iter().take(self.tokens.len()).enumerate();
-            for (at, _) in reached.filter(|(_, reached)| **reached) {
-                self.step(at, unit, &mut next);
+            for (at, token) in self.tokens.iter().enumerate().filter(|(at, _)| now[*at]) {
+                self.step((at, token), unit, &mut next);
             }
             std::mem::swap(&mut now, &mut next);
         }
@@ -137,9 +136,9 @@ impl Pattern {
         }
     }
 
-    /// Marks what token `at` leads to with the character `unit`.
-    fn step(&self, at: usize, unit: u32, states: &mut [bool]) {
-        match &self.tokens[at] {
+    /// Marks what `token`, at position `at`, leads to with the character `unit`.
+    fn step(&self, (at, token): (usize, &Token), unit: u32, states: &mut [bool]) {
+        match token {
             Token::One(one) if *one == unit => self.reach(at + 1, states),
             Token::AnyOne if unit != SLASH => self.reach(at + 1, states),
             Token::Class { ranges, negated } if unit != SLASH => {

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result, shown},
     header::{BLOCK, Type, padding},
     pax,
-    unpack::Limits,
+    unpack_options::Limits,
 };
 
 /// Input buffer, in bytes.
@@ -211,7 +211,7 @@ impl<'a> Archive<'a> {
             path: header.path_bytes().into_owned(),
             link: header
                 .link_name_bytes()
-                .map_or_else(Vec::new, |link| link.into_owned()),
+                .map_or_else(Vec::new, std::borrow::Cow::into_owned),
             mode: number(&old.mode, header.mode().map(u64::from))? as u32 & 0o7777,
             uid: number(&old.uid, header.uid())?,
             gid: number(&old.gid, header.gid())?,

@@ -19,10 +19,12 @@ mod merge;
 mod pack;
 mod pax;
 mod unpack;
+mod unpack_options;
 
 pub use archive::is_tar;
 pub use decode::{Decoder, sniff};
 pub use encode::{Encoder, EncoderOptions};
 pub use error::{Error, Result};
 pub use pack::{Form, PackOptions, Packed, Root, pack};
-pub use unpack::{Limits, Ownership, UnpackOptions, Unpacked, Whiteouts, unpack};
+pub use unpack::{Unpacked, unpack};
+pub use unpack_options::{Limits, Ownership, UnpackOptions, Whiteouts};

@@ -138,6 +138,7 @@ struct Packer<'a> {
 }
 
 /// What an entry has besides its metadata.
+#[derive(Clone, Copy)]
 struct Extra<'a> {
     kind: Type,
     link: &'a [u8],

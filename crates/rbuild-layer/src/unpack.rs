@@ -16,87 +16,11 @@ use crate::{
     attribute,
     error::{Error, Result, shown},
     header::Type,
+    unpack_options::{Ownership, UnpackOptions, Whiteouts},
 };
 
 /// How much is copied at once, in bytes.
 const BUFFER: usize = 256 * 1024;
-
-/// How [`unpack`] treats what the archive says.
-#[derive(Clone, Debug)]
-pub struct UnpackOptions {
-    /// Where in the tree the archive's root is; empty for the tree's root. In-root path,
-    /// symlinks in it are followed inside.
-    pub below: Vec<u8>,
-    /// What `.wh.` entries become.
-    pub whiteouts: Whiteouts,
-    /// Who owns the unpacked files.
-    pub ownership: Ownership,
-    /// What is too much.
-    pub limits: Limits,
-}
-
-impl UnpackOptions {
-    /// At the tree's root, with the owners of the archive and the usual limits.
-    pub fn new(whiteouts: Whiteouts) -> Self {
-        Self {
-            below: Vec::new(),
-            whiteouts,
-            ownership: Ownership::Keep,
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// What a `.wh.` entry becomes on disk. OCI image-spec, layer.md, "Whiteouts".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whiteouts {
-    /// The overlayfs form. The tree must be empty at first: a deletion spares what is in it,
-    /// because it comes from the same layer.
-    Overlay,
-    /// A file with that name: the archive is not a layer.
-    Literal,
-}
-
-/// Who owns an unpacked file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ownership {
-    /// As the archive says; needs the ids to be mapped.
-    Keep,
-    /// Always this user and group.
-    Fixed {
-        /// The user.
-        uid: u32,
-        /// The group.
-        gid: u32,
-    },
-}
-
-/// Upper bounds; beyond one is [`Error::Limit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Entries.
-    pub entries: u64,
-    /// Bytes of all files' content.
-    pub size: u64,
-    /// Bytes of one extended header.
-    pub header: u64,
-    /// Bytes of a path or of a link's target.
-    pub path: u64,
-    /// Bytes of one attribute's value.
-    pub xattr: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            entries: 10_000_000,
-            size: 256 << 30,
-            header: 1 << 20,
-            path: 32 << 10,
-            xattr: 64 << 10,
-        }
-    }
-}
 
 /// What [`unpack`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,7 +92,7 @@ impl Unpacker<'_> {
             }
         }
         let dir = self.enter(parent, member)?;
-        let made = self.make(&dir, name, &path, member);
+        let made = self.make(&dir, &path, member);
         self.parent = Some((parent.to_vec(), dir));
         made
     }
@@ -292,12 +216,13 @@ impl Unpacker<'_> {
         done.map_err(|source| unpack_error(member, source))
     }
 
-    /// Creates `name` in `dir`.
-    fn make(&mut self, dir: &Dir, name: &[u8], path: &[u8], member: &Member) -> Result<()> {
+    /// Creates what `member` says: the last component of `path`, in `dir`.
+    fn make(&mut self, dir: &Dir, path: &[u8], member: &Member) -> Result<()> {
+        let (_, name) = split(path);
         let failed = |source| unpack_error(member, source);
         match member.kind {
             Type::File => return self.file(dir, name, member),
-            Type::Directory => return self.directory(dir, name, path, member),
+            Type::Directory => return self.directory(dir, path, member),
             Type::HardLink => return self.hard_link(dir, name, member),
             Type::Symlink => {
                 if member.link.is_empty() || member.link.contains(&0) {
@@ -361,7 +286,8 @@ impl Unpacker<'_> {
         sys::set_file_mtime(&file, member.mtime).map_err(failed)
     }
 
-    fn directory(&mut self, dir: &Dir, name: &[u8], path: &[u8], member: &Member) -> Result<()> {
+    fn directory(&mut self, dir: &Dir, path: &[u8], member: &Member) -> Result<()> {
+        let (_, name) = split(path);
         let failed = |source| unpack_error(member, source);
         let existing = match dir.mkdir(name, 0o700) {
             Err(error) if error.is(Errno::EXIST) => Some(dir.stat(name).map_err(failed)?),

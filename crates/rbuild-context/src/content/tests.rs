@@ -1,3 +1,5 @@
+//! Changes of a tree that show in a content digest, and those that do not.
+
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use rbuild_sys::{Dir, Timestamp};

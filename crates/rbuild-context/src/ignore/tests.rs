@@ -1,3 +1,5 @@
+//! Ignore files as text, with the paths that they exclude and keep.
+
 use super::{IgnoreRules, ignore_file_names, read_ignore_file};
 
 /// Each path of `excluded` is excluded, each of `kept` is not.

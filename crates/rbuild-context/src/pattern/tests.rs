@@ -1,3 +1,5 @@
+//! Tables of matches, and the automaton against a slow definition.
+
 use proptest::prelude::{Strategy, prop_assert_eq, proptest};
 
 use super::{Dialect, Pattern};

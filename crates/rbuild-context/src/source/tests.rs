@@ -1,3 +1,5 @@
+//! Contexts as lines of text, and what a source argument finds in them.
+
 use std::{fs, os::unix::fs::symlink};
 
 use rbuild_sys::Dir;

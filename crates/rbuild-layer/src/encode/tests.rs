@@ -1,3 +1,5 @@
+//! What the encoder writes, read by our decoder and by gzip(1).
+
 use std::{
     io::{Read, Write},
     process::{Command, Stdio},

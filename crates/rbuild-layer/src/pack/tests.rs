@@ -1,3 +1,5 @@
+//! Trees as lines of text, packed and listed by other readers.
+
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
@@ -12,7 +14,8 @@ use rbuild_sys::{Dir, FileKind, Node, Timestamp};
 use super::{Form, PackOptions, Root, pack};
 use crate::{
     attribute::OPAQUE,
-    unpack::{Limits, Ownership, UnpackOptions, Whiteouts, unpack},
+    unpack::unpack,
+    unpack_options::{Limits, Ownership, UnpackOptions, Whiteouts},
 };
 
 const LAYER: PackOptions = PackOptions {
@@ -74,7 +77,7 @@ fn list(archive: &[u8]) -> String {
 }
 
 #[track_caller]
-fn check(trees: &[&[&str]], expected: Expect) {
+fn check(trees: &[&[&str]], expected: &Expect) {
     let trees: Vec<_> = trees.iter().map(|lines| tree(lines)).collect();
     let dirs: Vec<&Dir> = trees.iter().map(|(_, dir)| dir).collect();
     expected.assert_eq(&list(&packed(&dirs, &LAYER)));
@@ -84,7 +87,7 @@ fn check(trees: &[&[&str]], expected: Expect) {
 fn entries_are_sorted_and_deletions_kept() {
     check(
         &[&["d/!", "d/b=2", "d/a=1", "d.x=3", "-gone"]],
-        expect![[r#"
+        &expect![[r#"
             d/
             d/.wh..wh..opq
             d/a 1
@@ -102,7 +105,7 @@ fn upper_trees_hide_lower_ones() {
             &["d/", "d/a=1", "d/b=1", "e/", "e/x=1", "f=1"],
             &["d/", "d/a=2", "-f", "e/!", "e/y=2"],
         ],
-        expect![[r#"
+        &expect![[r#"
             d/
             d/a 2
             d/b 1
@@ -122,7 +125,7 @@ fn a_directory_over_something_else_hides_what_is_deeper() {
             &["d=2", "-e"],
             &["d/", "d/new=3", "e/"],
         ],
-        expect![[r#"
+        &expect![[r#"
             d/
             d/.wh..wh..opq
             d/new 3
@@ -132,7 +135,7 @@ fn a_directory_over_something_else_hides_what_is_deeper() {
     );
     check(
         &[&["d/", "d/old=1"], &["d=2"]],
-        expect![[r#"
+        &expect![[r#"
             d 2
         "#]],
     );
@@ -194,7 +197,7 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
     )
     .unwrap();
     dir.set_mtime(
-        &long.as_bytes(),
+        long.as_bytes(),
         Timestamp {
             seconds: 1 << 33,
             nanoseconds: 0,
@@ -301,4 +304,38 @@ fn paths_beyond_path_max_are_packed() {
     let archive = packed(&[&root], &LAYER);
     assert!(list(&archive).lines().last().unwrap().len() > 8_000);
     root.remove_all(&[b'd'; 200]).unwrap();
+}
+
+#[test]
+fn only_the_attributes_of_an_image_travel() {
+    // A version 2 capability set: cap_net_raw+ep.
+    let capability =
+        b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    let (_temp, dir) = tree(&["f=1"]);
+    dir.set_xattr(b"f", b"user.kept", b"1").unwrap();
+    dir.set_xattr(b"f", b"user.overlay.origin", b"1").unwrap();
+    let privileged = [
+        (&b"trusted.dropped"[..], &b"1"[..]),
+        (b"security.capability", capability),
+    ];
+    let root = privileged
+        .iter()
+        .all(|(key, value)| dir.set_xattr(b"f", key, value).is_ok());
+    if !root {
+        println!("SKIP trusted and security attributes: not root");
+    }
+    let archive = packed(&[&dir], &LAYER);
+    let text = String::from_utf8_lossy(&archive);
+    assert!(text.contains("SCHILY.xattr.user.kept=1"));
+    assert!(!text.contains("overlay") && !text.contains("trusted"));
+    let (_temp, copy) = tree(&[]);
+    let options = UnpackOptions {
+        below: Vec::new(),
+        whiteouts: Whiteouts::Overlay,
+        ownership: Ownership::Keep,
+        limits: Limits::default(),
+    };
+    unpack(&mut &archive[..], &copy, &options).unwrap();
+    let found = copy.xattr(b"f", b"security.capability").unwrap();
+    assert_eq!(found.as_deref(), root.then_some(&capability[..]));
 }

@@ -1,10 +1,15 @@
+//! Hostile archives, each unpacked beside a canary that must survive.
+
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use expect_test::{Expect, expect};
 use rbuild_sys::{Dir, FileKind};
 
-use super::{Limits, Ownership, UnpackOptions, Whiteouts, unpack};
-use crate::header::{Header, Type, padding};
+use super::unpack;
+use crate::{
+    header::{Header, Type, padding},
+    unpack_options::{Limits, Ownership, UnpackOptions, Whiteouts},
+};
 
 /// An archive, written entry by entry: kind, path, link target or content.
 fn archive(entries: &[(Type, &str, &str)]) -> Vec<u8> {
@@ -15,7 +20,7 @@ fn archive(entries: &[(Type, &str, &str)]) -> Vec<u8> {
             kind,
             path: path.as_bytes(),
             link: if kind == File { b"" } else { text.as_bytes() },
-            mode: 0o640,
+            mode: if kind == Directory { 0o750 } else { 0o640 },
             uid: own_uid(),
             gid: own_gid(),
             size: content.len() as u64,
@@ -101,7 +106,7 @@ fn describe(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// Unpacks into a tree beside a canary, which must stay as it is.
 #[track_caller]
-fn check_as(whiteouts: Whiteouts, entries: &[(Type, &str, &str)], expected: Expect) {
+fn check_as(whiteouts: Whiteouts, entries: &[(Type, &str, &str)], expected: &Expect) {
     let temp = tempfile::tempdir().unwrap();
     let canary = temp.path().join("canary");
     std::fs::create_dir(&canary).unwrap();
@@ -130,7 +135,7 @@ fn check_as(whiteouts: Whiteouts, entries: &[(Type, &str, &str)], expected: Expe
 }
 
 #[track_caller]
-fn check(entries: &[(Type, &str, &str)], expected: Expect) {
+fn check(entries: &[(Type, &str, &str)], expected: &Expect) {
     check_as(Whiteouts::Overlay, entries, expected);
 }
 
@@ -145,7 +150,7 @@ fn parents_are_made_and_kinds_kept() {
             (HardLink, "h", "a/b/f"),
             (Fifo, "p", ""),
         ],
-        expect![[r#"
+        &expect![[r#"
             a d
             a/b d
             a/b/f f 640 x2 "x"
@@ -160,19 +165,19 @@ fn parents_are_made_and_kinds_kept() {
 fn dots_never_lead_out() {
     check(
         &[(File, "../canary/new", "x")],
-        expect![[r#"
+        &expect![[r#"
             error: archive entry `../canary/new` leads out of the tree
         "#]],
     );
     check(
         &[(File, "a/../../canary/secret", "x")],
-        expect![[r#"
+        &expect![[r#"
             error: archive entry `a/../../canary/secret` leads out of the tree
         "#]],
     );
     check(
         &[(HardLink, "h", "../canary/secret")],
-        expect![[r#"
+        &expect![[r#"
             error: archive entry `h` leads out of the tree
         "#]],
     );
@@ -185,7 +190,7 @@ fn absolute_paths_are_inside() {
             (File, "/canary/secret", "x"),
             (HardLink, "h", "/canary/secret"),
         ],
-        expect![[r#"
+        &expect![[r#"
             canary d
             canary/secret f 640 x2 "x"
             h f 640 x2 "x"
@@ -197,7 +202,7 @@ fn absolute_paths_are_inside() {
 fn links_on_the_way_stay_inside() {
     check(
         &[(Symlink, "up", "../canary"), (File, "up/secret", "x")],
-        expect![[r#"
+        &expect![[r#"
             up l ../canary
             error: cannot unpack `up/secret`: mkdirat(`up`): File exists (os error 17)
         "#]],
@@ -208,7 +213,7 @@ fn links_on_the_way_stay_inside() {
             (Symlink, "var/run", "/run"),
             (File, "var/run/f", "x"),
         ],
-        expect![[r#"
+        &expect![[r#"
             run d
             run/f f 640 x1 "x"
             var d
@@ -221,7 +226,7 @@ fn links_on_the_way_stay_inside() {
             (Symlink, "up", "../../../canary"),
             (HardLink, "h", "up/secret"),
         ],
-        expect![[r#"
+        &expect![[r#"
             canary d
             up l ../../../canary
             error: cannot unpack `h`: statx(`secret`): No such file or directory (os error 2)
@@ -233,7 +238,7 @@ fn links_on_the_way_stay_inside() {
 fn the_last_component_is_never_followed() {
     check(
         &[(Symlink, "l", "../canary/secret"), (File, "l", "x")],
-        expect![[r#"
+        &expect![[r#"
             l f 640 x1 "x"
         "#]],
     );
@@ -243,7 +248,7 @@ fn the_last_component_is_never_followed() {
             (Directory, "l/", ""),
             (File, "l/secret", "x"),
         ],
-        expect![[r#"
+        &expect![[r#"
             l d
             l/secret f 640 x1 "x"
         "#]],
@@ -254,7 +259,7 @@ fn the_last_component_is_never_followed() {
             (HardLink, "h", "s"),
             (File, "h", "x"),
         ],
-        expect![[r#"
+        &expect![[r#"
             h f 640 x1 "x"
             s l ../canary/secret
         "#]],
@@ -266,14 +271,14 @@ fn the_root_is_not_replaced() {
     for kind in [Symlink, HardLink] {
         check(
             &[(kind, "./", "/canary")],
-            expect![[r#"
+            &expect![[r#"
                 error: archive entry `./` would replace the root
             "#]],
         );
     }
     check(
         &[(Symlink, ".", "/canary")],
-        expect![[r#"
+        &expect![[r#"
             error: archive entry `.` would replace the root
         "#]],
     );
@@ -289,7 +294,7 @@ fn the_last_entry_of_a_path_wins() {
             (Directory, "d/x/", ""),
             (File, "d", "3"),
         ],
-        expect![[r#"
+        &expect![[r#"
             d f 640 x1 "3"
             f f 640 x1 "2"
             h f 640 x1 "1"
@@ -297,7 +302,7 @@ fn the_last_entry_of_a_path_wins() {
     );
     check(
         &[(File, "f", "1"), (HardLink, "f", "f")],
-        expect![[r#"
+        &expect![[r#"
             f f 640 x1 "1"
         "#]],
     );
@@ -311,7 +316,7 @@ fn deletions_become_the_overlay_form() {
             (File, "d/.wh..wh..opq", ""),
             (File, ".wh..wh.plnk", ""),
         ],
-        expect![[r#"
+        &expect![[r#"
             d d opaque
             d/gone whiteout
         "#]],
@@ -327,7 +332,7 @@ fn a_deletion_spares_its_own_layer() {
             (File, ".wh.g", ""),
             (File, "g", "x"),
         ],
-        expect![[r#"
+        &expect![[r#"
             f f 640 x1 "x"
             g f 640 x1 "x"
         "#]],
@@ -339,7 +344,7 @@ fn a_deletion_spares_its_own_layer() {
             (File, ".wh.e", ""),
             (Directory, "e/", ""),
         ],
-        expect![[r#"
+        &expect![[r#"
             d d opaque
             e d opaque
         "#]],
@@ -365,13 +370,13 @@ fn deletions_play_no_tricks() {
     }
     check(
         &[(CharDevice, "etc/passwd", "")],
-        expect![[r#"
+        &expect![[r#"
         etc d
     "#]],
     );
     check(
         &[(File, ".wh.f", ""), (HardLink, "g", "f")],
-        expect![[r#"
+        &expect![[r#"
             f whiteout
             error: archive entry `g` is a hard link to what is not a file
         "#]],
@@ -383,7 +388,7 @@ fn outside_of_layers_a_deletion_is_a_file() {
     check_as(
         Whiteouts::Literal,
         &[(File, ".wh.f", ""), (File, "d/.wh..wh..opq", "")],
-        expect![[r#"
+        &expect![[r#"
             .wh.f f 640 x1 ""
             d d
             d/.wh..wh..opq f 640 x1 ""
@@ -498,6 +503,57 @@ fn damage_is_named() {
     wrong[124..136].copy_from_slice(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff");
     seal(&mut wrong[..512]);
     check(&wrong, "impossible size");
+}
+
+/// Headers changed at random, with the checksum set right again, so that they are believed.
+#[test]
+fn no_archive_breaks_the_extractor() {
+    let whole = archive(&[
+        (Directory, "d/", ""),
+        (File, "d/f", "content"),
+        (Symlink, "l", "../canary"),
+        (HardLink, "d/h", "d/f"),
+        (File, "d/.wh.x", ""),
+        (File, "l/secret", "x"),
+    ]);
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(temp.path().join("canary")).unwrap();
+    std::fs::write(temp.path().join("canary/secret"), "host").unwrap();
+    let outside = Dir::open(temp.path()).unwrap();
+    let limits = Limits {
+        size: 1 << 20,
+        ..Limits::default()
+    };
+    let options = UnpackOptions {
+        limits,
+        ..options(Whiteouts::Overlay)
+    };
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for _ in 0..1_000 {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random(6) {
+            let at = random(bytes.len());
+            bytes[at] = b"\0/.wh01257xgLK\xff\x80"[random(16)];
+            let block = at / 512 * 512;
+            seal(&mut bytes[block..block + 512]);
+        }
+        outside.mkdir(b"root", 0o755).unwrap();
+        let _ = unpack(&mut &bytes[..], &outside.child(b"root").unwrap(), &options);
+        outside.remove_all(b"root").unwrap();
+        assert_eq!(outside.entries().unwrap().len(), 1);
+        let canary = outside.child(b"canary").unwrap();
+        assert_eq!(canary.entries().unwrap().len(), 1);
+        assert_eq!(
+            std::io::read_to_string(canary.read(b"secret").unwrap()).unwrap(),
+            "host"
+        );
+    }
 }
 
 fn seal(block: &mut [u8]) {

@@ -68,6 +68,7 @@ fn image(layer: LayerId, text: &str) -> ImageRecord {
             diff_id: DiffId(Digest::of(text.as_bytes())),
             size: 1024,
             blob: None,
+            mtime_limit: None,
         }],
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use rbuild_oci::{BlobDigest, DiffId, Digest};
+use rbuild_oci::{BlobDigest, Digest};
 use rbuild_store::{CacheRecord, Error, Key, LayerId, LayerRecord};
 
 use crate::{Scratch, image, name, put_blob, put_layer};
