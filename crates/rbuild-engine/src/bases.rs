@@ -122,19 +122,21 @@ impl Bases<'_> {
 
     fn fetch(&self, name: &str) -> Result<ImageRecord, Error> {
         if let Some(path) = name.strip_prefix("oci:") {
-            return self.from_layout(path);
+            return self.fetch_from_layout(path);
         }
         let reference: Reference = plain(name).parse()?;
         let full = reference.on_docker_hub();
-        let record = self.from_registry(&full).map_err(|source| Error::Pull {
-            name: name.to_owned(),
-            source,
-        })?;
+        let record = self
+            .fetch_from_registry(&full)
+            .map_err(|source| Error::Pull {
+                name: name.to_owned(),
+                source: Box::new(source),
+            })?;
         self.session.set_name(&full.local_name(), &record.id())?;
         Ok(record)
     }
 
-    fn from_registry(&self, reference: &Reference) -> Result<ImageRecord, PullError> {
+    fn fetch_from_registry(&self, reference: &Reference) -> Result<ImageRecord, PullError> {
         let access = Access {
             scope: Scope::Pull,
             security: self.security,
@@ -149,7 +151,7 @@ impl Bases<'_> {
     }
 
     /// An image from a layout gets no name: it would stand for another one tomorrow.
-    fn from_layout(&self, path: &str) -> Result<ImageRecord, Error> {
+    fn fetch_from_layout(&self, path: &str) -> Result<ImageRecord, Error> {
         let (directory, tag) = split_layout(path);
         let open = || -> Result<_, LayoutError> {
             let layout = Layout::open(Path::new(directory))?;
@@ -162,7 +164,7 @@ impl Bases<'_> {
         fetched.map_err(|source| Error::Layout {
             path: directory.into(),
             tag: tag.unwrap_or_default().to_owned(),
-            source,
+            source: Box::new(source),
         })
     }
 }

@@ -288,43 +288,40 @@ impl Work<'_> {
         let done = match &self.step.op {
             Op::Run(command) => {
                 let mut output = |stream, line: &[u8]| {
+                    let line = line.to_vec();
                     (self.builder.emit)(Event::Output {
                         step: self.id,
                         stream,
-                        line: line.to_vec(),
+                        line,
                     });
                 };
                 run(self.builder.runner, &tree, command, &mut output)
             }
-            Op::Copy(command) => self.copy(&tree, command)?,
+            Op::Copy(command) => match &self.source {
+                None => self.copy_from_context(&tree, command),
+                Some(from) => return self.copy_from_tree(&tree, command, from),
+            },
             Op::Workdir(command) => workdir(&tree, command),
         };
         done.map_err(|error| self.failed(error))
     }
 
-    fn copy(&self, tree: &Dir, command: &Copy) -> Result<Result<(), StepError>, Error> {
-        let chowned = command
-            .chown
-            .as_deref()
-            .map(|owner| chown(tree, owner))
-            .transpose();
-        let chowned = match chowned {
-            Ok(owner) => owner,
-            Err(error) => return Ok(Err(error)),
-        };
-        let Some(from) = &self.source else {
-            let context = self.builder.context;
-            let owner = chowned.unwrap_or(Owner::Fixed { uid: 0, gid: 0 });
-            let copied = context.select(&command.patterns);
-            return Ok(
-                copied.and_then(|sources| copy(tree, command, &sources, (owner, context.rules())))
-            );
-        };
+    fn copy_from_context(&self, tree: &Dir, command: &Copy) -> Result<(), StepError> {
+        let context = self.builder.context;
+        let owner = owner(tree, command, Owner::Fixed { uid: 0, gid: 0 })?;
+        let sources = context.select(&command.patterns)?;
+        copy(tree, command, &sources, (owner, context.rules()))
+    }
+
+    fn copy_from_tree(&self, tree: &Dir, command: &Copy, from: &State) -> Result<(), Error> {
         let layers = Layers::open(self.builder.store, &from.layers)?;
         let other = readable(&layers.top_first(), &self.builder.bottoms.empty)?;
-        let owner = chowned.unwrap_or(Owner::AsInSource);
-        let copied = select(&other, &command.patterns, None);
-        Ok(copied.and_then(|sources| copy(tree, command, &sources, (owner, None))))
+        let copied = || {
+            let owner = owner(tree, command, Owner::AsInSource)?;
+            let sources = select(&other, &command.patterns, None)?;
+            copy(tree, command, &sources, (owner, None))
+        };
+        copied().map_err(|error| self.failed(error))
     }
 
     fn failed(&self, source: StepError) -> Error {
@@ -333,6 +330,14 @@ impl Work<'_> {
             source: Box::new(source),
         }
     }
+}
+
+/// Who owns what `command` copies into `tree`: `usual`, unless it says otherwise.
+fn owner(tree: &Dir, command: &Copy, usual: Owner) -> Result<Owner, StepError> {
+    command
+        .chown
+        .as_deref()
+        .map_or(Ok(usual), |owner| chown(tree, owner))
 }
 
 /// Open handles on the layers of a state.

@@ -63,7 +63,7 @@ pub enum Error {
         /// As written.
         name: String,
         /// Why.
-        source: PullError,
+        source: Box<PullError>,
     },
     /// An OCI layout is damaged, or lacks the image.
     #[error("cannot take `{tag}` from the OCI layout `{path}`")]
@@ -73,7 +73,7 @@ pub enum Error {
         /// What was asked for; empty for the only one.
         tag: String,
         /// Why.
-        source: PullError,
+        source: Box<PullError>,
     },
     /// The image's configuration is not JSON of the right form.
     #[error("the configuration of `{name}` is damaged")]

@@ -100,15 +100,18 @@ mod tests {
     use super::Output;
 
     #[track_caller]
-    fn check(spec: &str, expected: Option<Output>) {
-        assert_eq!(Output::parse(spec).ok(), expected);
+    fn check(spec: &str, expected: Option<&Output>) {
+        assert_eq!(Output::parse(spec).ok().as_ref(), expected);
     }
 
     #[test]
     fn outputs_are_archives_or_directories() {
-        check("type=oci,dest=a.tar", Some(Output::Archive("a.tar".into())));
-        check("dest=d,type=local", Some(Output::Directory("d".into())));
-        check("out", Some(Output::Directory("out".into())));
+        check(
+            "type=oci,dest=a.tar",
+            Some(&Output::Archive("a.tar".into())),
+        );
+        check("dest=d,type=local", Some(&Output::Directory("d".into())));
+        check("out", Some(&Output::Directory("out".into())));
     }
 
     #[test]

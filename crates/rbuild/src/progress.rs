@@ -78,9 +78,9 @@ impl Progress {
             Event::Output { step, line, .. } => {
                 let text = [self.label(*step).as_bytes(), b" ", &visible(line)].concat();
                 if self.verbose {
-                    self.line(&text)
+                    self.line(&text);
                 } else {
-                    self.keep(&text)
+                    self.keep(&text);
                 }
             }
             Event::Finished(id) => {

@@ -70,6 +70,16 @@ struct Copier<'a> {
     links: HashMap<(u64, u64), Vec<u8>>,
 }
 
+/// Where a file goes.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    parent: &'a Dir,
+    /// In `parent`.
+    name: &'a [u8],
+    /// The same from the tree's root, for messages and hard links.
+    path: &'a [u8],
+}
+
 /// A directory that is being filled.
 struct Open {
     /// Length of its path below the source, and whether a slash follows.
@@ -116,10 +126,12 @@ impl Copier<'_> {
             .rposition(|&b| b == b'/')
             .map_or(0, |slash| slash + 1);
         let parent = self.directory(&path[..end])?;
-        let name = &path[end..];
-        walk(source, rules, |visit: &Visit<'_>| {
-            self.place(&parent, name, path, visit)
-        })
+        let target = Target {
+            parent: &parent,
+            name: &path[end..],
+            path,
+        };
+        walk(source, rules, |visit: &Visit<'_>| self.place(target, visit))
     }
 
     /// What is in a directory to the directory `destination` (C6, C9).
@@ -146,7 +158,12 @@ impl Copier<'_> {
             }
             let parent = &open.last().expect("the source itself is visited first").dir;
             let path = [destination.as_bytes(), b"/", visit.relative].concat();
-            self.place(parent, visit.name, &path, visit)?;
+            let target = Target {
+                parent,
+                name: visit.name,
+                path: &path,
+            };
+            self.place(target, visit)?;
             if visit.stat.is_dir() {
                 let dir = parent
                     .child(visit.name)
@@ -162,14 +179,9 @@ impl Copier<'_> {
         open.into_iter().rev().try_for_each(|dir| close(Some(dir)))
     }
 
-    /// Puts what is visited under `name` of `parent`, whose path in the tree is `path`.
-    fn place(
-        &mut self,
-        parent: &Dir,
-        name: &[u8],
-        path: &[u8],
-        visit: &Visit<'_>,
-    ) -> Result<(), StepError> {
+    /// Puts what is visited at `target`.
+    fn place(&mut self, target: Target<'_>, visit: &Visit<'_>) -> Result<(), StepError> {
+        let Target { parent, name, path } = target;
         let write = |source| StepError::write(text(path), source);
         let existing = SysError::absent(parent.stat(name)).map_err(write)?;
         match (visit.stat.kind, existing) {

@@ -75,7 +75,7 @@ pub fn run(
     let mut lines = Lines::default();
     let exit = runner
         .run(&Spec { env, ..spec }, &mut |stream, piece| {
-            lines.add(stream, piece, output)
+            lines.add(stream, piece, output);
         })
         .map_err(StepError::Sandbox)?;
     lines.finish(output);
