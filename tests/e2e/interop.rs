@@ -230,6 +230,10 @@ fn config(host: &Host, layout: &Path) -> Value {
     if let Some(labels) = labels.and_then(Value::as_object_mut) {
         labels.remove("io.buildah.version");
     }
+    // buildah moves a variable that is set again to the end.
+    if let Some(env) = config["config"]["Env"].as_array_mut() {
+        env.sort_by_key(ToString::to_string);
+    }
     config
 }
 
