@@ -4,7 +4,7 @@
 //! source there is not the word verbatim, so a wrong span cannot hide.
 
 use crate::ast::{
-    ArgPair, Command, Dockerfile, Instruction, Kind, Pair, Span, Spanned, Stage, Word,
+    ArgPair, Command, Dockerfile, Instruction, Kind, Pair, RunForm, Span, Spanned, Stage, Word,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use std::fmt::Write;
@@ -64,7 +64,13 @@ impl Dump<'_> {
             Kind::Shell(words) => format!("SHELL {words:?}"),
             Kind::Cmd(command) => format!("CMD {}", self.command(command)),
             Kind::Entrypoint(command) => format!("ENTRYPOINT {}", self.command(command)),
-            Kind::Run(command) => format!("RUN {}", self.command(command)),
+            Kind::Run(run) => match &run.form {
+                RunForm::Command(command) => format!("RUN {}", self.command(command)),
+                form => format!("RUN {form:?}"),
+            },
+            Kind::Add(_) | Kind::Healthcheck(_) | Kind::Maintainer(_) | Kind::Onbuild(_) => {
+                format!("{:?}", instruction.kind)
+            }
             Kind::Copy(copy) => {
                 let from = self.flag("from", copy.from.as_ref());
                 let chown = self.flag("chown", copy.chown.as_ref());

@@ -14,6 +14,7 @@ pub mod expand;
 mod fragment;
 mod keyword;
 mod line;
+pub mod mount;
 mod parse;
 mod suggest;
 

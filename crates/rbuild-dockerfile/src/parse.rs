@@ -16,7 +16,7 @@ mod heredoc;
 mod pairs;
 mod words;
 
-use crate::ast::{Dockerfile, Instruction, Kind, Span, Stage};
+use crate::ast::{Checks, Dockerfile, Instruction, Kind, Span, Stage};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::directive;
 use crate::fragment::Fragment;
@@ -87,6 +87,8 @@ impl<'s> Parser<'s> {
             lines: Lines::new(source, escape),
             file: Dockerfile {
                 escape,
+                syntax: None,
+                checks: Checks::default(),
                 globals: Vec::new(),
                 stages: Vec::new(),
             },
@@ -147,10 +149,12 @@ impl<'s> Parser<'s> {
         let kind = kind(statement, &mut self.diagnostics);
         match (self.file.stages.last_mut(), kind) {
             (Some(Stage { instructions, .. }), Some(kind)) => {
-                instructions.push(Instruction { span, kind });
+                let checks = Checks::default();
+                instructions.push(Instruction { span, checks, kind });
             }
             (None, Some(kind @ Kind::Arg(_))) => {
-                self.file.globals.push(Instruction { span, kind });
+                let checks = Checks::default();
+                self.file.globals.push(Instruction { span, checks, kind });
             }
             (None, _) if keyword != Keyword::Arg => self.no_stage_yet(keyword, name),
             _ => {}

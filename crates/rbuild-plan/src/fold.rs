@@ -18,7 +18,7 @@ use crate::args::{Args, Givers};
 use crate::graph::{History, Op, Source, Stage, StageId, Step, StepId, Tree, Workdir};
 use crate::inputs::Inputs;
 use crate::variables::Variables;
-use crate::{history, port, signal, title};
+use crate::{history, port, signal, title, unsupported};
 
 /// What all stages of a plan share.
 pub(crate) struct Context<'a> {
@@ -74,6 +74,11 @@ impl<'a> Fold<'a> {
     /// Applies one instruction. `source` is where it copies from, if it is a `COPY`.
     pub(crate) fn instruction(&mut self, instruction: &Instruction, source: &Source) {
         let span = &instruction.span;
+        let refused = unsupported::in_instruction(instruction);
+        if !refused.is_empty() {
+            self.found.extend(refused);
+            return;
+        }
         // `None` means that an error was reported.
         let _: Option<()> = match &instruction.kind {
             Kind::Arg(pairs) => self.arg(pairs),
@@ -87,8 +92,10 @@ impl<'a> Fold<'a> {
             Kind::Shell(argv) => self.shell(argv),
             Kind::Cmd(command) => self.cmd(command),
             Kind::Entrypoint(command) => self.entrypoint(command),
-            Kind::Run(command) => self.run(command, span),
+            Kind::Run(run) => self.run(run, span),
             Kind::Copy(copy) => self.copy(copy, source, span),
+            // Refused above.
+            Kind::Add(_) | Kind::Healthcheck(_) | Kind::Maintainer(_) | Kind::Onbuild(_) => None,
         };
     }
 

@@ -20,6 +20,7 @@ mod signal;
 mod stages;
 mod suggest;
 mod title;
+mod unsupported;
 mod variables;
 
 pub use dump::dump;

@@ -8,7 +8,7 @@
 //!
 //! Spec: dockerfile.md 1.8, 1.12 R1–R2, 1.16.
 
-use rbuild_dockerfile::ast::{Command, Span};
+use rbuild_dockerfile::ast::{self, Command, RunForm, Span};
 
 use crate::args;
 use crate::fold::Fold;
@@ -42,7 +42,10 @@ impl Fold<'_> {
         Some(())
     }
 
-    pub(crate) fn run(&mut self, command: &Command, span: &Span) -> Option<()> {
+    pub(crate) fn run(&mut self, run: &ast::Run, span: &Span) -> Option<()> {
+        let RunForm::Command(command) = &run.form else {
+            return None; // a heredoc: refused before
+        };
         let argv = self.argv(command);
         let args = self.visible_args();
         let names: Vec<&str> = args.iter().map(|(name, _)| name.as_str()).collect();

@@ -18,6 +18,7 @@ use rbuild_oci::{Platform, Reference};
 use crate::args::{self, Args};
 use crate::inputs::Inputs;
 use crate::suggest::did_you_mean;
+use crate::unsupported;
 use crate::variables::Variables;
 
 /// The part of the file that the target needs.
@@ -196,6 +197,7 @@ impl Linker<'_> {
     fn stage(&mut self, index: usize) -> Option<Linked> {
         let stage = &self.file.stages[index];
         self.check_platform(stage);
+        self.found.extend(unsupported::in_from(stage));
         let mut copies = BTreeMap::new();
         for (position, instruction) in stage.instructions.iter().enumerate() {
             if let Kind::Copy(copy) = &instruction.kind

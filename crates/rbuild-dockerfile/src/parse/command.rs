@@ -4,7 +4,7 @@
 
 use super::Statement;
 use super::words::not_only_strings;
-use crate::ast::{Command, Spanned, Word};
+use crate::ast::{Command, Run, RunForm, Spanned, Word};
 use crate::diagnostic::Diagnostic;
 use crate::fragment::Json;
 
@@ -30,14 +30,20 @@ pub(super) fn command(
 }
 
 /// Reads the argument of `RUN`, which must be something to run.
-pub(super) fn run(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Command> {
+pub(super) fn run(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Run> {
     let command = command(statement, diagnostics)?;
     if matches!(&command, Command::Exec(words) if words.value.is_empty()) {
         let message = "`RUN []` has nothing to run";
         diagnostics.push(Diagnostic::error(statement.arguments.span(), message));
         return None;
     }
-    Some(command)
+    Some(Run {
+        mounts: Vec::new(),
+        network: None,
+        security: None,
+        devices: Vec::new(),
+        form: RunForm::Command(command),
+    })
 }
 
 /// Reads the argument of `SHELL`: an array with at least one element (P15).

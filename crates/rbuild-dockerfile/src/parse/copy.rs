@@ -25,7 +25,11 @@ pub(super) fn copy(
         from: statement.flags.take("from"),
         chown: statement.flags.take("chown"),
         chmod: statement.flags.take("chmod"),
+        link: None,
+        parents: None,
+        exclude: Vec::new(),
         sources,
+        heredocs: Vec::new(),
         destination,
     })
 }

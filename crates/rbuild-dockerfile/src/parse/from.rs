@@ -3,7 +3,7 @@
 //! Spec: dockerfile.md F1, F2.
 
 use super::Statement;
-use crate::ast::{Span, Spanned, Stage};
+use crate::ast::{Checks, Span, Spanned, Stage};
 use crate::diagnostic::Diagnostic;
 use crate::fragment::Fragment;
 
@@ -27,6 +27,9 @@ pub(super) fn stage(
     };
     Stage {
         span,
+        checks: Checks::default(),
+        description: None,
+        after: Vec::new(),
         platform,
         base: words.first().unwrap_or(&statement.arguments).word(),
         name,

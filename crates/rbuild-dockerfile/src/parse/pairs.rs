@@ -62,7 +62,11 @@ pub(super) fn arguments(
         };
         match argument_name(name, statement.escape) {
             _ if name.text().is_empty() => diagnostics.push(blank_name(word)),
-            Ok(name) => arguments.push(ArgPair { name, default }),
+            Ok(name) => arguments.push(ArgPair {
+                name,
+                default,
+                description: None,
+            }),
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
