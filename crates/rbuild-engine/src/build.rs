@@ -262,7 +262,11 @@ impl Work<'_> {
         };
         if has_changes(&staged.diff, below.first().copied())? {
             let id = LayerId::random().map_err(Error::Random)?;
-            session.commit_layer(staged, id, &LayerRecord::default())?;
+            let record = LayerRecord {
+                parent: self.parent.layers.last().copied(),
+                ..LayerRecord::default()
+            };
+            session.commit_layer(staged, id, &record)?;
             state.layers.push(id);
             state.added = Some((id, now()));
         }

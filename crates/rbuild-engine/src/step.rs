@@ -17,8 +17,8 @@ pub enum StepError {
         status: u8,
     },
     /// The command could not be run.
-    #[error("cannot run the command")]
-    Sandbox(#[source] rbuild_sandbox::Error),
+    #[error(transparent)]
+    Sandbox(rbuild_sandbox::Error),
     /// `USER` or `--chown` names nobody.
     #[error("cannot find the user `{user}`")]
     User {
@@ -28,7 +28,7 @@ pub enum StepError {
         source: rbuild_sandbox::UserError,
     },
     /// The files to copy cannot be found or read.
-    #[error("cannot read what is to be copied")]
+    #[error(transparent)]
     Source(#[from] rbuild_context::Error),
     /// `COPY file /dir/name` where `/dir/name` is a directory.
     #[error("cannot replace the directory `{path}` with a file")]
