@@ -7,7 +7,8 @@ use std::fmt::{self, Write as _};
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::RunConfig;
 
-use crate::graph::{Base, Copy, Op, Plan, Run, Source, Stage, Step, StepId, Tree};
+use crate::graph::{Base, Plan, Stage, Step, StepId, Tree};
+use crate::op::{Archives, Chmod, Copy, Item, Mount, MountKind, Network, Op, Run, Source};
 
 /// The printable form of `plan`.
 pub fn dump(plan: &Plan) -> String {
@@ -57,15 +58,64 @@ fn write_run(run: &Run, out: &mut String) -> fmt::Result {
         writeln!(out, "  proxy {name}={value}")?;
     }
     writeln!(out, "  cwd {}", run.cwd)?;
-    write_text("user", &run.user, out)
+    write_text("user", &run.user, out)?;
+    if let Some(script) = &run.script {
+        writeln!(out, "  script {} {:?}", script.path, script.body)?;
+    }
+    match run.network {
+        Network::Default => {}
+        Network::None => writeln!(out, "  network none")?,
+        Network::Host => writeln!(out, "  network host")?,
+    }
+    run.mounts
+        .iter()
+        .try_for_each(|mount| write_mount(mount, out))
+}
+
+fn write_mount(mount: &Mount, out: &mut String) -> fmt::Result {
+    write!(out, "  mount {} ", mount.target)?;
+    match &mount.kind {
+        MountKind::Bind {
+            source,
+            path,
+            access,
+        } => {
+            writeln!(out, "bind /{path} of {} {access:?}", SourceName(source))
+        }
+        MountKind::Cache(cache) => {
+            write!(
+                out,
+                "cache {:?} {:?} {:?}",
+                cache.id, cache.sharing, cache.access
+            )?;
+            write!(out, " {:04o} {:?}:{:?}", cache.mode, cache.uid, cache.gid)?;
+            match &cache.seed {
+                Some((source, path)) => writeln!(out, " from /{path} of {}", SourceName(source)),
+                None => writeln!(out),
+            }
+        }
+        MountKind::Tmpfs { size } => writeln!(out, "tmpfs {size:?}"),
+        MountKind::Secret(secret) => writeln!(out, "{secret:?}"),
+        MountKind::Ssh { id, node, required } => {
+            writeln!(out, "ssh {id:?} {node:?} required {required}")
+        }
+    }
 }
 
 fn write_copy(copy: &Copy, out: &mut String) -> fmt::Result {
-    match &copy.source {
-        Source::Context => writeln!(out, "  from context")?,
-        Source::Tree(tree) => writeln!(out, "  from {}", TreeName(tree))?,
+    writeln!(out, "  from {}", SourceName(&copy.source))?;
+    let paths = copy.items.iter().filter_map(|item| match item {
+        Item::Path(path) => Some(path),
+        _ => None,
+    });
+    writeln!(out, "  select {:?}", paths.collect::<Vec<_>>())?;
+    for item in &copy.items {
+        match item {
+            Item::Path(_) => {}
+            Item::Inline { name, content } => writeln!(out, "  inline {name:?} {content:?}")?,
+            other => writeln!(out, "  fetch {other:?}")?,
+        }
     }
-    writeln!(out, "  select {:?}", copy.patterns)?;
     let kind = if copy.destination_is_dir {
         " (a directory)"
     } else {
@@ -73,10 +123,24 @@ fn write_copy(copy: &Copy, out: &mut String) -> fmt::Result {
     };
     writeln!(out, "  to {}{kind}", copy.destination)?;
     write_text("chown", copy.chown.as_deref().unwrap_or_default(), out)?;
-    match copy.chmod {
-        Some(mode) => writeln!(out, "  chmod {mode:04o}"),
-        None => Ok(()),
+    match &copy.chmod {
+        Some(Chmod::Octal(mode)) => writeln!(out, "  chmod {mode:04o}")?,
+        Some(Chmod::Symbolic(text)) => writeln!(out, "  chmod {text}")?,
+        None => {}
     }
+    for pattern in &copy.exclude {
+        writeln!(out, "  exclude {pattern:?}")?;
+    }
+    for (flag, set) in [
+        ("link", copy.link),
+        ("parents", copy.parents),
+        ("unpack", copy.archives == Archives::Unpack),
+    ] {
+        if set {
+            writeln!(out, "  {flag}")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_stage(id: usize, stage: &Stage, out: &mut String) -> fmt::Result {
@@ -174,6 +238,18 @@ struct StepName(StepId);
 impl fmt::Display for StepName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "step {}", self.0.0)
+    }
+}
+
+struct SourceName<'a>(&'a Source);
+
+impl fmt::Display for SourceName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Source::Context => f.write_str("context"),
+            Source::Named(name) => write!(f, "context {name}"),
+            Source::Tree(tree) => TreeName(tree).fmt(f),
+        }
     }
 }
 

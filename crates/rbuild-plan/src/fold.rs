@@ -15,8 +15,9 @@ use rbuild_dockerfile::ast::{ArgPair, Instruction, Kind, Pair, Span, Word};
 use rbuild_oci::{Empty, ImagePath};
 
 use crate::args::{Args, Givers};
-use crate::graph::{History, Op, Source, Stage, StageId, Step, StepId, Tree, Workdir};
+use crate::graph::{History, Stage, StageId, Step, StepId, Tree};
 use crate::inputs::Inputs;
+use crate::op::{Op, Source, Workdir};
 use crate::variables::Variables;
 use crate::{history, port, signal, title, unsupported};
 
@@ -71,8 +72,13 @@ impl<'a> Fold<'a> {
         (self.stage, self.args, self.found)
     }
 
-    /// Applies one instruction. `source` is where it copies from, if it is a `COPY`.
-    pub(crate) fn instruction(&mut self, instruction: &Instruction, source: &Source) {
+    /// Applies one instruction. `source` says what its `from` with that number names: `COPY`
+    /// has number 0, mounts are counted.
+    pub(crate) fn instruction(
+        &mut self,
+        instruction: &Instruction,
+        source: &dyn Fn(usize) -> Source,
+    ) {
         let span = &instruction.span;
         let refused = unsupported::in_instruction(instruction);
         if !refused.is_empty() {
@@ -92,16 +98,24 @@ impl<'a> Fold<'a> {
             Kind::Shell(argv) => self.shell(argv),
             Kind::Cmd(command) => self.cmd(command),
             Kind::Entrypoint(command) => self.entrypoint(command),
-            Kind::Run(run) => self.run(run, span),
-            Kind::Copy(copy) => self.copy(copy, source, span),
+            Kind::Run(run) => self.run(run, source, span),
+            Kind::Copy(copy) => self.copy(copy, &source(0), span),
+            Kind::Add(add) => self.add(add, span),
+            Kind::Healthcheck(check) => self.healthcheck(check),
+            Kind::Maintainer(name) => self.maintainer(&name.value),
             // Refused above.
-            Kind::Add(_) | Kind::Healthcheck(_) | Kind::Maintainer(_) | Kind::Onbuild(_) => None,
+            Kind::Onbuild(_) => None,
         };
     }
 
     /// `word` as this point of the stage understands it; `None` after an error.
     pub(crate) fn expand(&mut self, word: &Word) -> Option<String> {
         variables(self.context, &self.stage, &self.args).expand(word, &mut self.found)
+    }
+
+    /// The body of a heredoc as this point of the stage understands it; `None` after an error.
+    pub(crate) fn expand_body(&mut self, body: &Word) -> Option<String> {
+        variables(self.context, &self.stage, &self.args).expand_body(body, &mut self.found)
     }
 
     /// All of `words`; `None` after an error in any of them.
@@ -214,6 +228,13 @@ impl<'a> Fold<'a> {
             let user = self.stage.config.config.user.clone();
             self.push_step(Op::Workdir(Workdir { path, user }), span, created_by);
         }
+        Some(())
+    }
+
+    /// The author, not expanded (E9).
+    fn maintainer(&mut self, name: &str) -> Option<()> {
+        self.push_history(format!("MAINTAINER {name}"));
+        self.stage.config.author = Some(name.to_owned());
         Some(())
     }
 

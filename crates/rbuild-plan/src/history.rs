@@ -6,12 +6,12 @@
 //!
 //! Spec: dockerfile.md 1.16.
 
-/// The words of a `COPY`, expanded, as written.
+/// The words of a `COPY` or `ADD`, expanded, as written.
 pub(crate) struct CopyWords<'a> {
-    /// `--chown=`.
-    pub chown: Option<&'a str>,
-    /// `--chmod=`.
-    pub chmod: Option<&'a str>,
+    /// `COPY` or `ADD`.
+    pub name: &'a str,
+    /// Flags that are told, with their values; a flag without one is a switch.
+    pub flags: Vec<(&'a str, Option<&'a str>)>,
     /// What to copy.
     pub sources: &'a [String],
     /// Where to.
@@ -45,10 +45,11 @@ pub(crate) fn run(args: &[&str], argv: &[String]) -> String {
 
 /// `COPY --chown=a --chmod=644 from… to`; where it came from is not told.
 pub(crate) fn copy(words: &CopyWords<'_>) -> String {
-    let mut text = "COPY".to_owned();
-    for (flag, value) in [("--chown", words.chown), ("--chmod", words.chmod)] {
+    let mut text = words.name.to_owned();
+    for (flag, value) in &words.flags {
+        text.push_str(&format!(" {flag}"));
         if let Some(value) = value {
-            text.push_str(&format!(" {flag}={value}"));
+            text.push_str(&format!("={value}"));
         }
     }
     for source in words.sources {

@@ -10,9 +10,12 @@ mod copy;
 mod dump;
 mod fold;
 mod graph;
+mod healthcheck;
 mod history;
 mod inputs;
 mod key;
+mod mount;
+mod op;
 mod plan;
 mod port;
 mod run;
@@ -24,9 +27,11 @@ mod unsupported;
 mod variables;
 
 pub use dump::dump;
-pub use graph::{
-    Base, Copy, History, Op, Plan, Run, Source, Stage, StageId, Step, StepId, Tree, Workdir,
-};
+pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
 pub use inputs::{BaseImage, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
+pub use op::{
+    Access, Archives, CacheMount, Chmod, Copy, Item, Mount, MountKind, Network, Node, Op, Run,
+    Script, Secret, Sharing, Source, Workdir,
+};
 pub use plan::{blame, plan};

@@ -13,8 +13,9 @@ use rbuild_dockerfile::{Diagnostic, Severity};
 use crate::args::Args;
 use crate::base;
 use crate::fold::{Context, Fold};
-use crate::graph::{Base, Op, Plan, Source, Stage, StageId, Step, Tree};
+use crate::graph::{Base, Plan, Stage, StageId, Step, Tree};
 use crate::inputs::{Inputs, Planning};
+use crate::op::Source;
 use crate::stages::{self, Graph, Linked, Named, Origin};
 use crate::suggest::did_you_mean;
 
@@ -85,7 +86,7 @@ fn fold(
         );
         fold.stage.name = ast.name.as_ref().map(|name| name.value.clone());
         for (position, instruction) in ast.instructions.iter().enumerate() {
-            let source = folded.source(linked.copies.get(&position));
+            let source = |number| folded.source(linked.froms.get(&(position, number)));
             fold.instruction(instruction, &source);
         }
         let (stage, args, problems) = fold.finish();
@@ -148,7 +149,7 @@ impl Folded {
         (stage, args)
     }
 
-    /// Where `COPY` copies from; `None`: it has no `--from`.
+    /// Where files come from; without a `from`: the build context.
     fn source(&self, from: Option<&Named>) -> Source {
         match from.map(|named| &named.origin) {
             None => Source::Context,
@@ -189,14 +190,10 @@ fn edges_point_backwards(plan: &Plan) -> bool {
         Tree::Empty | Tree::Image(_) => true,
     };
     let fine = |(id, step): (usize, &Step)| {
-        let source = match &step.op {
-            Op::Copy(copy) => match &copy.source {
-                Source::Tree(tree) => backwards(tree, id),
-                Source::Context => true,
-            },
-            Op::Run(_) | Op::Workdir(_) => true,
-        };
-        source && backwards(&step.parent, id)
+        let sources = step.op.sources().into_iter().filter_map(Source::tree);
+        sources
+            .chain([&step.parent])
+            .all(|tree| backwards(tree, id))
     };
     plan.steps.iter().enumerate().all(fine)
 }

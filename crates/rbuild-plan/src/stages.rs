@@ -35,8 +35,9 @@ pub(crate) struct Linked {
     pub index: usize,
     /// What `FROM` names.
     pub base: Named,
-    /// What `COPY --from` names, by the position of the instruction in its stage.
-    pub copies: BTreeMap<usize, Named>,
+    /// What `from` names: by the position of the instruction in its stage, and there the
+    /// number of the mount (0 for `COPY`).
+    pub froms: BTreeMap<(usize, usize), Named>,
 }
 
 /// A name in the file and what it stands for.
@@ -125,7 +126,7 @@ impl Graph {
 
 impl Linked {
     fn origins(&self) -> impl Iterator<Item = &Named> {
-        std::iter::once(&self.base).chain(self.copies.values())
+        std::iter::once(&self.base).chain(self.froms.values())
     }
 }
 
@@ -184,6 +185,20 @@ fn name_of(stage: &Stage) -> Option<&str> {
     stage.name.as_ref().map(|name| name.value.as_str())
 }
 
+/// Each `from` of an instruction, with its number.
+fn written_froms(kind: &Kind) -> Vec<(usize, &Spanned<String>)> {
+    match kind {
+        Kind::Copy(copy) => copy.from.iter().map(|from| (0, from)).collect(),
+        Kind::Run(run) => {
+            let froms = run.mounts.iter().enumerate();
+            froms
+                .filter_map(|(number, mount)| Some((number, mount.from.as_ref()?)))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Resolves the names in one stage after the other.
 struct Linker<'a> {
     file: &'a Dockerfile,
@@ -198,23 +213,17 @@ impl Linker<'_> {
         let stage = &self.file.stages[index];
         self.check_platform(stage);
         self.found.extend(unsupported::in_from(stage));
-        let mut copies = BTreeMap::new();
+        let mut froms = BTreeMap::new();
         for (position, instruction) in stage.instructions.iter().enumerate() {
-            if let Kind::Copy(copy) = &instruction.kind
-                && let Some(from) = &copy.from
-            {
-                match self.copy_from(index, from) {
-                    Ok(named) => drop(copies.insert(position, named)),
+            for (number, from) in written_froms(&instruction.kind) {
+                match self.from(index, from) {
+                    Ok(named) => drop(froms.insert((position, number), named)),
                     Err(diagnostic) => self.found.push(diagnostic),
                 }
             }
         }
         let base = self.base(index)?;
-        Some(Linked {
-            index,
-            base,
-            copies,
-        })
+        Some(Linked { index, base, froms })
     }
 
     fn expand(&mut self, word: &Spanned<String>) -> Option<String> {
@@ -282,7 +291,7 @@ impl Linker<'_> {
     }
 
     /// What `--from` names: the number or the name of an earlier stage, or an image (C23).
-    fn copy_from(&self, index: usize, from: &Spanned<String>) -> Result<Named, Diagnostic> {
+    fn from(&self, index: usize, from: &Spanned<String>) -> Result<Named, Diagnostic> {
         let (name, span) = (&from.value, from.span.clone());
         if name.contains('$') {
             let message = format!("cannot expand variables in `--from={name}`");

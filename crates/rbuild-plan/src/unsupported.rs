@@ -5,7 +5,7 @@
 //! Invariant: what is not obeyed is refused. A part that becomes supported leaves here.
 
 use rbuild_dockerfile::Diagnostic;
-use rbuild_dockerfile::ast::{Copy, Heredoc, Instruction, Kind, Run, Span, Stage};
+use rbuild_dockerfile::ast::{Instruction, Kind, Run, Security, Span, Stage};
 
 /// Why `FROM` of `stage` cannot be planned, if it cannot.
 pub(crate) fn in_from(stage: &Stage) -> Vec<Diagnostic> {
@@ -17,48 +17,24 @@ pub(crate) fn in_from(stage: &Stage) -> Vec<Diagnostic> {
 
 /// Why `instruction` cannot be planned; empty if it can.
 pub(crate) fn in_instruction(instruction: &Instruction) -> Vec<Diagnostic> {
-    let whole = |name| vec![refusal(&instruction.span, name)];
     match &instruction.kind {
         Kind::Run(run) => in_run(run),
-        Kind::Copy(copy) => in_copy(copy),
-        Kind::Add(_) => whole("ADD"),
-        Kind::Healthcheck(_) => whole("HEALTHCHECK"),
-        Kind::Maintainer(_) => whole("MAINTAINER"),
-        Kind::Onbuild(_) => whole("ONBUILD"),
+        Kind::Onbuild(_) => vec![refusal(&instruction.span, "ONBUILD")],
         _ => Vec::new(),
     }
 }
 
 fn in_run(run: &Run) -> Vec<Diagnostic> {
-    let mounts = run.mounts.iter().map(|mount| (&mount.span, "RUN --mount"));
-    let network = run.network.iter().map(|it| (&it.span, "RUN --network"));
-    let security = run.security.iter().map(|it| (&it.span, "RUN --security"));
-    let devices = run.devices.iter().map(|it| (&it.span, "RUN --device"));
-    let heredocs = heredocs("RUN <<", run.form.heredocs());
-    let all = mounts.chain(network).chain(security).chain(devices);
-    all.chain(heredocs)
-        .map(|(span, what)| refusal(span, what))
-        .collect()
-}
-
-fn in_copy(copy: &Copy) -> Vec<Diagnostic> {
-    let link = copy.link.iter().map(|it| (&it.span, "COPY --link"));
-    let parents = copy.parents.iter().map(|it| (&it.span, "COPY --parents"));
-    let exclude = copy.exclude.iter().map(|it| (&it.span, "COPY --exclude"));
-    let heredocs = heredocs("COPY <<", &copy.heredocs);
-    let all = link.chain(parents).chain(exclude);
-    all.chain(heredocs)
-        .map(|(span, what)| refusal(span, what))
-        .collect()
-}
-
-fn heredocs<'a>(
-    what: &'static str,
-    heredocs: &'a [Heredoc],
-) -> impl Iterator<Item = (&'a Span, &'static str)> {
-    heredocs
+    let security = run
+        .security
         .iter()
-        .map(move |heredoc| (&heredoc.name.span, what))
+        .filter(|it| it.value == Security::Insecure);
+    let security = security.map(|it| (&it.span, "RUN --security=insecure"));
+    let devices = run.devices.iter().map(|it| (&it.span, "RUN --device"));
+    security
+        .chain(devices)
+        .map(|(span, what)| refusal(span, what))
+        .collect()
 }
 
 fn refusal(span: &Span, what: &str) -> Diagnostic {
