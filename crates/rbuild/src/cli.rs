@@ -61,6 +61,51 @@ pub enum Command {
     Import(ImportArgs),
     /// Say what this machine can do, and what rbuild uses
     Info,
+    /// For contributors
+    #[command(hide = true)]
+    Util(UtilArgs),
+}
+
+/// For contributors.
+#[derive(Args, Debug)]
+pub struct UtilArgs {
+    #[command(subcommand)]
+    pub command: UtilCommand,
+}
+
+/// Looks into rbuild.
+#[derive(Subcommand, Debug)]
+pub enum UtilCommand {
+    /// Print what a Dockerfile becomes on its way: each arrow of docs/architecture.md as text
+    Dump(DumpArgs),
+}
+
+/// Print what a Dockerfile becomes on its way.
+#[derive(Args, Debug)]
+pub struct DumpArgs {
+    /// The tree, the build graph, or the graph's cache keys
+    #[arg(value_enum)]
+    pub what: Dumped,
+    /// The Dockerfile; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Value of an ARG; repeatable
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
+    /// The stage to plan for
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+}
+
+/// What can be printed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dumped {
+    /// What the parser makes of the text.
+    Ast,
+    /// What is going to be done. Base images are taken for empty ones: nothing is fetched.
+    Plan,
+    /// What the steps are remembered by, as if all files that are copied were empty.
+    Keys,
 }
 
 /// Build an image from a Dockerfile.
@@ -85,6 +130,14 @@ pub struct BuildArgs {
     /// Add a label to the image; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
+    /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:
+    /// `id=ID[,src=FILE|,env=VAR]`; repeatable
+    #[arg(long, value_name = "SPEC")]
+    pub secret: Vec<String>,
+    /// Give RUN --mount=type=ssh the agent behind SOCKET: `ID[=SOCKET]`
+    /// [default SOCKET: $SSH_AUTH_SOCK]; repeatable
+    #[arg(long, value_name = "SPEC")]
+    pub ssh: Vec<String>,
     /// Build for this platform; only that of this machine for now
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,

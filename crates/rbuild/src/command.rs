@@ -9,6 +9,7 @@ mod pull;
 mod push;
 mod run;
 mod tag;
+mod util;
 
 use std::process::ExitCode;
 
@@ -34,5 +35,6 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Push(args) => push::execute(root, &args),
         Command::Import(args) => import::execute(root, &args),
         Command::Info => info::execute(root),
+        Command::Util(args) => util::execute(&args),
     }
 }

@@ -10,6 +10,7 @@ mod find;
 mod output;
 mod progress;
 mod report;
+mod secrets;
 mod settings;
 mod signals;
 mod template;
