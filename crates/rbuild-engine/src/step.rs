@@ -1,6 +1,7 @@
 //! What a step does to its tree, one file for each kind.
 
 pub mod copy;
+pub mod place;
 pub mod run;
 pub mod workdir;
 

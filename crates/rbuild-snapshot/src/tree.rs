@@ -26,8 +26,10 @@ pub fn writable(below: &[&Dir], bottom: &Dir, upper: Upper<'_>) -> Result<Dir, E
 /// [`Error::TooManyLayers`], [`Error::Mount`].
 pub fn readable(below: &[&Dir], empty: &Dir) -> Result<Dir, Error> {
     match below {
-        // The kernel wants at least two layers when nothing can be written.
-        [] => mount(&[empty], empty, None),
+        // The kernel wants two different layers when nothing can be written.
+        [] => empty
+            .try_clone()
+            .map_err(|source| Error::Mount { layers: 1, source }),
         _ => mount(below, empty, None),
     }
 }
