@@ -1,7 +1,7 @@
 //! The digest of everything about sources that a copy of them shows.
 //!
 //! Counts: names below the source, a file's own name, kinds, modes, sizes, targets, devices,
-//! attributes, content; owners where they are kept. Never counts: times, inodes, link counts.
+//! attributes, content; owners where they are kept; parents that go along (C24). Never counts: times, inodes, link counts.
 //! dockerfile.md 1.15, "content hash".
 //!
 //! Invariant: equal digests ⇒ copies that differ in times at most. A change of what is hashed
@@ -15,7 +15,7 @@ use rbuild_sys::{FileKind, Stat, Xattr, file_xattrs};
 use crate::{
     Source, Visit,
     error::{Error, Result, shown},
-    ignore::IgnoreRules,
+    filter::Filter,
     source::join,
     walk::walk,
 };
@@ -66,7 +66,7 @@ impl FileDigests for ReadFiles {
 /// [`Error::Read`] and [`Error::Content`].
 pub fn digest(
     sources: &[Source],
-    rules: Option<&IgnoreRules>,
+    filter: &Filter<'_>,
     owners: Owners,
     files: &mut dyn FileDigests,
 ) -> Result<[u8; 32]> {
@@ -81,7 +81,12 @@ pub fn digest(
         };
         field(&mut hasher, b"source");
         field(&mut hasher, name);
-        walk(source, rules, |visit| {
+        if let Some(kept) = source.kept() {
+            parents(&mut hasher, source, owners)?;
+            field(&mut hasher, b"kept");
+            field(&mut hasher, kept);
+        }
+        walk(source, filter, |visit| {
             let path = || shown(&join(&source.path, visit.relative));
             field(&mut hasher, b"entry");
             field(&mut hasher, visit.relative);
@@ -105,6 +110,21 @@ pub fn digest(
         })?;
     }
     Ok(*hasher.finalize().as_bytes())
+}
+
+/// Appends the directories that a source with kept parents brings along.
+fn parents(hasher: &mut Hasher, source: &Source, owners: Owners) -> Result<()> {
+    source.visit_parents(|visit| {
+        field(hasher, b"parent");
+        field(hasher, visit.relative);
+        metadata(hasher, visit.stat, owners);
+        let value = other_digest(visit).map_err(|error| Error::Read {
+            path: shown(visit.relative),
+            source: error,
+        })?;
+        hasher.update(&value);
+        Ok(())
+    })
 }
 
 /// The digest of all that is in `file` from its position on.

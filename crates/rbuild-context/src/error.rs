@@ -36,6 +36,14 @@ pub enum Error {
         /// Name of the file.
         name: String,
     },
+    /// What `--exclude` says is no pattern.
+    #[error("`--exclude={pattern}` {why}")]
+    Exclude {
+        /// The pattern.
+        pattern: String,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
     /// A source's wildcard is malformed.
     #[error("`{pattern}` {why}")]
     Wildcard {

@@ -8,6 +8,7 @@
 
 mod content;
 mod error;
+mod filter;
 mod ignore;
 mod pattern;
 mod source;
@@ -16,7 +17,8 @@ mod walk;
 
 pub use content::{FileDigests, Owners, ReadFiles, digest, hash_file};
 pub use error::{Error, Result};
+pub use filter::Filter;
 pub use ignore::{IgnoreFile, IgnoreRules, Place, ignore_file_names, read_ignore_file};
-pub use source::{Source, sources};
+pub use source::{Parents, Selection, Source, sources};
 pub use stat_cache::StatCache;
 pub use walk::{Visit, walk};

@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rbuild_context::{Owners, ReadFiles, digest};
+use rbuild_context::{Filter, Owners, ReadFiles, digest};
 use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
@@ -204,8 +204,15 @@ impl Work<'_> {
         };
         let layers = Layers::open(self.builder.store, &from.layers)?;
         let tree = readable(&layers.top_first(), &self.builder.bottoms.empty)?;
-        let digest = select(&tree, &copy.patterns, None)
-            .and_then(|sources| Ok(digest(&sources, None, Owners::Counted, &mut ReadFiles)?))
+        let digest = select(&tree, &copy.patterns, Filter::default())
+            .and_then(|sources| {
+                Ok(digest(
+                    &sources,
+                    &Filter::default(),
+                    Owners::Counted,
+                    &mut ReadFiles,
+                )?)
+            })
             .map_err(|error| self.failed(error))?;
         Ok(Some(step_key(
             self.step,
@@ -314,7 +321,7 @@ impl Work<'_> {
         let context = self.builder.context;
         let owner = owner(tree.below, command, Owner::Fixed { uid: 0, gid: 0 })?;
         let sources = context.select(&command.patterns)?;
-        copy(tree, command, &sources, (owner, context.rules()))
+        copy(tree, command, &sources, (owner, context.filter()))
     }
 
     fn copy_from_tree(
@@ -326,9 +333,15 @@ impl Work<'_> {
         let layers = Layers::open(self.builder.store, &from.layers)?;
         let other = readable(&layers.top_first(), &self.builder.bottoms.empty)?;
         let copied = || {
+<<<<<<< HEAD
             let owner = owner(tree.below, command, Owner::AsInSource)?;
             let sources = select(&other, &command.patterns, None)?;
             copy(tree, command, &sources, (owner, None))
+=======
+            let owner = owner(tree, command, Owner::AsInSource)?;
+            let sources = select(&other, &command.patterns, Filter::default())?;
+            copy(tree, command, &sources, (owner, Filter::default()))
+>>>>>>> ctx3
         };
         copied().map_err(|error| self.failed(error))
     }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use rbuild_context::{
-    IgnoreRules, Owners, Place, Source, StatCache, digest, ignore_file_names, read_ignore_file,
-    sources,
+    Filter, IgnoreRules, Owners, Place, Selection, Source, StatCache, digest, ignore_file_names,
+    read_ignore_file, sources,
 };
 use rbuild_store::{Key, Session, Store};
 use rbuild_sys::Dir;
@@ -57,9 +57,12 @@ impl BuildContext {
         })
     }
 
-    /// The rules of the ignore file; `None` if there is none.
-    pub fn rules(&self) -> Option<&IgnoreRules> {
-        self.rules.as_ref()
+    /// What the ignore file takes away.
+    pub fn filter(&self) -> Filter<'_> {
+        Filter {
+            ignored: self.rules.as_ref(),
+            excluded: None,
+        }
     }
 
     /// What `patterns` select.
@@ -67,7 +70,7 @@ impl BuildContext {
     /// # Errors
     /// [`StepError::Source`]: a literal source is missing, or a file cannot be read.
     pub fn select(&self, patterns: &[String]) -> Result<Vec<Source>, StepError> {
-        select(&self.root, patterns, self.rules())
+        select(&self.root, patterns, self.filter())
     }
 
     /// Digest of the content of `sources`; reads only files that are new or have changed.
@@ -84,7 +87,7 @@ impl BuildContext {
                 .unwrap_or_default();
             StatCache::load(&bytes).unwrap_or_default()
         });
-        Ok(digest(sources, self.rules(), Owners::Ignored, cache)?)
+        Ok(digest(sources, &self.filter(), Owners::Ignored, cache)?)
     }
 
     /// Remembers the digests for the next build. It is only a cache, so failing is fine.
@@ -137,11 +140,15 @@ fn ignore_rules(
 pub(crate) fn select(
     root: &Dir,
     patterns: &[String],
-    rules: Option<&IgnoreRules>,
+    filter: Filter<'_>,
 ) -> Result<Vec<Source>, StepError> {
+    let selection = Selection {
+        filter,
+        ..Selection::default()
+    };
     let mut selected = Vec::new();
     for pattern in patterns {
-        selected.extend(sources(root, pattern.as_bytes(), rules)?);
+        selected.extend(sources(root, pattern.as_bytes(), &selection)?);
     }
     Ok(selected)
 }

@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use rbuild_context::{IgnoreRules, Source, Visit, walk};
+use rbuild_context::{Filter, Source, Visit, walk};
 use rbuild_plan::Copy;
 use rbuild_sys::{Dir, Errno, Error as SysError, FileKind, Node, Timestamp, set_file_xattr};
 
@@ -32,7 +32,7 @@ pub enum Owner {
     },
 }
 
-/// Copies `sources` into `tree` as `copy` says; `rules` hide files below them.
+/// Copies `sources` into `tree` as `copy` says; the filter hides files below them.
 ///
 /// # Errors
 /// The user's ([`StepError::OntoDirectory`], [`StepError::OntoFile`]) and the world's.
@@ -40,9 +40,9 @@ pub fn copy(
     tree: Tree<'_>,
     copy: &Copy,
     sources: &[Source],
-    from: (Owner, Option<&IgnoreRules>),
+    from: (Owner, Filter<'_>),
 ) -> Result<(), StepError> {
-    let (owner, rules) = from;
+    let (owner, filter) = from;
     let mut copier = Copier {
         tree,
         owner,
@@ -57,12 +57,12 @@ pub fn copy(
         copier.links.clear();
         copier.top = None;
         if source.stat.is_dir() {
-            copier.contents(source, rules, destination)?;
+            copier.contents(source, filter, destination)?;
         } else if copy.destination_is_dir || several || copier.is_dir(destination)? {
             let path = [destination.as_bytes(), b"/", &source.name].concat();
-            copier.file(source, rules, &path)?;
+            copier.file(source, filter, &path)?;
         } else {
-            copier.file(source, rules, destination.as_bytes())?;
+            copier.file(source, filter, destination.as_bytes())?;
         }
     }
     Ok(())
@@ -121,12 +121,7 @@ impl Copier<'_> {
     }
 
     /// One file to `path` (C4, C5).
-    fn file(
-        &mut self,
-        source: &Source,
-        rules: Option<&IgnoreRules>,
-        path: &[u8],
-    ) -> Result<(), StepError> {
+    fn file(&mut self, source: &Source, filter: Filter<'_>, path: &[u8]) -> Result<(), StepError> {
         let end = path
             .iter()
             .rposition(|&b| b == b'/')
@@ -137,8 +132,13 @@ impl Copier<'_> {
             name: &path[end..],
             path,
         };
+<<<<<<< HEAD
         walk(source, rules, |visit: &Visit<'_>| {
             self.place(target, visit).map(drop)
+=======
+        walk(source, &filter, |visit: &Visit<'_>| {
+            self.place(target, visit)
+>>>>>>> ctx3
         })
     }
 
@@ -146,11 +146,11 @@ impl Copier<'_> {
     fn contents(
         &mut self,
         source: &Source,
-        rules: Option<&IgnoreRules>,
+        filter: Filter<'_>,
         destination: &str,
     ) -> Result<(), StepError> {
         let mut open: Vec<Open> = Vec::new();
-        walk(source, rules, |visit: &Visit<'_>| {
+        walk(source, &filter, |visit: &Visit<'_>| {
             if visit.relative.is_empty() {
                 let place = self.directory(destination.as_bytes())?;
                 let top = place.changes.try_clone();
