@@ -12,6 +12,7 @@ mod event;
 mod layout;
 mod lines;
 mod pull;
+mod selection;
 mod step;
 
 pub use bases::{BaseTree, Bases, Resolved};

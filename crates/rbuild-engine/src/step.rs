@@ -1,6 +1,7 @@
 //! What a step does to its tree, one file for each kind.
 
 pub mod copy;
+pub(crate) mod mounts;
 pub mod place;
 pub mod run;
 pub mod workdir;
@@ -43,6 +44,23 @@ pub enum StepError {
         /// In the image.
         path: String,
     },
+    /// A part of the language that this version does not carry out.
+    #[error("{what} is not supported yet by this version of rbuild")]
+    NotYet {
+        /// The instruction or option.
+        what: String,
+    },
+    /// Something that was to be copied or mounted cannot be put aside.
+    #[error("cannot prepare {what}")]
+    Stage {
+        /// E.g. a heredoc.
+        what: String,
+        /// Why.
+        source: SysError,
+    },
+    /// The store refused.
+    #[error("cannot use the store")]
+    Store(#[source] rbuild_store::Error),
     /// The tree cannot be written.
     #[error("cannot write `{path}` in the image")]
     Write {

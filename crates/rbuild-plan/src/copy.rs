@@ -7,11 +7,11 @@
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{self, Heredoc, Span, Spanned, Word};
-use rbuild_oci::ImagePath;
+use rbuild_oci::{ImagePath, ModeChange};
 
 use crate::fold::Fold;
 use crate::history::{self, CopyWords};
-use crate::op::{Archives, Chmod, Copy, Item, Op, Source};
+use crate::op::{Archives, Copy, Item, Op, Source};
 
 /// The parts that `COPY` and `ADD` have in common.
 struct Parts<'a> {
@@ -131,7 +131,7 @@ impl Fold<'_> {
             flags: told(
                 parts,
                 chown.as_deref(),
-                chmod.as_ref().map(|(text, _)| text.as_str()),
+                chmod.as_ref().map(ToString::to_string).as_deref(),
             ),
             sources: &[sources, opened(parts.heredocs)].concat(),
             destination: &destination,
@@ -144,7 +144,7 @@ impl Fold<'_> {
             chown,
             // BuildKit: a mode makes it an ordinary copy (C22).
             link: parts.link.is_some_and(|flag| flag.value) && chmod.is_none(),
-            chmod: chmod.map(|(_, mode)| mode),
+            chmod,
             parents: parts.parents.is_some_and(|flag| flag.value),
             exclude: parts
                 .exclude
@@ -207,20 +207,21 @@ impl Fold<'_> {
         Some(Some(text))
     }
 
-    /// The mode as written and what it means; `Some(None)` if it was not written.
-    fn chmod(&mut self, word: Option<&Word>) -> Option<Option<(String, Chmod)>> {
+    /// `Some(None)` if it was not written.
+    fn chmod(&mut self, word: Option<&Word>) -> Option<Option<ModeChange>> {
         let Some(word) = word else { return Some(None) };
         let text = self.expand(word)?;
-        if let Some(mode) = octal_mode(&text) {
-            return Some(Some((text, Chmod::Octal(mode))));
+        match text.parse() {
+            Ok(change) => Some(Some(change)),
+            Err(_) => {
+                let message = format!("`{text}` is not a mode");
+                let diagnostic = Diagnostic::error(word.span.clone(), message);
+                self.fail(
+                    diagnostic
+                        .with_hint("modes are octal, from `0` to `07777`, or like `u=rwX,go=rX`"),
+                )
+            }
         }
-        if looks_symbolic(&text) {
-            return Some(Some((text.clone(), Chmod::Symbolic(text))));
-        }
-        let diagnostic = Diagnostic::error(word.span.clone(), format!("`{text}` is not a mode"));
-        self.fail(
-            diagnostic.with_hint("modes are octal, from `0` to `07777`, or like `u=rwX,go=rX`"),
-        )
     }
 }
 
@@ -292,13 +293,4 @@ pub(crate) fn octal_mode(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let mode = u32::from_str_radix(text, 8).ok().filter(|_| digits)?;
     (mode <= 0o7777).then_some(mode)
-}
-
-/// Clauses of who, how and what, as chmod(1) has them.
-fn looks_symbolic(text: &str) -> bool {
-    let clause = |clause: &str| {
-        let rest = clause.trim_start_matches(['u', 'g', 'o', 'a']);
-        rest.starts_with(['+', '-', '=']) && rest.bytes().all(|b| b"+-=rwxXstugo".contains(&b))
-    };
-    !text.is_empty() && text.split(',').all(clause)
 }

@@ -8,7 +8,7 @@ use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::RunConfig;
 
 use crate::graph::{Base, Plan, Stage, Step, StepId, Tree};
-use crate::op::{Archives, Chmod, Copy, Item, Mount, MountKind, Network, Op, Run, Source};
+use crate::op::{Archives, Copy, Item, Mount, MountKind, Network, Op, Run, Source};
 
 /// The printable form of `plan`.
 pub fn dump(plan: &Plan) -> String {
@@ -124,8 +124,10 @@ fn write_copy(copy: &Copy, out: &mut String) -> fmt::Result {
     writeln!(out, "  to {}{kind}", copy.destination)?;
     write_text("chown", copy.chown.as_deref().unwrap_or_default(), out)?;
     match &copy.chmod {
-        Some(Chmod::Octal(mode)) => writeln!(out, "  chmod {mode:04o}")?,
-        Some(Chmod::Symbolic(text)) => writeln!(out, "  chmod {text}")?,
+        Some(change) => match change.octal() {
+            Some(mode) => writeln!(out, "  chmod {mode:04o}")?,
+            None => writeln!(out, "  chmod {change}")?,
+        },
         None => {}
     }
     for pattern in &copy.exclude {

@@ -18,9 +18,7 @@ use std::fmt;
 use rbuild_oci::Platform;
 
 use crate::graph::Step;
-use crate::op::{
-    Access, CacheMount, Chmod, Copy, Item, Mount, MountKind, Op, Run, Secret, Workdir,
-};
+use crate::op::{Access, CacheMount, Copy, Item, Mount, MountKind, Op, Run, Secret, Workdir};
 
 /// Version of the recipe below; part of every key.
 const RECIPE: u32 = 2;
@@ -172,10 +170,7 @@ fn copy_key(copy: &Copy, parent: &Key, sources: &[SourceDigest]) -> Key {
         exclude,
         archives,
     } = copy;
-    let chmod = chmod.as_ref().map(|mode| match mode {
-        Chmod::Octal(mode) => mode.to_string(),
-        Chmod::Symbolic(text) => text.clone(),
-    });
+    let chmod = chmod.as_ref().map(ToString::to_string);
     let recipe = Recipe::new("copy")
         .key(parent)
         .text(destination.as_str())

@@ -31,7 +31,7 @@ pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
 pub use inputs::{BaseImage, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
 pub use op::{
-    Access, Archives, CacheMount, Chmod, Copy, Item, Mount, MountKind, Network, Node, Op, Run,
-    Script, Secret, Sharing, Source, Workdir,
+    Access, Archives, CacheMount, Copy, Item, Mount, MountKind, Network, Node, Op, Run, Script,
+    Secret, Sharing, Source, Workdir,
 };
 pub use plan::{blame, plan};

@@ -4,7 +4,7 @@
 //!
 //! Spec: dockerfile.md 1.9-1.12.
 
-use rbuild_oci::ImagePath;
+use rbuild_oci::{ImagePath, ModeChange};
 
 use crate::graph::Tree;
 
@@ -182,7 +182,7 @@ pub struct Copy {
     /// `--chown=`, expanded, not empty.
     pub chown: Option<String>,
     /// `--chmod=`.
-    pub chmod: Option<Chmod>,
+    pub chmod: Option<ModeChange>,
     /// `--link` (C22).
     pub link: bool,
     /// `--parents` (C24).
@@ -233,15 +233,6 @@ pub enum Archives {
     Keep,
     /// It is unpacked.
     Unpack,
-}
-
-/// `--chmod`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Chmod {
-    /// 0..=0o7777.
-    Octal(u32),
-    /// As chmod(1) has it, e.g. `u=rwX,go=rX` (C21).
-    Symbolic(String),
 }
 
 /// Where `COPY` and mounts take files from.

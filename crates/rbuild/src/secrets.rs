@@ -27,10 +27,16 @@ fn secret(flag: &str) -> Result<(String, Vec<u8>), Failure> {
             Some(("src" | "source", value)) => file = Some(value),
             Some(("env", value)) => variable = Some(value),
             Some(("type", value @ ("file" | "env"))) => kind = Some(value),
-            _ => return Err(bad(&format!("`{part}` is not id=, src=, env= or type=file|env"))),
+            _ => {
+                return Err(bad(&format!(
+                    "`{part}` is not id=, src=, env= or type=file|env"
+                )));
+            }
         }
     }
-    let id = id.filter(|id| !id.is_empty()).ok_or_else(|| bad("id= is missing"))?;
+    let id = id
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| bad("id= is missing"))?;
     if kind == Some("env") && variable.is_none() {
         variable = file.take();
     }
@@ -49,11 +55,14 @@ fn secret(flag: &str) -> Result<(String, Vec<u8>), Failure> {
 
 fn from_variable(name: &str) -> Result<Vec<u8>, Failure> {
     let missing = || Failure::message(format!("the variable `{name}` of a secret is not set"));
-    env::var_os(name).map(|value| value.into_encoded_bytes()).ok_or_else(missing)
+    env::var_os(name)
+        .map(|value| value.into_encoded_bytes())
+        .ok_or_else(missing)
 }
 
 fn from_file(path: &str) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::message(format!("cannot read the secret `{path}`: {error}")))
+    fs::read(path)
+        .map_err(|error| Failure::message(format!("cannot read the secret `{path}`: {error}")))
 }
 
 /// The sockets that `--ssh ID[=SOCKET]` names; without one it is `$SSH_AUTH_SOCK`.
@@ -61,12 +70,23 @@ fn from_file(path: &str) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// If there is none.
 pub fn agents(flags: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    flags.iter().map(|flag| {
-        let (id, socket) = flag.split_once('=').map_or((flag.as_str(), None), |(id, path)| (id, Some(path)));
-        let socket = socket.map(PathBuf::from).or_else(|| env::var_os("SSH_AUTH_SOCK").map(PathBuf::from));
-        let missing = || Failure::message(format!("--ssh `{flag}` names no socket, and SSH_AUTH_SOCK is not set"));
-        Ok((id.to_owned(), socket.ok_or_else(missing)?))
-    }).collect()
+    flags
+        .iter()
+        .map(|flag| {
+            let (id, socket) = flag
+                .split_once('=')
+                .map_or((flag.as_str(), None), |(id, path)| (id, Some(path)));
+            let socket = socket
+                .map(PathBuf::from)
+                .or_else(|| env::var_os("SSH_AUTH_SOCK").map(PathBuf::from));
+            let missing = || {
+                Failure::message(format!(
+                    "--ssh `{flag}` names no socket, and SSH_AUTH_SOCK is not set"
+                ))
+            };
+            Ok((id.to_owned(), socket.ok_or_else(missing)?))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -76,9 +96,19 @@ mod tests {
     #[test]
     fn a_secret_has_one_source() {
         assert_eq!(secret("id=hosts,src=/etc/hostname").unwrap().0, "hosts");
-        assert_eq!(secret("id=p,env=PATH").unwrap().1, std::env::var("PATH").unwrap().into_bytes());
+        assert_eq!(
+            secret("id=p,env=PATH").unwrap().1,
+            std::env::var("PATH").unwrap().into_bytes()
+        );
         assert_eq!(secret("id=PATH").unwrap().0, "PATH");
-        for bad in ["", "id=", "src=/etc/hosts", "id=a,src=/etc/hosts,env=PATH", "id=a,x=y", "id=a,src=/no/such"] {
+        for bad in [
+            "",
+            "id=",
+            "src=/etc/hosts",
+            "id=a,src=/etc/hosts,env=PATH",
+            "id=a,x=y",
+            "id=a,src=/no/such",
+        ] {
             assert!(secret(bad).is_err(), "{bad}");
         }
     }

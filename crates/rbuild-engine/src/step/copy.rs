@@ -9,9 +9,12 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use rbuild_context::{Filter, Source, Visit, walk};
+use rbuild_context::{Filter, Owners, Source, Visit, walk};
+use rbuild_oci::ModeChange;
 use rbuild_plan::Copy;
 use rbuild_sys::{Dir, Errno, Error as SysError, FileKind, Node, Timestamp, set_file_xattr};
+
+use crate::selection::Selection;
 
 use super::{
     StepError,
@@ -32,46 +35,59 @@ pub enum Owner {
     },
 }
 
-/// Copies `sources` into `tree` as `copy` says; the filter hides files below them.
+/// Copies what `selection` has into `tree` as `copy` says. Without `chown`, files of trees keep
+/// their owners and all others belong to 0:0.
 ///
 /// # Errors
 /// The user's ([`StepError::OntoDirectory`], [`StepError::OntoFile`]) and the world's.
-pub fn copy(
+pub(crate) fn copy(
     tree: Tree<'_>,
     copy: &Copy,
-    sources: &[Source],
-    from: (Owner, Filter<'_>),
+    selection: &Selection<'_>,
+    chown: Option<Owner>,
 ) -> Result<(), StepError> {
-    let (owner, filter) = from;
-    let mut copier = Copier {
-        tree,
-        owner,
-        mode: copy.chmod,
-        top: None,
-        links: HashMap::new(),
-    };
     let destination = copy.destination.relative();
-    let several = sources.len() > 1 || copy.patterns.len() > 1;
-    for source in sources {
-        // Hard links are kept within one source (C12).
-        copier.links.clear();
-        copier.top = None;
-        if source.stat.is_dir() {
-            copier.contents(source, filter, destination)?;
-        } else if copy.destination_is_dir || several || copier.is_dir(destination)? {
-            let path = [destination.as_bytes(), b"/", &source.name].concat();
-            copier.file(source, filter, &path)?;
-        } else {
-            copier.file(source, filter, destination.as_bytes())?;
+    let several = selection.count() > 1 || copy.items.len() > 1;
+    for group in &selection.groups {
+        let owner = chown.unwrap_or(match group.owners {
+            Owners::Counted => Owner::AsInSource,
+            Owners::Ignored => Owner::Fixed { uid: 0, gid: 0 },
+        });
+        let filter = selection.filter(group);
+        let mode = copy.chmod.as_ref();
+        let mut copier = Copier {
+            tree,
+            owner,
+            mode,
+            top: None,
+            links: HashMap::new(),
+        };
+        for source in &group.sources {
+            // Hard links are kept within one source (C12).
+            copier.links.clear();
+            copier.top = None;
+            if let Some(kept) = source.kept() {
+                copier.with_parents(source, filter, &below(destination, kept))?;
+            } else if source.stat.is_dir() {
+                copier.contents(source, filter, destination.as_bytes())?;
+            } else if copy.destination_is_dir || several || copier.is_dir(destination)? {
+                copier.file(source, filter, &below(destination, &source.name))?;
+            } else {
+                copier.file(source, filter, destination.as_bytes())?;
+            }
         }
     }
     Ok(())
 }
 
+fn below(directory: &str, path: &[u8]) -> Vec<u8> {
+    [directory.as_bytes(), b"/", path].concat()
+}
+
 struct Copier<'a> {
     tree: Tree<'a>,
     owner: Owner,
-    mode: Option<u32>,
+    mode: Option<&'a ModeChange>,
     /// Where the content of the current source goes, in the new layer.
     top: Option<Dir>,
     /// Files with several names: where below `top` the first one went.
@@ -112,7 +128,8 @@ impl Copier<'_> {
             Owner::AsInSource => (0, 0),
             Owner::Fixed { uid, gid } => (uid, gid),
         };
-        let mode = self.mode.unwrap_or(0o755);
+        // Only a number is for directories that are made on the way (C21).
+        let mode = self.mode.and_then(ModeChange::octal).unwrap_or(0o755);
         let made = self.tree.directory(path, Access { uid, gid, mode });
         made.map_err(|source| match source.errno() {
             Some(Errno::NOTDIR) => StepError::OntoFile { path: text(path) },
@@ -132,14 +149,38 @@ impl Copier<'_> {
             name: &path[end..],
             path,
         };
-<<<<<<< HEAD
-        walk(source, rules, |visit: &Visit<'_>| {
-            self.place(target, visit).map(drop)
-=======
         walk(source, &filter, |visit: &Visit<'_>| {
-            self.place(target, visit)
->>>>>>> ctx3
+            self.place(target, visit).map(drop)
         })
+    }
+
+    /// A source to `path`, and the directories that it is in with their owners and modes (C24).
+    fn with_parents(
+        &mut self,
+        source: &Source,
+        filter: Filter<'_>,
+        path: &[u8],
+    ) -> Result<(), StepError> {
+        let kept = source.kept().unwrap_or_default().len();
+        let top = &path[..path.len() - kept];
+        source.visit_parents(|visit: &Visit<'_>| {
+            let path = [top, visit.relative].concat();
+            let end = path
+                .iter()
+                .rposition(|&b| b == b'/')
+                .map_or(0, |slash| slash + 1);
+            let parent = self.directory(&path[..end])?;
+            let target = Target {
+                parent: &parent,
+                name: &path[end..],
+                path: &path,
+            };
+            self.place(target, visit).map(drop)
+        })?;
+        match source.stat.is_dir() {
+            true => self.contents(source, filter, path),
+            false => self.file(source, filter, path),
+        }
     }
 
     /// What is in a directory to the directory `destination` (C6, C9).
@@ -147,14 +188,14 @@ impl Copier<'_> {
         &mut self,
         source: &Source,
         filter: Filter<'_>,
-        destination: &str,
+        destination: &[u8],
     ) -> Result<(), StepError> {
         let mut open: Vec<Open> = Vec::new();
         walk(source, &filter, |visit: &Visit<'_>| {
             if visit.relative.is_empty() {
-                let place = self.directory(destination.as_bytes())?;
+                let place = self.directory(destination)?;
                 let top = place.changes.try_clone();
-                self.top = Some(top.map_err(|source| StepError::write(destination, source))?);
+                self.top = Some(top.map_err(|source| StepError::write(text(destination), source))?);
                 open.push(Open {
                     depth: 0,
                     place,
@@ -167,7 +208,7 @@ impl Copier<'_> {
                 close(open.pop())?;
             }
             let parent = open.last().expect("the source itself is visited first");
-            let path = [destination.as_bytes(), b"/", visit.relative].concat();
+            let path = [destination, b"/", visit.relative].concat();
             let target = Target {
                 parent: &parent.place,
                 name: visit.name,
@@ -200,8 +241,7 @@ impl Copier<'_> {
             }
             (FileKind::Directory, Some(old)) if old.is_dir() => {
                 let place = parent.enter(name).map_err(write)?;
-                rbuild_sys::set_file_mode(&place.changes, self.mode.unwrap_or(visit.stat.mode))
-                    .map_err(write)?;
+                rbuild_sys::set_file_mode(&place.changes, self.mode_of(visit)).map_err(write)?;
                 return Ok(Some(place));
             }
             (FileKind::Directory, Some(_)) => return Err(StepError::OntoFile { path: text(path) }),
@@ -225,7 +265,7 @@ impl Copier<'_> {
         visit: &Visit<'_>,
     ) -> Result<Place, SysError> {
         let (uid, gid) = self.ids(visit);
-        let mode = self.mode.unwrap_or(visit.stat.mode);
+        let mode = self.mode_of(visit);
         let place = parent.make(name, Access { uid, gid, mode })?;
         copy_xattrs(visit.dir.xattrs(visit.name)?, |key, value| {
             set_file_xattr(&place.changes, key, value)
@@ -259,7 +299,7 @@ impl Copier<'_> {
         rbuild_sys::copy_contents(&from, &to, visit.stat)?;
         let (uid, gid) = self.ids(visit);
         rbuild_sys::set_file_owner(&to, uid, gid)?;
-        rbuild_sys::set_file_mode(&to, self.mode.unwrap_or(visit.stat.mode))?;
+        rbuild_sys::set_file_mode(&to, self.mode_of(visit))?;
         copy_xattrs(rbuild_sys::file_xattrs(&from)?, |key, value| {
             set_file_xattr(&to, key, value)
         })?;
@@ -268,7 +308,7 @@ impl Copier<'_> {
 
     /// A symlink, device or FIFO. `--chmod` is not for symlinks (C21).
     fn special(&self, parent: &Dir, name: &[u8], visit: &Visit<'_>) -> Result<(), SysError> {
-        let mode = self.mode.unwrap_or(visit.stat.mode);
+        let mode = self.mode_of(visit);
         let (uid, gid) = self.ids(visit);
         match visit.stat.kind {
             FileKind::Symlink => parent.symlink(&visit.dir.read_link(visit.name)?, name)?,
@@ -289,6 +329,12 @@ impl Copier<'_> {
             parent.set_xattr(name, key, value)
         })?;
         parent.set_mtime(name, visit.stat.mtime)
+    }
+
+    fn mode_of(&self, visit: &Visit<'_>) -> u32 {
+        let mode = visit.stat.mode;
+        self.mode
+            .map_or(mode, |change| change.apply(mode, visit.stat.is_dir()))
     }
 
     fn ids(&self, visit: &Visit<'_>) -> (u32, u32) {

@@ -1,12 +1,12 @@
 //! Keys differ when any keyed field differs, and only then.
 
 use proptest::prelude::{any, prop_assert_eq, proptest};
-use rbuild_oci::{ImagePath, Platform};
+use rbuild_oci::{ImagePath, ModeChange, Platform};
 
 use super::{Key, SourceDigest, step_key};
 use crate::graph::{StageId, Step, StepId, Tree};
 use crate::op::{
-    Archives, Chmod, Copy, Item, Mount, MountKind, Network, Op, Run, Script, Source, Workdir,
+    Archives, Copy, Item, Mount, MountKind, Network, Op, Run, Script, Source, Workdir,
 };
 
 fn amd64() -> Platform {
@@ -30,6 +30,10 @@ fn paths(paths: &[&str]) -> Vec<Item> {
         .iter()
         .map(|&path| Item::Path(path.to_owned()))
         .collect()
+}
+
+fn mode(text: &str) -> Option<ModeChange> {
+    Some(text.parse().unwrap())
 }
 
 fn inline(name: &str, content: &str) -> [Item; 1] {
@@ -192,12 +196,10 @@ fn a_copy_is_names_content_and_place() {
         of_copy(CONTENT, |copy| copy.destination = path("/e")),
         of_copy(CONTENT, |copy| copy.destination_is_dir = true),
         of_copy(CONTENT, |copy| copy.chown = Some("1".to_owned())),
-        of_copy(CONTENT, |copy| copy.chmod = Some(Chmod::Octal(1))),
-        of_copy(CONTENT, |copy| copy.chmod = Some(Chmod::Octal(0))),
+        of_copy(CONTENT, |copy| copy.chmod = mode("1")),
+        of_copy(CONTENT, |copy| copy.chmod = mode("0")),
         of_copy(CONTENT, |copy| copy.source = Source::Tree(Tree::Empty)),
-        of_copy(CONTENT, |copy| {
-            copy.chmod = Some(Chmod::Symbolic("a=".to_owned()))
-        }),
+        of_copy(CONTENT, |copy| copy.chmod = mode("a=")),
         of_copy(CONTENT, |copy| copy.link = true),
         of_copy(CONTENT, |copy| copy.parents = true),
         of_copy(CONTENT, |copy| copy.exclude = texts(&["x"])),

@@ -53,7 +53,13 @@ fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
                     architecture: inputs.platform.architecture.clone(),
                     ..ImageConfig::default()
                 };
-                (name.clone(), BaseImage { tree_key: name, config })
+                (
+                    name.clone(),
+                    BaseImage {
+                        tree_key: name,
+                        config,
+                    },
+                )
             })),
             Planning::Rejected(more) => {
                 found.extend(more);
@@ -79,7 +85,13 @@ fn keys(plan: &Plan) -> String {
             .op
             .sources()
             .into_iter()
-            .map(|source| source.tree().map_or(SourceDigest::Content([0; 32]), |tree| SourceDigest::Tree(key_of(tree))))
+            .map(|source| {
+                source
+                    .tree()
+                    .map_or(SourceDigest::Content([0; 32]), |tree| {
+                        SourceDigest::Tree(key_of(tree))
+                    })
+            })
             .collect();
         let key = step_key(step, &key_of(&step.parent), &sources);
         lines.push_str(&format!("{key} {}\n", step.title));
