@@ -11,6 +11,7 @@ mod descent;
 mod dir;
 mod error;
 mod file;
+mod filter;
 mod guardian;
 mod mounts;
 mod overlay;
@@ -29,6 +30,7 @@ pub use file::{
     FileSystem, copy_contents, file_stat, file_system, set_file_mode, set_file_mtime,
     set_file_owner, sync_file_system,
 };
+pub use filter::{Filter, Instruction};
 pub use guardian::Guardian;
 pub use mounts::{
     Depth, MountLimits, attach_mount, clone_mount, limit_mount, make_mounts_private, new_mount,
@@ -40,7 +42,7 @@ pub use process::{
 pub use rustix::fs::{Mode, OFlags};
 pub use rustix::io::Errno;
 pub use signal::{TerminationSignals, block_termination_signals};
-pub use spawn::{SpawnError, spawn};
+pub use spawn::{NetworkNamespace, SpawnError, spawn};
 pub use stat::{FileKind, Stat, Timestamp};
 pub use step::{Exec, Handle, Made, Resource, Step};
 pub use userns::{EnterError, IdMapping, enter_mount_namespace, enter_user_namespace};

@@ -35,9 +35,19 @@ pub enum SpawnError {
     },
 }
 
+/// Which network a command is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkNamespace {
+    /// Ours.
+    Shared,
+    /// A new one: nothing but `lo`, which is down.
+    New,
+}
+
 /// What all sides see.
 struct Shared<'a, 'fd> {
     steps: &'a [Step<'fd>],
+    network: NetworkNamespace,
     /// The guardian, whose pid namespace the second child is in.
     guardian: c_int,
     /// Of the second and of the third child.
@@ -51,16 +61,21 @@ struct Shared<'a, 'fd> {
     failed: Option<(usize, c_int)>,
 }
 
-/// Starts a process in new mount, pid, ipc and uts namespaces which carries out `steps`; the
+/// Starts a process in new mount, pid, ipc and uts namespaces, and in `network`, which carries out `steps`; the
 /// last one must be [`Step::Exec`]. Its pid namespace is nested below the guardian's, and it is
 /// process 1 of it. Returns when the program runs.
 ///
 /// # Errors
 /// [`SpawnError::Step`] tells which step failed; nothing of it is left then.
-pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Child, SpawnError> {
+pub fn spawn(
+    guardian: &Guardian,
+    network: NetworkNamespace,
+    steps: &[Step<'_>],
+) -> std::result::Result<Child, SpawnError> {
     let stack = Stack::new().map_err(SpawnError::Start)?;
     let mut shared = Shared {
         steps,
+        network,
         guardian: guardian.as_fd().as_raw_fd(),
         stacks: [
             Stack::new().map_err(SpawnError::Start)?,
@@ -163,7 +178,11 @@ extern "C" fn between(argument: *mut c_void) -> c_int {
         let shared = argument.cast::<Shared<'_, '_>>();
         let pidfd = &raw mut (*shared).pidfd;
         let top = (*shared).stacks[1].top();
-        let pid = libc::clone(command, top, flags, argument, pidfd);
+        let network = match (*shared).network {
+            NetworkNamespace::Shared => 0,
+            NetworkNamespace::New => libc::CLONE_NEWNET,
+        };
+        let pid = libc::clone(command, top, flags | network, argument, pidfd);
         if pid == -1 {
             (*shared).errno = *libc::__errno_location();
         } else {

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use rbuild_plan::Run;
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
+    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Network, Sandbox, Spec, Stdio, Stream,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -66,6 +66,8 @@ pub fn run(
         capabilities: DEFAULT_CAPABILITIES,
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Capture,
+        mounts: Vec::new(),
+        network: Network::Host,
     };
     let variables = command.env.iter().chain(&command.proxy_env);
     let env = environment(
