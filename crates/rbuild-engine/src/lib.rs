@@ -9,6 +9,7 @@ mod build;
 mod context;
 mod error;
 mod event;
+pub mod fetch;
 mod layout;
 mod lines;
 mod pull;

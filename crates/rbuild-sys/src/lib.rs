@@ -7,6 +7,7 @@
 //! [`Dir`], never through joined host paths.
 
 mod child;
+mod command;
 mod descent;
 mod dir;
 mod error;
@@ -23,6 +24,7 @@ mod step;
 mod userns;
 mod xattr;
 
+pub use command::end_with_parent;
 pub use descent::Descent;
 pub use dir::{Dir, Entry, Node};
 pub use error::{Error, Result};
