@@ -11,6 +11,7 @@ use std::{
 };
 
 use rbuild_plan::{Copy, Key, Op, Plan, SourceDigest, Step, StepId, Tree, step_key};
+use rbuild_sandbox::Network;
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
     CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store,
@@ -23,7 +24,8 @@ use crate::{
     step::{
         StepError,
         copy::copy,
-        mounts, place,
+        mounts::{self, Confidential},
+        place,
         run::{chown, run},
         workdir::workdir,
     },
@@ -43,6 +45,10 @@ pub struct Builder<'a> {
     pub bases: &'a BTreeMap<String, BaseTree>,
     /// Directories that lie under every tree.
     pub bottoms: &'a Bottoms,
+    /// What only single commands may see.
+    pub confidential: &'a Confidential,
+    /// The network of commands that do not say.
+    pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// Is told what happens.
@@ -304,12 +310,13 @@ impl Work<'_> {
                     });
                 };
                 let tree = writable(below, skeleton, upper)?;
-                run(self.builder.runner, &tree, command, &mut output)
+                run(self, &tree, command, &mut output)
             }
             Op::Copy(command) => {
                 let tree = readable(below, empty)?;
                 let tree = place::Tree {
-                    below: &tree,
+                    // A linked copy does not look at what is below (C22).
+                    below: if command.link { empty } else { &tree },
                     changes: &staged.diff,
                 };
                 return self.copy(tree, command);

@@ -24,5 +24,6 @@ pub use event::Event;
 pub use layout::split_layout;
 pub use step::{
     StepError,
+    mounts::Confidential,
     run::{Confined, HOSTNAME, Runner, environment, identity},
 };

@@ -50,6 +50,19 @@ pub enum StepError {
         /// The instruction or option.
         what: String,
     },
+    /// A secret or agent that a mount requires was not given.
+    #[error("the {what} `{id}` is required here: give it with {flag}")]
+    Missing {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        id: String,
+        /// How to give it.
+        flag: &'static str,
+    },
+    /// Another stage's tree cannot be opened.
+    #[error("cannot open the tree of another stage")]
+    Tree(#[source] Box<crate::Error>),
     /// Something that was to be copied or mounted cannot be put aside.
     #[error("cannot prepare {what}")]
     Stage {
@@ -60,7 +73,7 @@ pub enum StepError {
     },
     /// The store refused.
     #[error("cannot use the store")]
-    Store(#[source] rbuild_store::Error),
+    Store(#[from] rbuild_store::Error),
     /// The tree cannot be written.
     #[error("cannot write `{path}` in the image")]
     Write {

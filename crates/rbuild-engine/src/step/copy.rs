@@ -80,6 +80,26 @@ pub(crate) fn copy(
     Ok(())
 }
 
+/// Copies what is in the directories `sources` into the new directory `to`, owners and all.
+///
+/// # Errors
+/// [`StepError::Write`].
+pub(super) fn fill(to: &Dir, empty: &Dir, sources: &[Source]) -> Result<(), StepError> {
+    let tree = Tree {
+        below: empty,
+        changes: to,
+    };
+    let mut copier = Copier {
+        tree,
+        owner: Owner::AsInSource,
+        mode: None,
+        top: None,
+        links: HashMap::new(),
+    };
+    let mut all = sources.iter().filter(|source| source.stat.is_dir());
+    all.try_for_each(|source| copier.contents(source, Filter::default(), b""))
+}
+
 fn below(directory: &str, path: &[u8]) -> Vec<u8> {
     [directory.as_bytes(), b"/", path].concat()
 }
