@@ -20,10 +20,11 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     BaseTree, BuildContext, Error, Event, Runner,
+    fetch::Fetcher,
     selection::{Root, Selection, Staging},
     step::{
         StepError,
-        copy::copy,
+        copy::{Destination, Mounted, copy},
         mounts::{self, Confidential},
         place,
         run::{chown, run},
@@ -45,6 +46,8 @@ pub struct Builder<'a> {
     pub bases: &'a BTreeMap<String, BaseTree>,
     /// Directories that lie under every tree.
     pub bottoms: &'a Bottoms,
+    /// Fetches what ADD names.
+    pub fetcher: Fetcher<'a>,
     /// What only single commands may see.
     pub confidential: &'a Confidential,
     /// The network of commands that do not say.
@@ -139,6 +142,7 @@ impl Builder<'_> {
         Staging {
             store: self.store,
             session: self.session,
+            fetcher: self.fetcher,
         }
     }
 
@@ -319,25 +323,47 @@ impl Work<'_> {
                     below: if command.link { empty } else { &tree },
                     changes: &staged.diff,
                 };
-                return self.copy(tree, command);
+                return self.copy((tree, below), command);
             }
             Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
         };
         done.map_err(|error| self.failed(error))
     }
 
-    fn copy(&self, tree: place::Tree<'_>, command: &Copy) -> Result<(), Error> {
+    fn copy(
+        &self,
+        (tree, layers): (place::Tree<'_>, &[&Dir]),
+        command: &Copy,
+    ) -> Result<(), Error> {
+        let Builder {
+            session, bottoms, ..
+        } = self.builder;
         let source = self.sources.first().and_then(Option::as_ref);
         let other = source.map(|state| self.builder.open(state)).transpose()?;
         let root = self.root(other.as_ref());
+        let mount = || {
+            let work = session.new_layer()?;
+            let upper = Upper {
+                changes: tree.changes,
+                work: &work.work,
+            };
+            let layers = if command.link { &[] } else { layers };
+            let tree = writable(layers, &bottoms.empty, upper).map_err(StepError::Mount)?;
+            Ok(Mounted { tree, _work: work })
+        };
         let copied = || {
-            let owner = command
-                .chown
-                .as_deref()
-                .map(|owner| chown(tree.below, owner))
-                .transpose()?;
+            let owner = command.chown.as_deref();
+            let owner = owner.map(|owner| chown(tree.below, owner)).transpose()?;
             let selection = Selection::of(command, root, self.builder.staging())?;
-            copy(tree, command, &selection, owner)
+            copy(
+                Destination {
+                    tree,
+                    mount: &mount,
+                },
+                command,
+                &selection,
+                owner,
+            )
         };
         copied().map_err(|error| self.failed(error))
     }

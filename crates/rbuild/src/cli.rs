@@ -130,6 +130,9 @@ pub struct BuildArgs {
     /// Add a label to the image; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
+    /// The network of RUN instructions that do not say
+    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    pub network: NetworkMode,
     /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:
     /// `id=ID[,src=FILE|,env=VAR]`; repeatable
     #[arg(long, value_name = "SPEC")]
@@ -159,6 +162,15 @@ pub struct BuildArgs {
     pub output: Vec<String>,
     #[command(flatten)]
     pub registry: RegistryArgs,
+}
+
+/// A command's network.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// That of this machine.
+    Host,
+    /// None but a loopback interface.
+    None,
 }
 
 /// How registries are talked to.

@@ -10,11 +10,16 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use rbuild_context::{Filter, Owners, Source, Visit, walk};
+use rbuild_layer::Ownership;
 use rbuild_oci::ModeChange;
-use rbuild_plan::Copy;
+use rbuild_plan::{Archives, Copy};
+use rbuild_store::StagedLayer;
 use rbuild_sys::{Dir, Errno, Error as SysError, FileKind, Node, Timestamp, set_file_xattr};
 
-use crate::selection::Selection;
+use crate::{
+    fetch::{archive_codec, unpack_archive},
+    selection::Selection,
+};
 
 use super::{
     StepError,
@@ -35,49 +40,89 @@ pub enum Owner {
     },
 }
 
-/// Copies what `selection` has into `tree` as `copy` says. Without `chown`, files of trees keep
-/// their owners and all others belong to 0:0.
+/// Where files go.
+#[derive(Clone, Copy)]
+pub(crate) struct Destination<'a> {
+    /// The tree, written without mounting it.
+    pub tree: Tree<'a>,
+    /// Mounts it, for archives.
+    pub mount: &'a dyn Fn() -> Result<Mounted, StepError>,
+}
+
+/// The tree, mounted for a while; nothing else writes to it meanwhile.
+pub(crate) struct Mounted {
+    pub tree: Dir,
+    /// Has the directory that the kernel works in.
+    pub _work: StagedLayer,
+}
+
+/// Copies what `selection` has to `destination` as `copy` says. Without `chown`, files of trees
+/// keep their owners and all others belong to 0:0.
 ///
 /// # Errors
 /// The user's ([`StepError::OntoDirectory`], [`StepError::OntoFile`]) and the world's.
 pub(crate) fn copy(
-    tree: Tree<'_>,
+    destination: Destination<'_>,
     copy: &Copy,
     selection: &Selection<'_>,
     chown: Option<Owner>,
 ) -> Result<(), StepError> {
-    let destination = copy.destination.relative();
     let several = selection.count() > 1 || copy.items.len() > 1;
     for group in &selection.groups {
         let owner = chown.unwrap_or(match group.owners {
             Owners::Counted => Owner::AsInSource,
             Owners::Ignored => Owner::Fixed { uid: 0, gid: 0 },
         });
-        let filter = selection.filter(group);
-        let mode = copy.chmod.as_ref();
         let mut copier = Copier {
-            tree,
+            tree: destination.tree,
             owner,
-            mode,
+            mode: copy.chmod.as_ref(),
             top: None,
             links: HashMap::new(),
         };
         for source in &group.sources {
-            // Hard links are kept within one source (C12).
-            copier.links.clear();
-            copier.top = None;
-            if let Some(kept) = source.kept() {
-                copier.with_parents(source, filter, &below(destination, kept))?;
-            } else if source.stat.is_dir() {
-                copier.contents(source, filter, destination.as_bytes())?;
-            } else if copy.destination_is_dir || several || copier.is_dir(destination)? {
-                copier.file(source, filter, &below(destination, &source.name))?;
-            } else {
-                copier.file(source, filter, destination.as_bytes())?;
+            if group.archives == Archives::Unpack
+                && source.stat.kind == FileKind::File
+                && unpack(destination, copy, source, chown)?
+            {
+                continue;
             }
+            copier.source(copy, source, selection.filter(group), several)?;
         }
     }
     Ok(())
+}
+
+/// Unpacks `source` over the destination if it is an archive (X1); `false` if it is a file.
+fn unpack(
+    destination: Destination<'_>,
+    copy: &Copy,
+    source: &Source,
+    chown: Option<Owner>,
+) -> Result<bool, StepError> {
+    let name = String::from_utf8_lossy(&source.name).into_owned();
+    let read = |source: SysError| StepError::Stage {
+        what: format!("`{name}`"),
+        source,
+    };
+    let (dir, entry) = source.open()?;
+    let mut file = dir.read(entry).map_err(read)?;
+    let codec = archive_codec(&mut file).map_err(|source| {
+        read(SysError {
+            call: "read",
+            operand: name.clone(),
+            source,
+        })
+    })?;
+    let Some(codec) = codec else { return Ok(false) };
+    let ownership = match chown {
+        Some(Owner::Fixed { uid, gid }) => Ownership::Fixed { uid, gid },
+        Some(Owner::AsInSource) | None => Ownership::Keep,
+    };
+    let mounted = (destination.mount)()?;
+    let to = (&mounted.tree, copy.destination.relative().as_bytes());
+    unpack_archive((&mut file, codec), to, ownership, &name)?;
+    Ok(true)
 }
 
 /// Copies what is in the directories `sources` into the new directory `to`, owners and all.
@@ -134,6 +179,30 @@ struct Open {
 }
 
 impl Copier<'_> {
+    /// One source, which is no archive to unpack (C4-C6, C24). `several` make the destination a
+    /// directory (C7).
+    fn source(
+        &mut self,
+        copy: &Copy,
+        source: &Source,
+        filter: Filter<'_>,
+        several: bool,
+    ) -> Result<(), StepError> {
+        // Hard links are kept within one source (C12).
+        self.links.clear();
+        self.top = None;
+        let destination = copy.destination.relative();
+        if let Some(kept) = source.kept() {
+            self.with_parents(source, filter, &below(destination, kept))
+        } else if source.stat.is_dir() {
+            self.contents(source, filter, destination.as_bytes())
+        } else if copy.destination_is_dir || several || self.is_dir(destination)? {
+            self.file(source, filter, &below(destination, &source.name))
+        } else {
+            self.file(source, filter, destination.as_bytes())
+        }
+    }
+
     /// Whether `path` leads to a directory: below, as nothing else was copied there yet.
     fn is_dir(&self, path: &str) -> Result<bool, StepError> {
         let stat = SysError::absent(self.tree.below.resolve_stat(path.as_bytes()));

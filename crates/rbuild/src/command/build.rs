@@ -6,25 +6,27 @@
 
 use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
+use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
+    Bases, BuildContext, Builder, Caching, Confidential, Confined, Error as BuildError, HOSTNAME,
+    State, fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
 use rbuild_oci::{ImageId, Platform};
 use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, blame, plan};
-use rbuild_sandbox::{Cancel, Sandbox};
+use rbuild_sandbox::{Cancel, Network, Sandbox};
 use rbuild_store::ImageRecord;
 
 use crate::{
     bottoms,
-    cli::BuildArgs,
+    cli::{BuildArgs, NetworkMode},
     dockerfile::{self, Source},
     failure::Failure,
     find::new_name,
     output::{self, Output},
     progress::Progress,
-    report, settings, signals,
+    report, secrets, settings, signals,
 };
 
 /// Builds, commits, exports; prints the image's id.
@@ -86,6 +88,18 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         context: &BuildContext::open(&args.context, source.path.as_deref(), settings::now())?,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
+        fetcher: Fetcher {
+            http: &http,
+            git: &Git::default(),
+        },
+        confidential: &Confidential {
+            secrets: secrets::secrets(&args.secret)?,
+            agents: secrets::agents(&args.ssh)?,
+        },
+        network: match args.network {
+            NetworkMode::Host => Network::Host,
+            NetworkMode::None => Network::None,
+        },
         caching: if args.no_cache {
             Caching::Refresh
         } else {
