@@ -11,6 +11,8 @@
 
 mod archive;
 mod context;
+#[cfg(test)]
+mod samples;
 
 use std::io;
 
