@@ -38,26 +38,23 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Filter<'_> {
-    /// The verdicts on `source` itself; for a directory without its parents also those that
-    /// what is below it starts from.
-    pub(crate) fn judge_source(&self, source: &Source) -> (Verdicts, Verdicts) {
-        let ignored = self
-            .ignored
-            .map_or_else(Verdict::default, |rules| rules.judge_whole(&source.path));
-        let named = source.kept().unwrap_or(&source.name);
-        let excluded = self
-            .excluded
-            .filter(|_| !named.is_empty())
-            .map_or_else(Verdict::default, |rules| rules.judge_whole(named));
-        let own = Verdicts { ignored, excluded };
-        let below = match source.kept() {
-            Some(_) => own,
-            None => Verdicts {
-                ignored,
-                excluded: Verdict::default(),
-            },
+    /// Whether `--exclude` matches the name of `source`, whose parents are dropped: nothing of
+    /// it is left then.
+    pub(crate) fn skips(&self, source: &Source) -> bool {
+        let named = source.kept().is_none() && !source.name.is_empty();
+        self.excluded
+            .is_some_and(|rules| named && rules.excludes(&source.name))
+    }
+
+    /// The verdicts on `source` itself.
+    pub(crate) fn judge_source(&self, source: &Source) -> Verdicts {
+        let whole = |rules: Option<&IgnoreRules>, path: &[u8]| {
+            rules.map_or_else(Verdict::default, |rules| rules.judge_whole(path))
         };
-        (own, below)
+        Verdicts {
+            ignored: whole(self.ignored, &source.path),
+            excluded: whole(self.excluded, source.kept().unwrap_or_default()),
+        }
     }
 
     /// The verdicts on `seen` from those on its parent.

@@ -12,6 +12,8 @@
 mod add;
 mod archive;
 mod context;
+#[cfg(test)]
+mod samples;
 
 use std::io;
 
