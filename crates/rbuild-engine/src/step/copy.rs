@@ -15,7 +15,9 @@ use rbuild_sys::{Dir, Errno, Error as SysError, FileKind, Node, Timestamp, set_f
 
 use super::{
     StepError,
-    place::{Access, Place, Tree, copy_xattrs},
+    directory::{New, file_on_the_way},
+    place::{Place, Tree, copy_xattrs},
+    shown,
 };
 
 /// Who owns what is copied (C11, C20).
@@ -100,10 +102,12 @@ struct Open {
 impl Copier<'_> {
     /// Whether `path` leads to a directory: below, as nothing else was copied there yet.
     fn is_dir(&self, path: &str) -> Result<bool, StepError> {
-        let stat = SysError::absent(self.tree.below.resolve_stat(path.as_bytes()));
-        Ok(stat
-            .map_err(|source| StepError::write(path, source))?
-            .is_some_and(|stat| stat.is_dir()))
+        match SysError::absent(self.tree.below.resolve_stat(path.as_bytes())) {
+            Ok(stat) => Ok(stat.is_some_and(|stat| stat.is_dir())),
+            // A file is in the way: making the directory will say so.
+            Err(error) if error.is(Errno::NOTDIR) => Ok(false),
+            Err(source) => Err(StepError::write(shown(path.as_bytes()), source)),
+        }
     }
 
     /// The directory `path` of the tree, made if it is missing (C3).
@@ -113,10 +117,12 @@ impl Copier<'_> {
             Owner::Fixed { uid, gid } => (uid, gid),
         };
         let mode = self.mode.unwrap_or(0o755);
-        let made = self.tree.directory(path, Access { uid, gid, mode });
+        let made = self.tree.directory(path, New { uid, gid, mode });
         made.map_err(|source| match source.errno() {
-            Some(Errno::NOTDIR) => StepError::OntoFile { path: text(path) },
-            _ => StepError::write(text(path), source),
+            Some(Errno::NOTDIR) => StepError::OntoFile {
+                path: shown(file_on_the_way(self.tree.below, path)),
+            },
+            _ => StepError::write(shown(path), source),
         })
     }
 
@@ -188,7 +194,7 @@ impl Copier<'_> {
     /// Puts what is visited at `target`; returns the place that a directory became.
     fn place(&mut self, target: Target<'_>, visit: &Visit<'_>) -> Result<Option<Place>, StepError> {
         let Target { parent, name, path } = target;
-        let write = |source| StepError::write(text(path), source);
+        let write = |source| StepError::write(shown(path), source);
         let existing = parent.stat(name).map_err(write)?;
         match (visit.stat.kind, existing) {
             (FileKind::Socket, _) => return Ok(None),
@@ -204,9 +210,11 @@ impl Copier<'_> {
                     .map_err(write)?;
                 return Ok(Some(place));
             }
-            (FileKind::Directory, Some(_)) => return Err(StepError::OntoFile { path: text(path) }),
+            (FileKind::Directory, Some(_)) => {
+                return Err(StepError::OntoFile { path: shown(path) });
+            }
             (_, Some(old)) if old.is_dir() => {
-                return Err(StepError::OntoDirectory { path: text(path) });
+                return Err(StepError::OntoDirectory { path: shown(path) });
             }
             (_, Some(_)) => SysError::absent(parent.changes.unlink(name))
                 .map(drop)
@@ -226,7 +234,7 @@ impl Copier<'_> {
     ) -> Result<Place, SysError> {
         let (uid, gid) = self.ids(visit);
         let mode = self.mode.unwrap_or(visit.stat.mode);
-        let place = parent.make(name, Access { uid, gid, mode })?;
+        let place = parent.make(name, New { uid, gid, mode })?;
         copy_xattrs(visit.dir.xattrs(visit.name)?, |key, value| {
             set_file_xattr(&place.changes, key, value)
         })?;
@@ -268,6 +276,10 @@ impl Copier<'_> {
 
     /// A symlink, device or FIFO. `--chmod` is not for symlinks (C21).
     fn special(&self, parent: &Dir, name: &[u8], visit: &Visit<'_>) -> Result<(), SysError> {
+        if visit.stat.is_whiteout() {
+            // In a layer it would delete the name; overlayfs itself makes none either.
+            return Err(SysError::new("mknodat", name, Errno::PERM));
+        }
         let mode = self.mode.unwrap_or(visit.stat.mode);
         let (uid, gid) = self.ids(visit);
         match visit.stat.kind {
@@ -312,8 +324,4 @@ fn link(top: &Dir, first: &[u8], to: &Dir, name: &[u8]) -> Result<(), SysError> 
     let (from, old) = top.resolve_parent(first)?;
     let old = old.ok_or_else(|| SysError::new("linkat", first, Errno::INVAL))?;
     to.link(&from, old, name)
-}
-
-fn text(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }
