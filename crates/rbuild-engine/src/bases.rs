@@ -162,8 +162,7 @@ impl Bases<'_> {
             .map_err(PullError::from)
             .and_then(|(layout, manifest)| pull(&Origin::Layout(layout), manifest, self.session));
         fetched.map_err(|source| Error::Layout {
-            path: directory.into(),
-            tag: tag.unwrap_or_default().to_owned(),
+            name: format!("oci:{path}"),
             source: Box::new(source),
         })
     }

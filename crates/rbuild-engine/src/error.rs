@@ -66,12 +66,10 @@ pub enum Error {
         source: Box<PullError>,
     },
     /// An OCI layout is damaged, or lacks the image.
-    #[error("cannot take `{tag}` from the OCI layout `{path}`")]
+    #[error("cannot take the image `{name}`")]
     Layout {
-        /// The layout's directory.
-        path: PathBuf,
-        /// What was asked for; empty for the only one.
-        tag: String,
+        /// As written: `oci:DIR[:TAG]`.
+        name: String,
         /// Why.
         source: Box<PullError>,
     },

@@ -69,7 +69,7 @@ impl Layout {
     /// [`LayoutError::Open`].
     pub fn open(path: &Path) -> Result<Self, LayoutError> {
         let dir = Dir::open(path).map_err(|source| LayoutError::Open {
-            file: String::new(),
+            file: ".".to_owned(),
             source,
         })?;
         Ok(Self { dir })

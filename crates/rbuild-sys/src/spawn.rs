@@ -5,7 +5,7 @@
 
 use std::{
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
-    ptr,
+    ptr, thread,
 };
 
 use libc::{c_int, c_void};
@@ -53,6 +53,26 @@ struct Shared<'a, 'fd> {
 /// # Errors
 /// [`SpawnError::Step`] tells which step failed; nothing of it is left then.
 pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Child, SpawnError> {
+    // A thread whose children start in another pid namespace can never start threads again, and
+    // without privileges over the machine there is no way back: so that thread is a new one.
+    let cannot = |source| {
+        SpawnError::Start(Error {
+            call: "clone",
+            operand: "a thread".to_owned(),
+            source,
+        })
+    };
+    thread::scope(|scope| {
+        let starter = thread::Builder::new().spawn_scoped(scope, || start(guardian, steps));
+        starter
+            .map_err(cannot)?
+            .join()
+            .expect("start() makes system calls and does not panic")
+    })
+}
+
+/// [`spawn`] in a thread that ends with it.
+fn start(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Child, SpawnError> {
     let stack = Stack::new().map_err(SpawnError::Start)?;
     let mut shared = Shared {
         steps,
@@ -64,7 +84,7 @@ pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Chi
     };
     let child = {
         let _blocked = BlockedSignals::new();
-        let _nested = NestedPids::new(guardian).map_err(SpawnError::Start)?;
+        nest_pids(guardian).map_err(SpawnError::Start)?;
         clone(&stack, &mut shared)
     };
     // A child that becomes another user makes the memory it shares with us undumpable, which
@@ -206,32 +226,11 @@ impl Drop for BlockedSignals {
     }
 }
 
-/// While it lives, children of this thread start in a namespace nested below the guardian's.
-/// The thread cannot start threads meanwhile.
-struct NestedPids(OwnedFd);
-
-impl NestedPids {
-    fn new(guardian: &Guardian) -> Result<Self> {
-        let own = std::fs::File::open("/proc/self/ns/pid").map_err(|source| Error {
-            call: "open",
-            operand: "/proc/self/ns/pid".to_owned(),
-            source,
-        })?;
-        join_pids(guardian)?;
-        Ok(Self(own.into()))
-    }
-}
-
-impl Drop for NestedPids {
-    fn drop(&mut self) {
-        // It was our namespace a moment ago, and we have not lost privileges since.
-        let _ = join_pids(&self.0);
-    }
-}
-
-fn join_pids(namespace: impl AsFd) -> Result<()> {
+/// From now on children of this thread start in the guardian's namespace, and the thread cannot
+/// start threads. pid_namespaces(7), setns(2).
+fn nest_pids(guardian: &Guardian) -> Result<()> {
     // SAFETY: a descriptor that is open, and a plain number.
-    match unsafe { libc::setns(namespace.as_fd().as_raw_fd(), libc::CLONE_NEWPID) } {
+    match unsafe { libc::setns(guardian.as_fd().as_raw_fd(), libc::CLONE_NEWPID) } {
         0 => Ok(()),
         _ => Err(Error::last("setns", "CLONE_NEWPID")),
     }

@@ -128,6 +128,11 @@ pub struct Exec {
     pub(crate) envp: Vec<*const libc::c_char>,
 }
 
+// SAFETY: the pointers are to strings that the value owns and nobody changes.
+unsafe impl Send for Exec {}
+// SAFETY: as above.
+unsafe impl Sync for Exec {}
+
 impl Exec {
     /// Arguments (with the program's name) and environment as `NAME=value`.
     pub fn new(candidates: Vec<CString>, argv: Vec<CString>, envp: Vec<CString>) -> Self {
