@@ -162,7 +162,8 @@ impl Bases<'_> {
             .map_err(PullError::from)
             .and_then(|(layout, manifest)| pull(&Origin::Layout(layout), manifest, self.session));
         fetched.map_err(|source| Error::Layout {
-            name: format!("oci:{path}"),
+            path: directory.into(),
+            image: tag.map_or_else(|| "the image".to_owned(), |tag| format!("`{tag}`")),
             source: Box::new(source),
         })
     }

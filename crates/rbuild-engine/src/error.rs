@@ -66,10 +66,12 @@ pub enum Error {
         source: Box<PullError>,
     },
     /// An OCI layout is damaged, or lacks the image.
-    #[error("cannot take the image `{name}`")]
+    #[error("cannot take {image} from the OCI layout `{path}`")]
     Layout {
-        /// As written: `oci:DIR[:TAG]`.
-        name: String,
+        /// The layout's directory.
+        path: PathBuf,
+        /// What was asked for, in words.
+        image: String,
         /// Why.
         source: Box<PullError>,
     },
