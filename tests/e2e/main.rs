@@ -11,6 +11,7 @@ mod copy;
 mod death;
 mod examples;
 mod heredocs;
+mod hostile;
 mod images;
 mod interop;
 mod isolation;

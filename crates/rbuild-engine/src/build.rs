@@ -92,6 +92,13 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+        let built = self.execute(plan);
+        // A build that failed has read the context too.
+        self.context.save(self.session);
+        built
+    }
+
+    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
         let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
         for (step, id) in plan.steps.iter().zip((0..).map(StepId)) {
             let state = |tree: &Tree| self.state(plan, tree, &states);
@@ -109,7 +116,6 @@ impl Builder<'_> {
             };
             states.push(work.execute()?);
         }
-        self.context.save(self.session);
         Ok(states)
     }
 

@@ -23,7 +23,9 @@ use crate::{
 
 use super::{
     StepError,
-    place::{Access, Place, Tree, copy_xattrs},
+    directory::{New, file_on_the_way},
+    place::{Place, Tree, copy_xattrs},
+    shown,
 };
 
 /// Who owns what is copied (C11, C20).
@@ -205,10 +207,12 @@ impl Copier<'_> {
 
     /// Whether `path` leads to a directory: below, as nothing else was copied there yet.
     fn is_dir(&self, path: &str) -> Result<bool, StepError> {
-        let stat = SysError::absent(self.tree.below.resolve_stat(path.as_bytes()));
-        Ok(stat
-            .map_err(|source| StepError::write(path, source))?
-            .is_some_and(|stat| stat.is_dir()))
+        match SysError::absent(self.tree.below.resolve_stat(path.as_bytes())) {
+            Ok(stat) => Ok(stat.is_some_and(|stat| stat.is_dir())),
+            // A file is in the way: making the directory will say so.
+            Err(error) if error.is(Errno::NOTDIR) => Ok(false),
+            Err(source) => Err(StepError::write(shown(path.as_bytes()), source)),
+        }
     }
 
     /// The directory `path` of the tree, made if it is missing (C3).
@@ -219,10 +223,12 @@ impl Copier<'_> {
         };
         // Only a number is for directories that are made on the way (C21).
         let mode = self.mode.and_then(ModeChange::octal).unwrap_or(0o755);
-        let made = self.tree.directory(path, Access { uid, gid, mode });
+        let made = self.tree.directory(path, New { uid, gid, mode });
         made.map_err(|source| match source.errno() {
-            Some(Errno::NOTDIR) => StepError::OntoFile { path: text(path) },
-            _ => StepError::write(text(path), source),
+            Some(Errno::NOTDIR) => StepError::OntoFile {
+                path: shown(file_on_the_way(self.tree.below, path)),
+            },
+            _ => StepError::write(shown(path), source),
         })
     }
 
@@ -284,7 +290,7 @@ impl Copier<'_> {
             if visit.relative.is_empty() {
                 let place = self.directory(destination)?;
                 let top = place.changes.try_clone();
-                self.top = Some(top.map_err(|source| StepError::write(text(destination), source))?);
+                self.top = Some(top.map_err(|source| StepError::write(shown(destination), source))?);
                 open.push(Open {
                     depth: 0,
                     place,
@@ -318,7 +324,7 @@ impl Copier<'_> {
     /// Puts what is visited at `target`; returns the place that a directory became.
     fn place(&mut self, target: Target<'_>, visit: &Visit<'_>) -> Result<Option<Place>, StepError> {
         let Target { parent, name, path } = target;
-        let write = |source| StepError::write(text(path), source);
+        let write = |source| StepError::write(shown(path), source);
         let existing = parent.stat(name).map_err(write)?;
         match (visit.stat.kind, existing) {
             (FileKind::Socket, _) => return Ok(None),
@@ -333,9 +339,11 @@ impl Copier<'_> {
                 rbuild_sys::set_file_mode(&place.changes, self.mode_of(visit)).map_err(write)?;
                 return Ok(Some(place));
             }
-            (FileKind::Directory, Some(_)) => return Err(StepError::OntoFile { path: text(path) }),
+            (FileKind::Directory, Some(_)) => {
+                return Err(StepError::OntoFile { path: shown(path) });
+            }
             (_, Some(old)) if old.is_dir() => {
-                return Err(StepError::OntoDirectory { path: text(path) });
+                return Err(StepError::OntoDirectory { path: shown(path) });
             }
             (_, Some(_)) => SysError::absent(parent.changes.unlink(name))
                 .map(drop)
@@ -355,7 +363,7 @@ impl Copier<'_> {
     ) -> Result<Place, SysError> {
         let (uid, gid) = self.ids(visit);
         let mode = self.mode_of(visit);
-        let place = parent.make(name, Access { uid, gid, mode })?;
+        let place = parent.make(name, New { uid, gid, mode })?;
         copy_xattrs(visit.dir.xattrs(visit.name)?, |key, value| {
             set_file_xattr(&place.changes, key, value)
         })?;
@@ -397,6 +405,10 @@ impl Copier<'_> {
 
     /// A symlink, device or FIFO. `--chmod` is not for symlinks (C21).
     fn special(&self, parent: &Dir, name: &[u8], visit: &Visit<'_>) -> Result<(), SysError> {
+        if visit.stat.is_whiteout() {
+            // In a layer it would delete the name; overlayfs itself makes none either.
+            return Err(SysError::new("mknodat", name, Errno::PERM));
+        }
         let mode = self.mode_of(visit);
         let (uid, gid) = self.ids(visit);
         match visit.stat.kind {
@@ -447,8 +459,4 @@ fn link(top: &Dir, first: &[u8], to: &Dir, name: &[u8]) -> Result<(), SysError> 
     let (from, old) = top.resolve_parent(first)?;
     let old = old.ok_or_else(|| SysError::new("linkat", first, Errno::INVAL))?;
     to.link(&from, old, name)
-}
-
-fn text(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }
