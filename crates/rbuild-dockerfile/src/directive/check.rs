@@ -5,6 +5,7 @@
 use crate::ast::{Checks, Rules};
 use crate::mount::parse_bool;
 use crate::suggest::closest;
+use std::collections::BTreeSet;
 
 const KEYS: [&str; 3] = ["skip", "error", "experimental"];
 
@@ -37,11 +38,11 @@ pub fn parse(value: &str) -> Result<Checks, String> {
 
 fn rules(names: &str) -> Rules {
     let names = names.split(',').map(str::trim);
-    let names: Vec<String> = names
+    let names: BTreeSet<String> = names
         .filter(|name| !name.is_empty())
-        .map(str::to_owned)
+        .map(str::to_ascii_lowercase)
         .collect();
-    match names.iter().any(|name| name.eq_ignore_ascii_case("all")) {
+    match names.contains("all") {
         true => Rules::All,
         false => Rules::Named(names),
     }

@@ -66,7 +66,7 @@ const IDLE: [&str; 11] = [
 pub(super) fn mount(value: &Word, span: Span, found: &mut Vec<Diagnostic>) -> Option<Mount> {
     let before = found.len();
     let fields = fields(value);
-    let kind = fields.iter().find(|field| field.key == "type");
+    let kind = fields.iter().rfind(|field| field.key == "type");
     let kind = match kind.and_then(|field| field.value.as_ref()) {
         Some(word) => literal(word).and_then(|name| kind_called(name, word, found)),
         None => Some(MountKind::Bind),
