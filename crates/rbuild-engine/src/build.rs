@@ -295,7 +295,10 @@ impl Work<'_> {
                         line,
                     });
                 };
-                run(self.builder.runner, &tree, command, &mut output)
+                let ran = run(self.builder.runner, &tree, command, &mut output);
+                let traces = ran.map_err(|error| self.failed(error))?;
+                drop(tree);
+                return traces.erase(&staged.diff).map_err(Error::Traces);
             }
             Op::Copy(command) => match &self.source {
                 None => self.copy_from_context(&tree, command),

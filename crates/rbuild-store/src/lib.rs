@@ -12,6 +12,7 @@
 
 mod blob;
 mod cache;
+mod cache_mount;
 mod error;
 mod id;
 mod image;
@@ -24,6 +25,9 @@ mod store;
 
 pub use blob::BlobWriter;
 pub use cache::CacheRecord;
+pub use cache_mount::{
+    CacheClaim, CacheEntry, CacheMount, CacheName, CacheRemoval, CacheWait, Sharing,
+};
 pub use error::{Error, Result};
 pub use id::{Key, LayerId};
 pub use image::{ImageLayer, ImageRecord};

@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 
 use rbuild_plan::Run;
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Network, Sandbox, Spec, Stdio, Stream,
+    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Network, Sandbox, Spec, Stdio,
+    Stream, Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -48,6 +49,7 @@ impl Runner for Confined {
 }
 
 /// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
+/// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors
 /// [`StepError::Status`] if it does not exit with 0; [`StepError::User`], [`StepError::Sandbox`].
@@ -56,7 +58,7 @@ pub fn run(
     tree: &Dir,
     command: &Run,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<(), StepError> {
+) -> Result<Traces, StepError> {
     let spec = Spec {
         root: tree.as_fd(),
         argv: command.argv.clone(),
@@ -82,7 +84,7 @@ pub fn run(
         .map_err(StepError::Sandbox)?;
     lines.finish(output);
     match exit.status {
-        0 => Ok(()),
+        0 => Ok(exit.traces),
         status => Err(StepError::Status { status }),
     }
 }
