@@ -320,7 +320,10 @@ impl Work<'_> {
                     });
                 };
                 let tree = writable(below, skeleton, upper)?;
-                run(self, &tree, command, &mut output)
+                let ran = run(self, &tree, command, &mut output);
+                let traces = ran.map_err(|error| self.failed(error))?;
+                drop(tree);
+                return traces.erase(&staged.diff).map_err(Error::Traces);
             }
             Op::Copy(command) => {
                 let tree = readable(below, empty)?;

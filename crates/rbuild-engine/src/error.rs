@@ -51,6 +51,9 @@ pub enum Error {
     /// Trees cannot be stacked.
     #[error("cannot prepare the step's tree")]
     Snapshot(#[from] rbuild_snapshot::Error),
+    /// What mount points left in the tree cannot be removed.
+    #[error("cannot remove the traces of mount points")]
+    Traces(#[source] rbuild_sys::Error),
     /// No random numbers.
     #[error("cannot read /dev/urandom")]
     Random(#[source] std::io::Error),
