@@ -83,6 +83,13 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+        let built = self.execute(plan);
+        // A build that failed has read the context too.
+        self.context.save(self.session);
+        built
+    }
+
+    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
         let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
         for (step, id) in plan.steps.iter().zip((0..).map(StepId)) {
             let parent = self.state(plan, &step.parent, &states);
@@ -102,7 +109,6 @@ impl Builder<'_> {
             };
             states.push(work.execute()?);
         }
-        self.context.save(self.session);
         Ok(states)
     }
 
@@ -269,7 +275,11 @@ impl Work<'_> {
         };
         if has_changes(&staged.diff, below.first().copied())? {
             let id = LayerId::random().map_err(Error::Random)?;
-            session.commit_layer(staged, id, &LayerRecord::default())?;
+            let record = LayerRecord {
+                parent: self.parent.layers.last().copied(),
+                ..LayerRecord::default()
+            };
+            session.commit_layer(staged, id, &record)?;
             state.layers.push(id);
             state.added = Some((id, now()));
         }

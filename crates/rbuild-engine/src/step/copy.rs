@@ -12,7 +12,11 @@ use rbuild_context::{Filter, Source, Visit, walk};
 use rbuild_plan::Copy;
 use rbuild_sys::{Dir, Errno, Error as SysError, FileKind, Node, Timestamp};
 
-use super::StepError;
+use super::{
+    StepError,
+    directory::{New, make_directory},
+    shown,
+};
 
 /// Who owns what is copied (C11, C20).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,27 +95,22 @@ struct Open {
 
 impl Copier<'_> {
     fn is_dir(&self, path: &str) -> Result<bool, StepError> {
-        let stat = SysError::absent(self.tree.resolve_stat(path.as_bytes()));
-        Ok(stat
-            .map_err(|source| StepError::write(path, source))?
-            .is_some_and(|stat| stat.is_dir()))
+        match SysError::absent(self.tree.resolve_stat(path.as_bytes())) {
+            Ok(stat) => Ok(stat.is_some_and(|stat| stat.is_dir())),
+            // A file is in the way: making the directory will say so.
+            Err(error) if error.is(Errno::NOTDIR) => Ok(false),
+            Err(source) => Err(StepError::write(shown(path.as_bytes()), source)),
+        }
     }
 
     /// The directory `path` of the tree, made if it is missing (C3).
     fn directory(&self, path: &[u8]) -> Result<Dir, StepError> {
+        let (uid, gid) = match self.owner {
+            Owner::AsInSource => (0, 0),
+            Owner::Fixed { uid, gid } => (uid, gid),
+        };
         let mode = self.mode.unwrap_or(0o755);
-        let made = self.tree.make_dirs(path, mode, |parent, name| {
-            let (uid, gid) = match self.owner {
-                Owner::AsInSource => (0, 0),
-                Owner::Fixed { uid, gid } => (uid, gid),
-            };
-            parent.set_owner(name, uid, gid)?;
-            parent.set_mode(name, mode)
-        });
-        made.map_err(|source| match source.errno() {
-            Some(Errno::NOTDIR) => StepError::OntoFile { path: text(path) },
-            _ => StepError::write(text(path), source),
-        })
+        make_directory(self.tree, path, New { uid, gid, mode })
     }
 
     /// One file to `path` (C4, C5).
@@ -164,7 +163,7 @@ impl Copier<'_> {
             if visit.stat.is_dir() {
                 let dir = parent
                     .child(visit.name)
-                    .map_err(|source| StepError::write(text(&path), source))?;
+                    .map_err(|source| StepError::write(shown(&path), source))?;
                 open.push(Open {
                     depth: visit.relative.len() + 1,
                     dir,
@@ -179,7 +178,7 @@ impl Copier<'_> {
     /// Puts what is visited at `target`.
     fn place(&mut self, target: Target<'_>, visit: &Visit<'_>) -> Result<(), StepError> {
         let Target { parent, name, path } = target;
-        let write = |source| StepError::write(text(path), source);
+        let write = |source| StepError::write(shown(path), source);
         let existing = SysError::absent(parent.stat(name)).map_err(write)?;
         match (visit.stat.kind, existing) {
             (FileKind::Socket, _) => return Ok(()),
@@ -188,9 +187,11 @@ impl Copier<'_> {
                     .set_mode(name, self.mode.unwrap_or(visit.stat.mode))
                     .map_err(write);
             }
-            (FileKind::Directory, Some(_)) => return Err(StepError::OntoFile { path: text(path) }),
+            (FileKind::Directory, Some(_)) => {
+                return Err(StepError::OntoFile { path: shown(path) });
+            }
             (_, Some(old)) if old.is_dir() => {
-                return Err(StepError::OntoDirectory { path: text(path) });
+                return Err(StepError::OntoDirectory { path: shown(path) });
             }
             (_, Some(_)) => parent.unlink(name).map_err(write)?,
             (_, None) => {}
@@ -284,8 +285,4 @@ fn copy_xattrs(visit: &Visit<'_>, parent: &Dir, name: &[u8]) -> Result<(), SysEr
         }
     }
     Ok(())
-}
-
-fn text(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }
