@@ -69,6 +69,16 @@ impl Filter<'_> {
         }
     }
 
+    /// Where `relative` below `source` is, as `--exclude` counts; empty if nobody asks.
+    pub(crate) fn below(&self, source: &Source, relative: &[u8]) -> Vec<u8> {
+        match (source.kept(), relative) {
+            _ if self.excluded.is_none() => Vec::new(),
+            (Some(kept), b"") => kept.to_vec(),
+            (Some(kept), relative) => join(kept, relative),
+            (None, relative) => relative.to_vec(),
+        }
+    }
+
     /// Whether one of the lists takes it away.
     pub(crate) fn hides(&self, verdicts: Verdicts) -> bool {
         let hides = |rules: Option<&IgnoreRules>, verdict| {
@@ -104,14 +114,5 @@ impl IgnoreRules {
             })?;
         }
         Ok(rules)
-    }
-}
-
-/// Where `relative` below `source` is, as `--exclude` counts.
-pub(crate) fn below(source: &Source, relative: &[u8]) -> Vec<u8> {
-    match (source.kept(), relative) {
-        (Some(kept), b"") => kept.to_vec(),
-        (Some(kept), relative) => join(kept, relative),
-        (None, relative) => relative.to_vec(),
     }
 }

@@ -18,7 +18,8 @@
 //!
 //! The way of a remote source of ADD: [`AddSource::parse`] says what it is; [`download`] fills a
 //! file, and what it returns is kept beside it for the next time; [`Git::fetch`] fills a
-//! directory, and [`Checkout::commit`] is the key's part of it.
+//! directory, and [`Checkout::commit`] is the key's part of it. [`AuthSecret`] says which secrets
+//! authorize them.
 //!
 //! A build context is a [`ContextSpec`], a named one a [`NamedContext`].
 
@@ -29,6 +30,7 @@ mod filter;
 mod git;
 mod ignore;
 mod pattern;
+mod secret;
 mod source;
 mod spec;
 mod stat_cache;
@@ -43,6 +45,7 @@ pub use git::{
     fetch::{Checkout, Git, GitDir, GitRequest},
 };
 pub use ignore::{IgnoreFile, IgnoreRules, Place, ignore_file_names, read_ignore_file};
+pub use secret::{Asked, AuthSecret};
 pub use source::{Parents, Selection, Source, sources};
 pub use spec::{AddSource, ContextSpec, NamedContext, NamedSource};
 pub use stat_cache::StatCache;

@@ -8,7 +8,7 @@ use rbuild_sys::{Descent, Dir, Entry, Stat};
 use crate::{
     Source,
     error::{Error, Result, shown},
-    filter::{self, Filter, Seen, Verdicts},
+    filter::{Filter, Seen, Verdicts},
 };
 
 /// Descriptors of one walk.
@@ -66,7 +66,7 @@ pub fn walk<E: From<Error>>(
     }
     let verdicts = filter.judge_source(source);
     let visited = !filter.hides(verdicts);
-    let below = filter::below(source, b"");
+    let below = filter.below(source, b"");
     let seen = Seen {
         path: &source.path,
         below: &below,
@@ -139,7 +139,7 @@ impl<V> Walk<'_, V> {
             self.relative.push(b'/');
         }
         self.relative.extend_from_slice(&entry.name);
-        let (path, below) = (self.path(), filter::below(self.source, &self.relative));
+        let (path, below) = (self.path(), self.filter.below(self.source, &self.relative));
         let seen = Seen {
             path: &path,
             below: &below,

@@ -290,7 +290,8 @@ impl Copier<'_> {
             if visit.relative.is_empty() {
                 let place = self.directory(destination)?;
                 let top = place.changes.try_clone();
-                self.top = Some(top.map_err(|source| StepError::write(shown(destination), source))?);
+                self.top =
+                    Some(top.map_err(|source| StepError::write(shown(destination), source))?);
                 open.push(Open {
                     depth: 0,
                     place,
