@@ -206,7 +206,7 @@ impl Wanted<'_> {
     /// Bytes of the layer's tar, if the store has both tree and blob.
     fn present(&self) -> Result<Option<u64>, PullError> {
         let look = || {
-            let Some(layer) = self.session.layer(&self.id)? else {
+            let Some(layer) = self.session.finished_layer(&self.id)? else {
                 return Ok(None);
             };
             let blob = self.session.store().open_blob(&self.blob.digest)?;

@@ -2,6 +2,7 @@
 
 pub mod copy;
 mod directory;
+pub mod place;
 pub mod run;
 pub mod workdir;
 

@@ -41,7 +41,7 @@ pub fn make_directory(tree: &Dir, path: &[u8], new: New) -> Result<Dir, StepErro
 }
 
 /// The shortest beginning of `path` that is there and not a directory; `path` if there is none.
-fn file_on_the_way<'path>(tree: &Dir, path: &'path [u8]) -> &'path [u8] {
+pub fn file_on_the_way<'path>(tree: &Dir, path: &'path [u8]) -> &'path [u8] {
     let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     let is_file = |part: &&[u8]| tree.resolve_stat(part).is_ok_and(|stat| !stat.is_dir());
     ends.map(|(end, _)| &path[..end])
