@@ -6,9 +6,12 @@
 /// `None` if none is near. The first of equally near ones wins.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let limit = if word.chars().count() <= 3 { 1 } else { 2 };
+    let length = word.chars().count();
+    let limit = if length <= 3 { 1 } else { 2 };
     names
         .into_iter()
+        // A word of a megabyte is not compared.
+        .filter(|name| name.chars().count().abs_diff(length) <= limit)
         .map(|name| (distance(&word, &name.to_lowercase()), name))
         .filter(|&(distance, name)| distance <= limit && distance < name.chars().count())
         .min_by_key(|&(distance, _)| distance)

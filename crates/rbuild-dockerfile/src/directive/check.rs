@@ -4,7 +4,7 @@
 
 use crate::ast::{Checks, Rules};
 use crate::mount::parse_bool;
-use crate::suggest::closest;
+use crate::suggest::nearest;
 use std::collections::BTreeSet;
 
 const KEYS: [&str; 3] = ["skip", "error", "experimental"];
@@ -50,7 +50,7 @@ fn rules(names: &str) -> Rules {
 
 fn unknown(key: &str) -> String {
     let known = KEYS.join("`, `");
-    match closest(key, KEYS) {
+    match nearest(key, KEYS) {
         Some(meant) => format!(
             "`check` has no part `{}`: did you mean `{meant}`?",
             shown(key)

@@ -168,3 +168,19 @@ fn long_durations_and_numbers_are_refused() {
         &[],
     );
 }
+
+#[test]
+fn a_long_misspelt_name_is_not_compared_for_long() {
+    let name = "x".repeat(900_000);
+    for line in [
+        name.clone(),
+        format!("RUN --{name} b"),
+        format!("RUN --mount={name} b"),
+        format!("RUN --network={name} b"),
+    ] {
+        let start = Instant::now();
+        let (_, diagnostics) = parse(&format!("FROM a\n{line}\n"));
+        assert_eq!(diagnostics.len(), 1);
+        assert!(start.elapsed() < SOON, "took {:?}", start.elapsed());
+    }
+}
