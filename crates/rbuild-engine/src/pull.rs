@@ -123,22 +123,21 @@ pub fn pull(
             diff_ids: diff_ids.len(),
         });
     }
-    let wanted: Vec<Wanted<'_>> = manifest
-        .layers
-        .iter()
-        .zip(&diff_ids)
-        .enumerate()
-        .map(|(index, (blob, diff_id))| {
-            let chain = ChainId::of(&diff_ids[..=index]).expect("it has at least one layer");
-            Wanted {
-                origin,
-                session,
-                blob,
-                diff_id: *diff_id,
-                id: chain.into(),
-            }
-        })
-        .collect();
+    let mut below: Option<ChainId> = None;
+    let mut wanted = Vec::with_capacity(diff_ids.len());
+    for (blob, &diff_id) in manifest.layers.iter().zip(&diff_ids) {
+        let chain = ChainId::extend(below, diff_id);
+        let parent = below.map(LayerId::from);
+        wanted.push(Wanted {
+            origin,
+            session,
+            blob,
+            diff_id,
+            id: chain.into(),
+            parent,
+        });
+        below = Some(chain);
+    }
     let layers = fetch_all(&wanted)?;
     let record = ImageRecord {
         config: text,
@@ -185,6 +184,8 @@ struct Wanted<'a> {
     blob: &'a Descriptor,
     diff_id: DiffId,
     id: LayerId,
+    /// The layer below.
+    parent: Option<LayerId>,
 }
 
 impl Wanted<'_> {
@@ -205,7 +206,7 @@ impl Wanted<'_> {
     /// Bytes of the layer's tar, if the store has both tree and blob.
     fn present(&self) -> Result<Option<u64>, PullError> {
         let look = || {
-            let Some(layer) = self.session.layer(&self.id)? else {
+            let Some(layer) = self.session.finished_layer(&self.id)? else {
                 return Ok(None);
             };
             let blob = self.session.store().open_blob(&self.blob.digest)?;
@@ -227,7 +228,10 @@ impl Wanted<'_> {
             .blob()
             .map_err(|source| self.store_error(source))?;
         // One byte more than announced tells that there is more.
-        let fetched = self.origin.blob(self.blob)?.take(self.blob.size + 1);
+        let fetched = self
+            .origin
+            .blob(self.blob)?
+            .take(self.blob.size.saturating_add(1));
         let mut keeping = Keeping {
             from: fetched,
             copy: &mut blob,
@@ -259,8 +263,9 @@ impl Wanted<'_> {
             });
         }
         let record = LayerRecord {
+            parent: self.parent,
+            diff_id: Some(found),
             tar_size: Some(size),
-            ..LayerRecord::default()
         };
         self.session
             .commit_layer(staged, self.id, &record)

@@ -1,6 +1,8 @@
 //! What a step does to its tree, one file for each kind.
 
 pub mod copy;
+mod directory;
+pub mod place;
 pub mod run;
 pub mod workdir;
 
@@ -17,8 +19,8 @@ pub enum StepError {
         status: u8,
     },
     /// The command could not be run.
-    #[error("cannot run the command")]
-    Sandbox(#[source] rbuild_sandbox::Error),
+    #[error(transparent)]
+    Sandbox(rbuild_sandbox::Error),
     /// `USER` or `--chown` names nobody.
     #[error("cannot find the user `{user}`")]
     User {
@@ -28,7 +30,7 @@ pub enum StepError {
         source: rbuild_sandbox::UserError,
     },
     /// The files to copy cannot be found or read.
-    #[error("cannot read what is to be copied")]
+    #[error(transparent)]
     Source(#[from] rbuild_context::Error),
     /// `COPY file /dir/name` where `/dir/name` is a directory.
     #[error("cannot replace the directory `{path}` with a file")]
@@ -37,7 +39,7 @@ pub enum StepError {
         path: String,
     },
     /// A directory is wanted where something else is.
-    #[error("`{path}` is not a directory, so nothing can be copied into it")]
+    #[error("`{path}` is not a directory, so nothing can be put into it")]
     OntoFile {
         /// In the image.
         path: String,
@@ -67,4 +69,9 @@ impl StepError {
             source,
         }
     }
+}
+
+/// A path of the tree for a message.
+fn shown(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }

@@ -15,6 +15,7 @@
 mod assemble;
 mod commit;
 mod error;
+mod hashing;
 mod import;
 mod layout;
 mod local;

@@ -254,7 +254,7 @@ impl Found {
         // A copy of an earlier try is in the way.
         sys::Error::absent(dir.unlink(COPY))?;
         let to = dir.create(COPY, 0o600)?;
-        copy_contents(&from, &to)?;
+        copy_contents(&from, &to, &stat)?;
         dir.set_owner(COPY, stat.uid, stat.gid)?;
         dir.set_mode(COPY, stat.mode)?;
         dir.set_mtime(COPY, stat.mtime)
