@@ -30,6 +30,7 @@ impl Runner for Script {
         Ok(Exit {
             status: status.unwrap_or(0),
             without: Vec::new(),
+            traces: rbuild_sandbox::Traces::default(),
         })
     }
 }
