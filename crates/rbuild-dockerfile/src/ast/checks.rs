@@ -38,6 +38,15 @@ impl Rules {
         }
     }
 
+    /// Adds those of `more`.
+    pub(crate) fn extend(&mut self, more: Self) {
+        match (&mut *self, more) {
+            (Self::Named(names), Self::Named(more)) => names.extend(more),
+            (_, Self::All) => *self = Self::All,
+            (Self::All, Self::Named(_)) => {}
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Named(names) if names.is_empty())

@@ -89,5 +89,5 @@ fn deep_json_is_text() {
 fn many_heredocs_take_linear_time() {
     let line = format!("RUN {}\n", "<<a ".repeat(100_000));
     let (_, diagnostics) = parse(&format!("FROM a\n{line}{}", "b\n".repeat(1_000_000)));
-    assert_eq!(diagnostics.len(), 200_000);
+    assert_eq!(diagnostics.len(), 100_000);
 }
