@@ -25,6 +25,10 @@ struct Parts<'a> {
     heredocs: &'a [Heredoc],
     destination: &'a Word,
     archives: Archives,
+    /// Where paths are looked up.
+    source: &'a Source,
+    /// The whole instruction.
+    span: &'a Span,
 }
 
 impl Fold<'_> {
@@ -40,6 +44,8 @@ impl Fold<'_> {
             heredocs: &copy.heredocs,
             destination: &copy.destination,
             archives: Archives::Keep,
+            source,
+            span,
         };
         let keep_parents = parts.parents.is_some_and(|flag| flag.value);
         let mut items = Vec::new();
@@ -56,7 +62,7 @@ impl Fold<'_> {
             };
             items.push(Item::Path(path));
         }
-        self.place((&parts, texts?), items, source, span)
+        self.place(&parts, texts?, items)
     }
 
     pub(crate) fn add(&mut self, add: &ast::Add, span: &Span) -> Option<()> {
@@ -79,6 +85,8 @@ impl Fold<'_> {
             heredocs: &add.heredocs,
             destination: &add.destination,
             archives: archives(unpack.unwrap_or(true)),
+            source: &Source::Context,
+            span,
         };
         let checksum = self.checksum(add)?;
         let texts = self.expand_all(parts.sources);
@@ -107,16 +115,15 @@ impl Fold<'_> {
             let message = "`--checksum` is for one source that is fetched";
             return self.fail(Diagnostic::error(word.span.clone(), message));
         }
-        self.place((&parts, texts?), items, &Source::Context, span)
+        self.place(&parts, texts?, items)
     }
 
     /// What is left is the same for both.
     fn place(
         &mut self,
-        (parts, sources): (&Parts<'_>, Vec<String>),
+        parts: &Parts<'_>,
+        sources: Vec<String>,
         mut items: Vec<Item>,
-        source: &Source,
-        span: &Span,
     ) -> Option<()> {
         // All parts are looked at before the first error ends it.
         let inline = self.inline(parts.heredocs);
@@ -137,7 +144,7 @@ impl Fold<'_> {
             destination: &destination,
         });
         let op = Op::Copy(Box::new(Copy {
-            source: source.clone(),
+            source: parts.source.clone(),
             items,
             destination: path,
             destination_is_dir: is_directory(&destination),
@@ -153,7 +160,7 @@ impl Fold<'_> {
                 .collect(),
             archives: parts.archives,
         }));
-        self.push_step(op, span, created_by);
+        self.push_step(op, parts.span, created_by);
         Some(())
     }
 

@@ -56,7 +56,7 @@ fn secret(flag: &str) -> Result<(String, Vec<u8>), Failure> {
 fn from_variable(name: &str) -> Result<Vec<u8>, Failure> {
     let missing = || Failure::message(format!("the variable `{name}` of a secret is not set"));
     env::var_os(name)
-        .map(|value| value.into_encoded_bytes())
+        .map(std::ffi::OsString::into_encoded_bytes)
         .ok_or_else(missing)
 }
 

@@ -13,10 +13,10 @@ use rbuild_engine::{
     State, fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
-use rbuild_oci::{ImageId, Platform};
+use rbuild_oci::{ImageId, Name, Platform};
 use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Network, Sandbox};
-use rbuild_store::ImageRecord;
+use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
     bottoms,
@@ -50,7 +50,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let (file, diagnostics) = parse(&source.text);
     refuse_errors(&diagnostics, &source)?;
     let inputs = inputs(args)?;
-    let epoch = settings::epoch(&inputs.build_args)?;
+    settings::epoch(&inputs.build_args)?;
 
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -110,22 +110,37 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let states = builder
         .build(&plan)
         .map_err(|error| explain(error, &plan, &source, &progress))?;
+    let image = committed(
+        args,
+        (&store, &session),
+        (&plan, &resolved, &states),
+        &names,
+    )?;
+    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
+    finish(args, &image)
+}
+
+/// Makes the target stage an image.
+fn committed(
+    args: &BuildArgs,
+    (store, session): (&Store, &Session),
+    (plan, resolved, states): (&Plan, &Resolved, &[State]),
+    names: &[Name],
+) -> Result<ImageId, Failure> {
     let request = Commit {
         stage: plan.stage(plan.target),
-        base: base_image(&plan, &resolved.images),
-        layers: &built_layers(&plan, &states),
+        base: base_image(plan, &resolved.images),
+        layers: &built_layers(plan, states),
         grouping: if args.squash {
             Layers::Squashed
         } else {
             Layers::PerStep
         },
-        epoch,
+        epoch: settings::epoch(&settings::build_args(&args.build_arg))?,
         now: settings::now(),
-        names: &names,
+        names,
     };
-    let image = commit(&store, &session, &request)?;
-    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
-    finish(args, &image)
+    Ok(commit(store, session, &request)?)
 }
 
 /// Base images, twice: as the plan wants to know them and as the store has them.
