@@ -1,6 +1,7 @@
 //! What each command does: the only place where the crates meet.
 
 mod build;
+mod dump;
 mod images;
 mod import;
 mod info;
@@ -9,7 +10,6 @@ mod pull;
 mod push;
 mod run;
 mod tag;
-mod util;
 
 use std::process::ExitCode;
 
@@ -35,6 +35,6 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Push(args) => push::execute(root, &args),
         Command::Import(args) => import::execute(root, &args),
         Command::Info => info::execute(root),
-        Command::Util(args) => util::execute(&args),
+        Command::Util(args) => dump::execute(&args),
     }
 }
