@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use rbuild_dockerfile::Diagnostic;
-use rbuild_dockerfile::ast::{ArgPair, Dockerfile, Kind};
+use rbuild_dockerfile::ast::{ArgPair, Dockerfile, Instruction, Kind};
+use rbuild_dockerfile::lint::rules;
 use rbuild_oci::Platform;
 
 use crate::inputs::Inputs;
@@ -124,7 +125,7 @@ impl Givers<'_> {
 /// The automatic ARGs and those before the first `FROM`: what `FROM` sees (A1).
 pub(crate) fn globals(
     file: &Dockerfile,
-    inputs: &Inputs,
+    given: &BTreeMap<String, String>,
     automatic: Args,
     found: &mut Vec<Diagnostic>,
 ) -> Args {
@@ -134,7 +135,7 @@ pub(crate) fn globals(
             continue; // the parser lets nothing else stand before FROM (P12)
         };
         let givers = Givers {
-            given: &inputs.build_args,
+            given,
             globals: &args,
         };
         let variables = Variables {
@@ -158,16 +159,22 @@ pub(crate) fn proxies(
         .filter(|(name, _)| PROXIES.contains(&name.as_str()))
 }
 
-/// A warning for each `--build-arg` that no `ARG` of the file takes (A9).
+/// A warning for each `--build-arg` that no `ARG` of the file or of `triggers` takes (A9).
 ///
 /// An `ARG` in a stage that is not built counts as well: there is nothing to
 /// warn about when the same arguments are used for several targets (T13).
-pub(crate) fn unused(file: &Dockerfile, inputs: &Inputs, automatic: &Args) -> Vec<Diagnostic> {
+pub(crate) fn unused<'a>(
+    file: &'a Dockerfile,
+    triggers: impl Iterator<Item = &'a Instruction>,
+    inputs: &Inputs,
+    automatic: &Args,
+) -> Vec<Diagnostic> {
     let stages = file.stages.iter().flat_map(|stage| &stage.instructions);
     let declared: Vec<&str> = file
         .globals
         .iter()
         .chain(stages)
+        .chain(triggers)
         .filter_map(|instruction| match &instruction.kind {
             Kind::Arg(pairs) => Some(pairs),
             _ => None,
@@ -188,6 +195,7 @@ pub(crate) fn unused(file: &Dockerfile, inputs: &Inputs, automatic: &Args) -> Ve
         .map(|name| Diagnostic {
             hint: did_you_mean(name, declared.iter().copied()),
             ..Diagnostic::warning(0..0, format!("no `ARG` takes build argument `{name}`"))
+                .of_rule(rules::UNUSED_BUILD_ARG)
         })
         .collect()
 }
