@@ -30,8 +30,20 @@ const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
-/// Read by the exporter, so it is never unused (A8).
-const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+/// They are for the builder, so they are never unused (A8).
+const CONTROLS: [&str; 11] = [
+    "SOURCE_DATE_EPOCH",
+    "BUILDKIT_BUILD_NAME",
+    "BUILDKIT_CACHE_MOUNT_NS",
+    "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+    "BUILDKIT_DOCKERFILE_CHECK",
+    "BUILDKIT_INLINE_CACHE",
+    "BUILDKIT_MULTI_PLATFORM",
+    "BUILDKIT_SANDBOX_HOSTNAME",
+    "BUILDKIT_SBOM_SCAN_CONTEXT",
+    "BUILDKIT_SBOM_SCAN_STAGE",
+    "BUILDKIT_SYNTAX",
+];
 
 /// ARGs in scope, in the order of their declaration, each once (T8).
 #[derive(Clone, Debug, Default)]
@@ -185,7 +197,7 @@ pub(crate) fn unused<'a>(
     let known = |name: &str| {
         declared.contains(&name)
             || PROXIES.contains(&name)
-            || name == SOURCE_DATE_EPOCH
+            || CONTROLS.contains(&name)
             || automatic.declares(name)
     };
     inputs

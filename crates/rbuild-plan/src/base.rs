@@ -110,11 +110,15 @@ pub(crate) fn edit(target: &mut Stage, edits: &Edits) {
     }
     let config = &mut target.config.config;
     let is_unset = |entry: &String| {
-        let name = entry.split_once('=').map_or(entry.as_str(), |(name, _)| name);
+        let name = entry
+            .split_once('=')
+            .map_or(entry.as_str(), |(name, _)| name);
         edits.unsetenv.iter().any(|unset| unset == name)
     };
     config.env.retain(|entry| !is_unset(entry));
-    config.labels.retain(|key, _| !edits.unsetlabel.contains(key));
+    config
+        .labels
+        .retain(|key, _| !edits.unsetlabel.contains(key));
 }
 
 fn stage(base: Base, tree: Tree, mut config: ImageConfig, platform: &Platform) -> Stage {

@@ -65,9 +65,7 @@ mod tests {
         let keys = ["a", "a::linux/arm64", "a::linux/amd64", "b::linux/arm64"];
         let inputs = Inputs {
             platform: Platform::new("linux", "amd64", None),
-            contexts: keys
-                .map(|key| (key.to_owned(), ContextKind::Files))
-                .into(),
+            contexts: keys.map(|key| (key.to_owned(), ContextKind::Files)).into(),
             ..Inputs::default()
         };
         let key = |name| of_name(&inputs, name).map(|(key, _)| key);

@@ -264,9 +264,9 @@ fn pivoted(text: &str) -> String {
 fn against(checksum: &str, items: &[Item]) -> Option<String> {
     let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match items {
-        [Item::Url { .. }] if checksum.parse::<Digest>().is_err() => {
-            Some(format!("`{checksum}` is not `sha256:` and 64 hexadecimal digits"))
-        }
+        [Item::Url { .. }] if checksum.parse::<Digest>().is_err() => Some(format!(
+            "`{checksum}` is not `sha256:` and 64 hexadecimal digits"
+        )),
         [Item::Git { .. }] if checksum.is_empty() || !hex(checksum) => Some(format!(
             "`{checksum}` is not a commit, nor the first digits of one"
         )),

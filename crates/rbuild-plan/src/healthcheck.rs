@@ -83,7 +83,9 @@ impl Check {
     /// As Go's `%q` prints the structure: `HEALTHCHECK &{["CMD" "x"] "5s" "0s" "0s" "0s" '\x03'}`.
     fn told(&self) -> String {
         let test = history::go_quoted_list("HEALTHCHECK &{", &self.test).replacen("{ ", "{", 1);
-        let durations = self.durations.map(|it| format!("{:?}", history::go_duration(it)));
+        let durations = self
+            .durations
+            .map(|it| format!("{:?}", history::go_duration(it)));
         let retries = history::go_quoted_char(self.retries);
         format!("{test} {} {retries}}}", durations.join(" "))
     }

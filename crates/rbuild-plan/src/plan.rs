@@ -16,8 +16,8 @@ use crate::base;
 use crate::fold::{Context, Fold};
 use crate::graph::{Base, Plan, Stage, StageId, Step, Tree};
 use crate::inputs::{Inputs, Planning};
-use crate::op::Source;
 use crate::names::{self, Named, Origin};
+use crate::op::Source;
 use crate::stages::{self, Graph, Linked};
 use crate::suggest::did_you_mean;
 

@@ -27,11 +27,7 @@ pub(crate) struct Foreign {
 
 /// The triggers of an image that is named at `span`, whose configuration has `texts`. What is
 /// wrong with one goes to `found`.
-pub(crate) fn of_image(
-    texts: &[String],
-    span: &Span,
-    found: &mut Vec<Diagnostic>,
-) -> Vec<Trigger> {
+pub(crate) fn of_image(texts: &[String], span: &Span, found: &mut Vec<Diagnostic>) -> Vec<Trigger> {
     let mut triggers = Vec::new();
     for text in texts {
         let foreign = Foreign {
