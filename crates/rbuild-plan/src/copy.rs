@@ -7,7 +7,7 @@
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{self, Heredoc, Span, Spanned, Word};
-use rbuild_oci::{ImagePath, ModeChange};
+use rbuild_oci::{Digest, ImagePath, ModeChange};
 
 use crate::fold::Fold;
 use crate::history::{self, CopyWords};
@@ -109,10 +109,9 @@ impl Fold<'_> {
                 Item::Path(self.pattern(text, word)?)
             });
         }
-        if let Some(word) = &add.checksum
-            && !matches!(items[..], [Item::Url { .. } | Item::Git { .. }])
+        if let (Some(word), Some(text)) = (&add.checksum, &checksum)
+            && let Some(message) = against(text, &items)
         {
-            let message = "`--checksum` is for one source that is fetched";
             return self.fail(Diagnostic::error(word.span.clone(), message));
         }
         self.place(&parts, texts?, items)
@@ -232,7 +231,7 @@ impl Fold<'_> {
     }
 }
 
-/// The flags that history tells, in BuildKit's order.
+/// The flags that history tells, in BuildKit's order; it does not tell `--link`.
 fn told<'a>(
     parts: &Parts<'_>,
     chown: Option<&'a str>,
@@ -243,7 +242,6 @@ fn told<'a>(
     flags.extend(set(parts.parents).then_some(("--parents", None)));
     flags.extend(chown.map(|value| ("--chown", Some(value))));
     flags.extend(chmod.map(|value| ("--chmod", Some(value))));
-    flags.extend(set(parts.link).then_some(("--link", None)));
     flags
 }
 
@@ -269,6 +267,37 @@ fn pivoted(text: &str) -> String {
     }
 }
 
+/// What speaks against `checksum` for `items` (C26).
+fn against(checksum: &str, items: &[Item]) -> Option<String> {
+    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match items {
+        [Item::Url { .. }] if checksum.parse::<Digest>().is_err() => Some(format!(
+            "`{checksum}` is not `sha256:` and 64 hexadecimal digits"
+        )),
+        [Item::Git { .. }] if checksum.is_empty() || !hex(checksum) => Some(format!(
+            "`{checksum}` is not a commit, nor the first digits of one"
+        )),
+        [Item::Url { .. } | Item::Git { .. }] => None,
+        _ => Some("`--checksum` is for one source that is fetched".to_owned()),
+    }
+}
+
+/// All files of the named context `name`, as the root of a tree.
+pub(crate) fn all_of(name: &str) -> Copy {
+    Copy {
+        source: Source::Named(name.to_owned()),
+        items: vec![Item::Path(String::new())],
+        destination: ImagePath::root(),
+        destination_is_dir: true,
+        chown: None,
+        chmod: None,
+        link: false,
+        parents: false,
+        exclude: Vec::new(),
+        archives: Archives::Keep,
+    }
+}
+
 /// What only `ADD` can fetch (C17).
 fn is_remote(text: &str) -> bool {
     is_http(text) || is_git(text)
@@ -280,9 +309,10 @@ fn is_http(text: &str) -> bool {
 
 /// A repository: by its scheme, or a web address whose path ends in `.git` (X5).
 fn is_git(text: &str) -> bool {
-    if ["git://", "ssh://", "git@"]
-        .iter()
-        .any(|prefix| text.starts_with(prefix))
+    let ssh = |rest: &str| rest.contains(':');
+    if text.starts_with("git://")
+        || text.starts_with("ssh://")
+        || text.strip_prefix("git@").is_some_and(ssh)
     {
         return true;
     }

@@ -155,6 +155,9 @@ fn write_stage(id: usize, stage: &Stage, out: &mut String) -> fmt::Result {
         Base::Image(reference) => writeln!(out, "  based on image {reference}")?,
         Base::Stage(base) => writeln!(out, "  based on stage {}", base.0)?,
     }
+    for after in &stage.after {
+        writeln!(out, "  after stage {}", after.0)?;
+    }
     writeln!(out, "  ends with {}", TreeName(&stage.tree))?;
     write_text(
         "author",
@@ -218,7 +221,11 @@ fn write_diagnostic(diagnostic: &Diagnostic, out: &mut String) -> fmt::Result {
     };
     let span = &diagnostic.span;
     let message = &diagnostic.message;
-    writeln!(out, "{severity} at {}-{}: {message}", span.start, span.end)?;
+    write!(out, "{severity} at {}-{}: {message}", span.start, span.end)?;
+    match diagnostic.rule {
+        Some(rule) => writeln!(out, " ({rule})")?,
+        None => writeln!(out)?,
+    }
     write_text("hint", diagnostic.hint.as_deref().unwrap_or_default(), out)
 }
 

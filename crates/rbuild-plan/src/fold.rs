@@ -18,8 +18,9 @@ use crate::args::{Args, Givers};
 use crate::graph::{History, Stage, StageId, Step, StepId, Tree};
 use crate::inputs::Inputs;
 use crate::op::{Op, Source, Workdir};
+use crate::trigger::{Foreign, Trigger};
 use crate::variables::Variables;
-use crate::{history, port, signal, title, unsupported};
+use crate::{copy, history, port, signal, title, unsupported};
 
 /// What all stages of a plan share.
 pub(crate) struct Context<'a> {
@@ -46,6 +47,8 @@ pub(crate) struct Fold<'a> {
     steps: &'a mut Vec<Step>,
     id: StageId,
     found: Vec<Diagnostic>,
+    /// What steps are called and where they are, if that is not in the file.
+    foreign: Option<Foreign>,
 }
 
 impl<'a> Fold<'a> {
@@ -64,6 +67,7 @@ impl<'a> Fold<'a> {
             steps,
             id,
             found: Vec::new(),
+            foreign: None,
         }
     }
 
@@ -103,9 +107,37 @@ impl<'a> Fold<'a> {
             Kind::Add(add) => self.add(add, span),
             Kind::Healthcheck(check) => self.healthcheck(check),
             Kind::Maintainer(name) => self.maintainer(&name.value),
-            // Refused above.
-            Kind::Onbuild(_) => None,
+            Kind::Onbuild(onbuild) => self.onbuild(&onbuild.text.value),
         };
+    }
+
+    /// Applies an instruction of the base; else as [`Self::instruction`].
+    pub(crate) fn trigger(&mut self, trigger: &Trigger, source: &dyn Fn(usize) -> Source) {
+        let before = self.found.len();
+        self.foreign.clone_from(&trigger.foreign);
+        self.instruction(&trigger.instruction, source);
+        self.foreign = None;
+        let problems = self.found.split_off(before);
+        let problems = problems.into_iter().map(|it| trigger.blamed(it));
+        self.found.extend(problems);
+    }
+
+    /// Makes the stage what a named context is: a copy of its files. `FROM` is at `span`.
+    pub(crate) fn files(&mut self, name: &str, span: &Span) {
+        let text = format!("FROM {name}");
+        self.foreign = Some(Foreign {
+            text: text.clone(),
+            span: span.clone(),
+        });
+        self.push_step(Op::Copy(Box::new(copy::all_of(name))), span, text);
+        self.foreign = None;
+    }
+
+    /// Kept for those who build on the image (O1).
+    fn onbuild(&mut self, text: &str) -> Option<()> {
+        let triggers = &mut self.stage.config.config.on_build;
+        triggers.get_or_insert_default().push(text.to_owned());
+        Some(())
     }
 
     /// `word` as this point of the stage understands it; `None` after an error.
@@ -141,10 +173,17 @@ impl<'a> Fold<'a> {
         let index = u32::try_from(self.steps.len())
             .expect("a step takes bytes of a file that is in memory");
         let id = StepId(index);
+        let (span, title) = match &self.foreign {
+            Some(Foreign { text, span }) => (span, title::of(text, &(0..text.len()), '\\')),
+            None => {
+                let Context { text, escape, .. } = self.context;
+                (span, title::of(text, span, *escape))
+            }
+        };
         self.steps.push(Step {
             stage: self.id,
             span: span.clone(),
-            title: title::of(self.context.text, span, self.context.escape),
+            title,
             parent: std::mem::replace(&mut self.stage.tree, Tree::Step(id)),
             op,
         });

@@ -38,6 +38,9 @@ pub struct Stage {
     pub index: usize,
     /// What it starts from.
     pub base: Base,
+    /// Stages that must be done before this one starts, although it has nothing of them
+    /// (`FROM --after`).
+    pub after: Vec<StageId>,
     /// The tree it ends with.
     pub tree: Tree,
     /// Configuration of the result, without `rootfs` and `history`.
@@ -49,7 +52,7 @@ pub struct Stage {
 /// What `FROM` named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base {
-    /// `FROM scratch`.
+    /// `FROM scratch`, or a named context of files, which its first step copies.
     Scratch,
     /// An image; the reference text as in [`crate::Inputs::bases`].
     Image(String),

@@ -6,6 +6,7 @@
 
 mod args;
 mod base;
+mod contexts;
 mod copy;
 mod dump;
 mod fold;
@@ -14,7 +15,9 @@ mod healthcheck;
 mod history;
 mod inputs;
 mod key;
+mod linker;
 mod mount;
+mod names;
 mod op;
 mod plan;
 mod port;
@@ -22,12 +25,13 @@ mod run;
 mod signal;
 mod stages;
 mod title;
+mod trigger;
 mod unsupported;
 mod variables;
 
 pub use dump::dump;
 pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
-pub use inputs::{BaseImage, Inputs, Planning};
+pub use inputs::{BaseImage, ContextKind, Edits, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
 pub use op::{
     Access, Archives, CacheMount, Copy, Item, Mount, MountKind, Network, Node, Op, Run, Script,

@@ -5,21 +5,12 @@
 //! Invariant: what is not obeyed is refused. A part that becomes supported leaves here.
 
 use rbuild_dockerfile::Diagnostic;
-use rbuild_dockerfile::ast::{Instruction, Kind, Run, Security, Span, Stage};
-
-/// Why `FROM` of `stage` cannot be planned, if it cannot.
-pub(crate) fn in_from(stage: &Stage) -> Vec<Diagnostic> {
-    let after = stage.after.iter();
-    after
-        .map(|stage| refusal(&stage.span, "FROM --after"))
-        .collect()
-}
+use rbuild_dockerfile::ast::{Instruction, Kind, Run, Security, Span};
 
 /// Why `instruction` cannot be planned; empty if it can.
 pub(crate) fn in_instruction(instruction: &Instruction) -> Vec<Diagnostic> {
     match &instruction.kind {
         Kind::Run(run) => in_run(run),
-        Kind::Onbuild(_) => vec![refusal(&instruction.span, "ONBUILD")],
         _ => Vec::new(),
     }
 }

@@ -10,6 +10,8 @@ use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{Span, Word};
 use rbuild_dockerfile::expand::{ExpandError, Expanded, expand, expand_body, expand_words};
 
+use rbuild_dockerfile::lint::rules;
+
 use crate::args::Args;
 use rbuild_dockerfile::suggest::did_you_mean;
 
@@ -84,6 +86,7 @@ impl Variables<'_> {
                 span.clone(),
                 format!("`{name}` is not set, so it expands to nothing"),
             )
+            .of_rule(rules::UNDEFINED_VAR)
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Heredoc, Spanned, Word};
 /// `COPY [flags] source… destination`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// `--from=`, verbatim (no variables, C23).
+    /// `--from=`; its variables are only ARGs (1.17).
     pub from: Option<Spanned<String>>,
     /// `--chown=`, unexpanded.
     pub chown: Option<Word>,

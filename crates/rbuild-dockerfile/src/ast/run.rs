@@ -59,8 +59,7 @@ impl RunForm {
     }
 }
 
-/// `--mount=key[=value],…`. Values are unexpanded, but `from`, which has no variables
-/// (R8); what a key means for which type is in the table there.
+/// `--mount=key[=value],…`. Values are unexpanded; what a key means for which type is in the table there.
 ///
 /// A value without variables was checked by the parser. One with variables must be
 /// checked after expansion, see [`crate::mount`].
@@ -74,7 +73,7 @@ pub struct Mount {
     pub target: Option<Word>,
     /// `source` or `src`.
     pub source: Option<Word>,
-    /// `from`, verbatim.
+    /// `from`; its variables are only ARGs (1.17).
     pub from: Option<Spanned<String>>,
     /// `id`.
     pub id: Option<Word>,

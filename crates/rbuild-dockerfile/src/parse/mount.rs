@@ -5,7 +5,7 @@
 //!
 //! Spec: dockerfile.md R8–R10.
 
-use crate::ast::{Access, Mount, Span, Spanned, Word};
+use crate::ast::{Access, Mount, Span, Word};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::mount::{KINDS, MountKind, SHARINGS, Sharing, parse_bool};
 use crate::suggest::nearest;
@@ -175,7 +175,7 @@ impl Field {
             "type" => mount.kind = Some(self.value()?),
             "target" => mount.target = Some(self.value()?),
             "source" => mount.source = Some(self.value()?),
-            "from" => mount.from = Some(self.verbatim()?),
+            "from" => mount.from = Some(self.value()?),
             "id" => mount.id = Some(self.value()?),
             "sharing" => mount.sharing = Some(self.sharing()?),
             "readonly" => mount.access = Some(Access::ReadOnly(self.switch()?)),
@@ -201,19 +201,6 @@ impl Field {
             let hint = format!("write `{written}=…`");
             Diagnostic::error(span, format!("`{written}` needs a value")).with_hint(hint)
         })
-    }
-
-    /// The value of `from`: there are no variables in it (R8).
-    fn verbatim(self) -> Result<Spanned<String>, Diagnostic> {
-        let word = self.value()?;
-        match word.value.split_once('$') {
-            Some((_, after)) if !after.is_empty() => {
-                let message = format!("cannot expand variables in `from={}`", word.value);
-                let hint = "name a stage for it: `FROM image AS name`, where variables work";
-                Err(Diagnostic::error(word.span, message).with_hint(hint))
-            }
-            _ => Ok(word),
-        }
     }
 
     fn sharing(self) -> Result<Word, Diagnostic> {

@@ -6,7 +6,8 @@ use rbuild_oci::{ImagePath, ModeChange, Platform};
 use super::{Key, SourceDigest, step_key};
 use crate::graph::{StageId, Step, StepId, Tree};
 use crate::op::{
-    Archives, Copy, Item, Mount, MountKind, Network, Op, Run, Script, Source, Workdir,
+    Access, Archives, CacheMount, Copy, Item, Mount, MountKind, Network, Node, Op, Run, Script,
+    Secret, Sharing, Source, Workdir,
 };
 
 fn amd64() -> Platform {
@@ -69,6 +70,68 @@ fn tmpfs(target: &str, size: Option<u64>) -> Mount {
         target: path(target),
         kind: MountKind::Tmpfs { size },
     }
+}
+
+fn bind(path: &str, access: Access) -> Mount {
+    of_kind(MountKind::Bind {
+        source: Source::Context,
+        path: path.to_owned(),
+        access,
+    })
+}
+
+fn cache(change: impl FnOnce(&mut CacheMount)) -> Mount {
+    let mut cache = CacheMount {
+        id: "a".to_owned(),
+        sharing: Sharing::Shared,
+        seed: None,
+        mode: 0o755,
+        uid: None,
+        gid: None,
+        access: Access::ReadWrite,
+    };
+    change(&mut cache);
+    of_kind(MountKind::Cache(cache))
+}
+
+fn secret(change: impl FnOnce(&mut Secret)) -> Mount {
+    let mut secret = Secret {
+        id: "a".to_owned(),
+        file: true,
+        env: None,
+        node: NODE,
+        required: false,
+    };
+    change(&mut secret);
+    of_kind(MountKind::Secret(secret))
+}
+
+fn ssh(id: &str, required: bool) -> Mount {
+    let id = id.to_owned();
+    of_kind(MountKind::Ssh {
+        id,
+        node: NODE,
+        required,
+    })
+}
+
+const NODE: Node = Node {
+    mode: 0o400,
+    uid: 0,
+    gid: 0,
+};
+
+fn of_kind(kind: MountKind) -> Mount {
+    let target = path("/m");
+    Mount { target, kind }
+}
+
+fn with_mount(mount: Mount, sources: &[SourceDigest]) -> Key {
+    let run = Run {
+        mounts: vec![mount],
+        ..a_run()
+    };
+    step_key(&step(Op::Run(Box::new(run))), &parent(), sources)
 }
 
 fn a_copy() -> Copy {
@@ -207,6 +270,62 @@ fn a_copy_is_names_content_and_place() {
         of_copy(CONTENT, |copy| copy.items.extend(inline("a", "x"))),
         of_copy(CONTENT, |copy| copy.items.extend(inline("a", "y"))),
     ]);
+}
+
+#[test]
+fn the_shape_of_a_mount_counts() {
+    let kinds = [
+        with_mount(tmpfs("/m", None), &[]),
+        with_mount(bind("", Access::ReadOnly), &[CONTENT]),
+        with_mount(bind("", Access::ReadWrite), &[CONTENT]),
+        with_mount(bind("a", Access::ReadOnly), &[CONTENT]),
+        with_mount(cache(|_| {}), &[]),
+        with_mount(cache(|cache| cache.access = Access::ReadOnly), &[]),
+        with_mount(secret(|_| {}), &[]),
+        with_mount(secret(|secret| secret.file = false), &[]),
+        with_mount(secret(|secret| secret.env = Some("A".to_owned())), &[]),
+        with_mount(ssh("default", false), &[]),
+    ];
+    all_differ(&kinds);
+}
+
+#[test]
+fn what_is_mounted_counts_t46() {
+    let of = |digest| with_mount(bind("a", Access::ReadOnly), &[digest]);
+    all_differ(&[
+        of(CONTENT),
+        of(SourceDigest::Content([8; 32])),
+        of(SourceDigest::Tree(Key::from_bytes([7; 32]))),
+    ]);
+}
+
+#[test]
+fn secrets_agents_and_the_choice_of_a_cache_do_not_count_k4() {
+    let cache_key = with_mount(cache(|_| {}), &[]);
+    let other = |cache: &mut CacheMount| {
+        cache.id.push('x');
+        cache.sharing = Sharing::Locked;
+        cache.mode = 0o700;
+        cache.uid = Some(7);
+    };
+    assert_eq!(with_mount(cache(other), &[]), cache_key);
+    let secret_key = with_mount(secret(|_| {}), &[]);
+    let other = |secret: &mut Secret| {
+        secret.id.push('x');
+        secret.required = true;
+    };
+    assert_eq!(with_mount(secret(other), &[]), secret_key);
+    let agent_key = with_mount(ssh("default", false), &[]);
+    assert_eq!(with_mount(ssh("other", true), &[]), agent_key);
+}
+
+#[test]
+fn two_contexts_with_the_same_files_are_one() {
+    let of = |source: Source| of_copy(CONTENT, |copy| copy.source = source);
+    let named = |name: &str| of(Source::Named(name.to_owned()));
+    assert_eq!(named("a"), named("b"));
+    assert_eq!(named("a"), of(Source::Context));
+    all_differ(&[named("a"), of(Source::Tree(Tree::Empty))]);
 }
 
 #[test]
