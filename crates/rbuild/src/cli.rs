@@ -144,6 +144,19 @@ pub struct BuildArgs {
     /// Value of an ARG; without `=` it is taken from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
+    /// Another place that FROM, COPY --from and RUN --mount=from can name:
+    /// `NAME=DIR`, `NAME=docker-image://REF` or `NAME=oci-layout://DIR[:TAG]`; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_context: Vec<String>,
+    /// Set a variable of the image's environment, not of RUN's; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Remove a variable from the image's environment; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub unsetenv: Vec<String>,
+    /// Remove a label from the image, also one of its base; repeatable
+    #[arg(long, value_name = "KEY")]
+    pub unsetlabel: Vec<String>,
     /// Add a label to the image; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,

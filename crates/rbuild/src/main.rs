@@ -4,6 +4,7 @@
 mod bottoms;
 mod cli;
 mod command;
+mod contexts;
 mod dockerfile;
 mod failure;
 mod find;

@@ -108,6 +108,7 @@ impl Site {
             session: &session,
             runner: &Script,
             context: &context,
+            named_contexts: &BTreeMap::new(),
             bases: &BTreeMap::new(),
             bottoms: &bottoms(&session),
             fetcher: Fetcher {

@@ -14,13 +14,14 @@ use rbuild_engine::{
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
 use rbuild_oci::{ImageId, Name, Platform};
-use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, blame, plan};
+use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Network, Sandbox};
 use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
     bottoms,
     cli::{BuildArgs, NetworkMode},
+    contexts,
     dockerfile::{self, Source},
     failure::{Failure, hint},
     find::new_name,
@@ -49,7 +50,11 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let source = dockerfile::read(args.file.as_deref(), &args.context)?;
     let (file, diagnostics) = parse(&source.text);
     refuse_errors(&diagnostics, &source)?;
-    let inputs = inputs(args)?;
+    let contexts = contexts::open(&args.build_context)?;
+    let inputs = Inputs {
+        contexts: contexts.kinds,
+        ..inputs(args)?
+    };
     settings::epoch(&inputs.build_args)?;
 
     let entered = rbuild_sandbox::enter()?;
@@ -86,6 +91,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         session: &session,
         runner: &runner,
         context: &BuildContext::open(&args.context, source.path.as_deref(), settings::now())?,
+        named_contexts: &contexts.files,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
         fetcher: Fetcher {
@@ -165,6 +171,12 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         target: args.target.clone(),
         platform,
         labels: settings::pairs(&args.label),
+        edits: Edits {
+            env: settings::pairs(&args.env).into_iter().collect(),
+            unsetenv: args.unsetenv.clone(),
+            unsetlabel: args.unsetlabel.clone(),
+        },
+        contexts: BTreeMap::new(),
         bases: BTreeMap::new(),
     })
 }
