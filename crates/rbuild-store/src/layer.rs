@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     LayerId, Session, Store,
     error::{Context, Result},
+    gc::aside,
     record,
 };
 
@@ -146,7 +147,7 @@ impl Store {
 
 fn open_layer(layers: &Dir, id: &LayerId) -> rbuild_sys::Result<Option<Layer>> {
     let open = || {
-        let home = layers.child(id.to_string().as_bytes())?;
+        let home = aside::open(layers, id.to_string().as_bytes())?;
         let Some(record) = record::read(&home, b"record.json")? else {
             return Ok(None);
         };
