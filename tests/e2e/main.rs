@@ -16,5 +16,6 @@ mod language;
 mod mistakes;
 mod outputs;
 mod privilege;
+mod prune;
 mod reproducible;
 mod surroundings;

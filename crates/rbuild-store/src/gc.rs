@@ -9,7 +9,7 @@
 //!
 //! Invariant: removing creates no file, so it works on a full disk; what a living session holds
 //! or a name leads to is still there afterwards; every prefix of it is a valid store. Spec:
-//! docs/formats.md, "Garbage collection"; docs/adr/0006-aside.md.
+//! docs/formats.md, "Garbage collection"; docs/adr/0007-aside.md.
 
 pub(crate) mod aside;
 mod holds;

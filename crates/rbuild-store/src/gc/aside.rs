@@ -63,6 +63,25 @@ pub fn open(dir: &Dir, name: &[u8]) -> rbuild_sys::Result<Dir> {
     Ok(opened)
 }
 
+/// What `read` finds of `name`; when it is missing, it is put back and read once more.
+///
+/// # Errors
+/// Those of `read`.
+pub fn read<T>(
+    dir: &Dir,
+    name: &[u8],
+    read: impl Fn(&Dir, &[u8]) -> rbuild_sys::Result<Option<T>>,
+) -> rbuild_sys::Result<Option<T>> {
+    match read(dir, name)? {
+        // Put back, or put there by somebody else: look again in either case.
+        None => {
+            let _ = restore(dir, name);
+            read(dir, name)
+        }
+        found => Ok(found),
+    }
+}
+
 /// Notes that `name` is used now. Only an ordering hint: failing is fine.
 pub fn touch(dir: &Dir, name: &[u8]) {
     let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {

@@ -9,6 +9,7 @@
 mod damage;
 mod life;
 mod objects;
+mod prune;
 
 use std::io::Write;
 
