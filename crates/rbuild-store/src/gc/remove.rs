@@ -25,15 +25,16 @@ const ATTEMPTS: u32 = 100;
 /// As [`Store::prune`].
 pub fn remove(store: &Store, survey: &Survey, victims: Vec<Victim>) -> Result<Vec<Victim>> {
     let mut gone = Vec::new();
-    let mut rest = victims.into_iter().peekable();
-    while rest.peek().is_some() {
-        let batch: Vec<Victim> = rest.by_ref().take(BATCH).collect();
+    // An image that turns out to be needed is back before anybody asks what needs its layers.
+    let is_image = |victim: &Victim| matches!(victim.object, Object::Image(_));
+    let (images, others): (Vec<_>, Vec<_>) = victims.into_iter().partition(is_image);
+    for batch in images.chunks(BATCH).chain(others.chunks(BATCH)) {
         gone.extend(remove_batch(store, survey, batch)?);
     }
     Ok(gone)
 }
 
-fn remove_batch(store: &Store, survey: &Survey, batch: Vec<Victim>) -> Result<Vec<Victim>> {
+fn remove_batch(store: &Store, survey: &Survey, batch: &[Victim]) -> Result<Vec<Victim>> {
     let mut hidden = Vec::new();
     for victim in batch {
         let what = || victim.object.to_string();
@@ -68,7 +69,7 @@ fn remove_batch(store: &Store, survey: &Survey, batch: Vec<Victim>) -> Result<Ve
             _ => trash_name().and_then(|new| aside::trash(&dir, &name, &trash, &new)),
         };
         if went.removing(|| victim.object.to_string())? {
-            gone.push(victim);
+            gone.push(victim.clone());
         }
     }
     Ok(gone)

@@ -211,11 +211,7 @@ fn garbage_goes_however_young_it_is() {
         keep_seconds: 1000,
         ..plain()
     };
-    check(
-        "layer a - 1 @999\nblob x 1 @999",
-        &policy,
-        "layer a, blob x",
-    );
+    check("layer a - 1 @999\nblob x 1", &policy, "layer a, blob x");
 }
 
 #[test]
