@@ -9,6 +9,7 @@ mod cache;
 mod copy;
 mod death;
 mod examples;
+mod hostile;
 mod images;
 mod interop;
 mod isolation;

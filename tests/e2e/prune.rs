@@ -49,10 +49,15 @@ fn after_rmi_and_prune_the_disk_is_as_before() {
     assert_eq!(layers(&host), count + 3);
     host.run(&["rmi", "it"]).success();
     assert_eq!(layers(&host), count + 1, "rmi frees the image's layers");
-    host.run(&["prune", "--force"]).success().saying("reclaimed");
+    host.run(&["prune", "--force"])
+        .success()
+        .saying("reclaimed");
     assert_eq!(layers(&host), count);
     let after = du(&host);
-    assert!(after < before + SMALL, "{before} bytes before, {after} after");
+    assert!(
+        after < before + SMALL,
+        "{before} bytes before, {after} after"
+    );
     host.run(&["run", "alpine", "true"]).success();
 }
 
@@ -83,13 +88,16 @@ fn a_dry_run_says_why_and_deletes_nothing() {
         .success()
         .saying("can be made again");
     assert_eq!(layers(&host), count);
-    host.run(&["prune", "-f", "--keep-duration", "1h"]).success();
+    host.run(&["prune", "-f", "--keep-duration", "1h"])
+        .success();
     assert_eq!(layers(&host), count, "it is younger than an hour");
-    host.run(&["prune", "-f", "--max-used-space", "100GB"]).success();
+    host.run(&["prune", "-f", "--max-used-space", "100GB"])
+        .success();
     assert_eq!(layers(&host), count, "there is room");
     host.run(&["prune", "-f", "--filter", "until=1h"]).success();
     assert_eq!(layers(&host), count);
-    host.run(&["prune", "-f", "--max-used-space", "1MB"]).success();
+    host.run(&["prune", "-f", "--max-used-space", "1MB"])
+        .success();
     assert_eq!(layers(&host), count - 1);
     host.run(&["prune", "--filter", "colour=red"])
         .failure()

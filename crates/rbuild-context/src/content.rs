@@ -10,7 +10,7 @@
 use std::{fs::File, io};
 
 use blake3::Hasher;
-use rbuild_sys::{Dir, FileKind, Stat};
+use rbuild_sys::{FileKind, Stat, Xattr, file_xattrs};
 
 use crate::{
     Source, Visit,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Version of the recipe; part of every digest.
-const RECIPE: &[u8] = b"rbuild content 1";
+const RECIPE: &[u8] = b"rbuild content 2";
 
 /// Whether the owners of files count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +151,8 @@ fn metadata(hasher: &mut Hasher, stat: &Stat, owners: Owners) {
 /// Content and attributes of a regular file.
 fn file_digest(visit: &Visit) -> io::Result<[u8; 32]> {
     let mut hasher = Hasher::new();
-    xattrs(&mut hasher, visit.dir, visit.name).map_err(io::Error::other)?;
-    let file = visit.dir.read(visit.name).map_err(io::Error::other)?;
+    let file = visit.dir.read_seen(visit.name).map_err(io::Error::other)?;
+    xattrs(&mut hasher, file_xattrs(&file).map_err(io::Error::other)?);
     hasher.update(&hash_file(&file)?);
     Ok(*hasher.finalize().as_bytes())
 }
@@ -160,27 +160,25 @@ fn file_digest(visit: &Visit) -> io::Result<[u8; 32]> {
 /// Target and attributes of anything else.
 fn other_digest(visit: &Visit) -> rbuild_sys::Result<[u8; 32]> {
     let mut hasher = Hasher::new();
-    xattrs(&mut hasher, visit.dir, visit.name)?;
+    xattrs(&mut hasher, visit.dir.xattrs(visit.name)?);
     if visit.stat.kind == FileKind::Symlink {
         field(&mut hasher, &visit.dir.read_link(visit.name)?);
     }
     Ok(*hasher.finalize().as_bytes())
 }
 
-fn xattrs(hasher: &mut Hasher, dir: &Dir, name: &[u8]) -> rbuild_sys::Result<()> {
-    let mut all = dir.xattrs(name)?;
+fn xattrs(hasher: &mut Hasher, mut all: Vec<Xattr>) {
     all.retain(|(key, _)| counts(key));
     hasher.update(&(all.len() as u64).to_le_bytes());
     for (key, value) in all {
         field(hasher, &key);
         field(hasher, &value);
     }
-    Ok(())
 }
 
 /// Whether attribute `key` is part of a copy.
 fn counts(key: &[u8]) -> bool {
-    let internal = [&b"security."[..], b"system.", b"user.overlay.", b"trusted."];
+    let internal = [&b"security."[..], b"user.overlay.", b"trusted."];
     key == b"security.capability" || !internal.iter().any(|prefix| key.starts_with(prefix))
 }
 

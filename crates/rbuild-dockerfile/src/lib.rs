@@ -15,7 +15,7 @@ mod fragment;
 mod keyword;
 mod line;
 mod parse;
-mod suggest;
+pub mod suggest;
 
 pub use ast::Dockerfile;
 pub use diagnostic::{Diagnostic, Severity};

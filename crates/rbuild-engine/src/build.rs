@@ -24,6 +24,7 @@ use crate::{
     step::{
         StepError,
         copy::{Owner, copy},
+        place,
         run::{chown, run},
         workdir::workdir,
     },
@@ -83,6 +84,13 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+        let built = self.execute(plan);
+        // A build that failed has read the context too.
+        self.context.save(self.session);
+        built
+    }
+
+    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
         let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
         for (step, id) in plan.steps.iter().zip((0..).map(StepId)) {
             let parent = self.state(plan, &step.parent, &states);
@@ -102,7 +110,6 @@ impl Builder<'_> {
             };
             states.push(work.execute()?);
         }
-        self.context.save(self.session);
         Ok(states)
     }
 
@@ -228,7 +235,7 @@ impl Work<'_> {
             ..self.parent.clone()
         };
         if let Some(layer) = record.layer {
-            if self.builder.session.layer(&layer)?.is_none() {
+            if self.builder.session.finished_layer(&layer)?.is_none() {
                 return Ok(None);
             }
             state.layers.push(layer);
@@ -276,19 +283,10 @@ impl Work<'_> {
     /// Does to the tree what the step says; it is unmounted when this returns.
     fn apply(&self, below: &[&Dir], staged: &StagedLayer) -> Result<(), Error> {
         let Bottoms { empty, skeleton } = self.builder.bottoms;
-        let bottom = if matches!(self.step.op, Op::Run(_)) {
-            skeleton
-        } else {
-            empty
+        let upper = Upper {
+            changes: &staged.diff,
+            work: &staged.work,
         };
-        let tree = writable(
-            below,
-            bottom,
-            Upper {
-                changes: &staged.diff,
-                work: &staged.work,
-            },
-        )?;
         let done = match &self.step.op {
             Op::Run(command) => {
                 let mut output = |stream, line: &[u8]| {
@@ -299,29 +297,42 @@ impl Work<'_> {
                         line,
                     });
                 };
+                let tree = writable(below, skeleton, upper)?;
                 run(self.builder.runner, &tree, command, &mut output)
             }
-            Op::Copy(command) => match &self.source {
-                None => self.copy_from_context(&tree, command),
-                Some(from) => return self.copy_from_tree(&tree, command, from),
-            },
-            Op::Workdir(command) => workdir(&tree, command),
+            Op::Copy(command) => {
+                let tree = readable(below, empty)?;
+                let tree = place::Tree {
+                    below: &tree,
+                    changes: &staged.diff,
+                };
+                match &self.source {
+                    None => self.copy_from_context(tree, command),
+                    Some(from) => return self.copy_from_tree(tree, command, from),
+                }
+            }
+            Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
         };
         done.map_err(|error| self.failed(error))
     }
 
-    fn copy_from_context(&self, tree: &Dir, command: &Copy) -> Result<(), StepError> {
+    fn copy_from_context(&self, tree: place::Tree<'_>, command: &Copy) -> Result<(), StepError> {
         let context = self.builder.context;
-        let owner = owner(tree, command, Owner::Fixed { uid: 0, gid: 0 })?;
+        let owner = owner(tree.below, command, Owner::Fixed { uid: 0, gid: 0 })?;
         let sources = context.select(&command.patterns)?;
         copy(tree, command, &sources, (owner, context.rules()))
     }
 
-    fn copy_from_tree(&self, tree: &Dir, command: &Copy, from: &State) -> Result<(), Error> {
+    fn copy_from_tree(
+        &self,
+        tree: place::Tree<'_>,
+        command: &Copy,
+        from: &State,
+    ) -> Result<(), Error> {
         let layers = Layers::open(self.builder.store, &from.layers)?;
         let other = readable(&layers.top_first(), &self.builder.bottoms.empty)?;
         let copied = || {
-            let owner = owner(tree, command, Owner::AsInSource)?;
+            let owner = owner(tree.below, command, Owner::AsInSource)?;
             let sources = select(&other, &command.patterns, None)?;
             copy(tree, command, &sources, (owner, None))
         };

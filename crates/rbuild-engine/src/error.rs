@@ -66,12 +66,12 @@ pub enum Error {
         source: Box<PullError>,
     },
     /// An OCI layout is damaged, or lacks the image.
-    #[error("cannot take `{tag}` from the OCI layout `{path}`")]
+    #[error("cannot take {image} from the OCI layout `{path}`")]
     Layout {
         /// The layout's directory.
         path: PathBuf,
-        /// What was asked for; empty for the only one.
-        tag: String,
+        /// What was asked for, in words.
+        image: String,
         /// Why.
         source: Box<PullError>,
     },

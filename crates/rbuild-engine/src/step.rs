@@ -1,6 +1,8 @@
 //! What a step does to its tree, one file for each kind.
 
 pub mod copy;
+mod directory;
+pub mod place;
 pub mod run;
 pub mod workdir;
 
@@ -37,7 +39,7 @@ pub enum StepError {
         path: String,
     },
     /// A directory is wanted where something else is.
-    #[error("`{path}` is not a directory, so nothing can be copied into it")]
+    #[error("`{path}` is not a directory, so nothing can be put into it")]
     OntoFile {
         /// In the image.
         path: String,
@@ -67,4 +69,9 @@ impl StepError {
             source,
         }
     }
+}
+
+/// A path of the tree for a message.
+fn shown(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }

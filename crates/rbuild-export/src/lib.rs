@@ -16,6 +16,7 @@ mod assemble;
 mod check;
 mod commit;
 mod error;
+mod hashing;
 mod import;
 mod layout;
 mod local;

@@ -18,7 +18,6 @@ mod port;
 mod run;
 mod signal;
 mod stages;
-mod suggest;
 mod title;
 mod variables;
 

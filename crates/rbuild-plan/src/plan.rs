@@ -16,7 +16,7 @@ use crate::fold::{Context, Fold};
 use crate::graph::{Base, Op, Plan, Source, Stage, StageId, Step, Tree};
 use crate::inputs::{Inputs, Planning};
 use crate::stages::{self, Graph, Linked, Named, Origin};
-use crate::suggest::did_you_mean;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 /// Turns a Dockerfile into a build graph, or says what is missing for that.
 ///
@@ -58,7 +58,7 @@ pub fn blame(file: &Dockerfile, inputs: &Inputs, reference: &str) -> Vec<Diagnos
         hint: did_you_mean(reference, stages::names_before(file, linked.index)),
         ..Diagnostic::error(
             named.span.clone(),
-            format!("no stage or image named `{reference}`"),
+            format!("no stage or image named `{reference}` here, and it cannot be pulled"),
         )
     };
     graph.places_of(reference).map(blame).collect()

@@ -17,8 +17,8 @@ use rbuild_oci::{Platform, Reference};
 
 use crate::args::{self, Args};
 use crate::inputs::Inputs;
-use crate::suggest::did_you_mean;
 use crate::variables::Variables;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 /// The part of the file that the target needs.
 pub(crate) struct Graph {

@@ -11,7 +11,7 @@ use rbuild_dockerfile::ast::{Span, Word};
 use rbuild_dockerfile::expand::{expand, expand_words};
 
 use crate::args::Args;
-use crate::suggest::did_you_mean;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 /// The variables that one instruction sees: those from before it (V1).
 pub(crate) struct Variables<'a> {

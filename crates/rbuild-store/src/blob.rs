@@ -111,7 +111,7 @@ impl BlobWriter<'_> {
             .make_subdirectory(&directory_of(digest))?;
         match self.link(&dir, hex.as_bytes()) {
             Err(error) if error.is(Errno::EXIST) => {}
-            answer => return answer.and_then(|()| self.sync_names(&dir)),
+            answer => return answer.and_then(|()| self.session.sync_names(&dir)),
         }
         // Somebody was first. What a power cut emptied is healed by writing it again.
         if dir.stat(hex.as_bytes())?.size == size {
@@ -120,7 +120,7 @@ impl BlobWriter<'_> {
         self.session.discard(&dir, hex.as_bytes())?;
         match self.link(&dir, hex.as_bytes()) {
             Err(error) if error.is(Errno::EXIST) => Ok(()),
-            answer => answer.and_then(|()| self.sync_names(&dir)),
+            answer => answer.and_then(|()| self.session.sync_names(&dir)),
         }
     }
 
@@ -129,13 +129,6 @@ impl BlobWriter<'_> {
             None => dir.link_unnamed(&self.file, hex),
             Some(name) => dir.link(&self.staging, name, hex),
         }
-    }
-
-    fn sync_names(&self, dir: &Dir) -> rbuild_sys::Result<()> {
-        if self.session.is_durable() {
-            record::sync_names(dir)?;
-        }
-        Ok(())
     }
 }
 

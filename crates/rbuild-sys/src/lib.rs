@@ -44,4 +44,4 @@ pub use spawn::{SpawnError, spawn};
 pub use stat::{FileKind, Stat, Timestamp};
 pub use step::{Exec, Handle, Made, Resource, Step};
 pub use userns::{EnterError, IdMapping, enter_mount_namespace, enter_user_namespace};
-pub use xattr::Xattr;
+pub use xattr::{Xattr, file_xattrs, set_file_xattr};

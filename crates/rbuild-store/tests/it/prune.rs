@@ -172,7 +172,10 @@ fn prune_in_a_loop_breaks_no_session() {
                 }
             });
         }
-        let results: Vec<_> = builders.into_iter().map(|it| it.join()).collect();
+        let results: Vec<_> = builders
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect();
         ended.store(true, Ordering::Relaxed);
         assert!(results.iter().all(Result::is_ok), "a session was broken");
     });

@@ -20,7 +20,7 @@ use crate::{
     bottoms,
     cli::BuildArgs,
     dockerfile::{self, Source},
-    failure::Failure,
+    failure::{Failure, hint},
     find::new_name,
     output::{self, Output},
     progress::Progress,
@@ -171,6 +171,7 @@ fn planned(
                         let places = blame(file, &inputs, &name);
                         report::diagnostics(&places, &source.name, &source.text, &mut out);
                         report::causes(&error, &mut out);
+                        report::hint(hint(&error).as_deref(), &mut out);
                         Failure::said(1)
                     })?;
                     inputs.bases.insert(name.clone(), found.image);
@@ -257,6 +258,7 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
         &mut out,
     );
     report::causes(reason.as_ref(), &mut out);
+    report::hint(hint(reason.as_ref()).as_deref(), &mut out);
     Failure::said(1)
 }
 
