@@ -71,7 +71,7 @@ fn survey(text: &str) -> Survey {
                 };
                 survey.leased.insert(line);
             }
-            _ => panic!("{line}"),
+            _ => unreachable!("`{line}` is not an object"),
         }
     }
     survey
