@@ -5,15 +5,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod add;
 mod cache;
 mod copy;
 mod death;
 mod examples;
+mod heredocs;
+mod hostile;
 mod images;
 mod interop;
 mod isolation;
 mod language;
 mod mistakes;
+mod mounts;
 mod outputs;
 mod privilege;
 mod reproducible;

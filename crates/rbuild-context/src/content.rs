@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Version of the recipe; part of every digest.
-const RECIPE: &[u8] = b"rbuild content 1";
+const RECIPE: &[u8] = b"rbuild content 2";
 
 /// Whether the owners of files count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ fn xattrs(hasher: &mut Hasher, mut all: Vec<Xattr>) {
 
 /// Whether attribute `key` is part of a copy.
 fn counts(key: &[u8]) -> bool {
-    let internal = [&b"security."[..], b"system.", b"user.overlay.", b"trusted."];
+    let internal = [&b"security."[..], b"user.overlay.", b"trusted."];
     key == b"security.capability" || !internal.iter().any(|prefix| key.starts_with(prefix))
 }
 

@@ -38,26 +38,23 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Filter<'_> {
-    /// The verdicts on `source` itself; for a directory without its parents also those that
-    /// what is below it starts from.
-    pub(crate) fn judge_source(&self, source: &Source) -> (Verdicts, Verdicts) {
-        let ignored = self
-            .ignored
-            .map_or_else(Verdict::default, |rules| rules.judge_whole(&source.path));
-        let named = source.kept().unwrap_or(&source.name);
-        let excluded = self
-            .excluded
-            .filter(|_| !named.is_empty())
-            .map_or_else(Verdict::default, |rules| rules.judge_whole(named));
-        let own = Verdicts { ignored, excluded };
-        let below = match source.kept() {
-            Some(_) => own,
-            None => Verdicts {
-                ignored,
-                excluded: Verdict::default(),
-            },
+    /// Whether `--exclude` matches the name of `source`, whose parents are dropped: nothing of
+    /// it is left then.
+    pub(crate) fn skips(&self, source: &Source) -> bool {
+        let named = source.kept().is_none() && !source.name.is_empty();
+        self.excluded
+            .is_some_and(|rules| named && rules.excludes(&source.name))
+    }
+
+    /// The verdicts on `source` itself.
+    pub(crate) fn judge_source(&self, source: &Source) -> Verdicts {
+        let whole = |rules: Option<&IgnoreRules>, path: &[u8]| {
+            rules.map_or_else(Verdict::default, |rules| rules.judge_whole(path))
         };
-        (own, below)
+        Verdicts {
+            ignored: whole(self.ignored, &source.path),
+            excluded: whole(self.excluded, source.kept().unwrap_or_default()),
+        }
     }
 
     /// The verdicts on `seen` from those on its parent.
@@ -69,6 +66,16 @@ impl Filter<'_> {
             excluded: self.excluded.map_or(parent.excluded, |rules| {
                 rules.judge(parent.excluded, seen.below)
             }),
+        }
+    }
+
+    /// Where `relative` below `source` is, as `--exclude` counts; empty if nobody asks.
+    pub(crate) fn below(&self, source: &Source, relative: &[u8]) -> Vec<u8> {
+        match (source.kept(), relative) {
+            _ if self.excluded.is_none() => Vec::new(),
+            (Some(kept), b"") => kept.to_vec(),
+            (Some(kept), relative) => join(kept, relative),
+            (None, relative) => relative.to_vec(),
         }
     }
 
@@ -107,14 +114,5 @@ impl IgnoreRules {
             })?;
         }
         Ok(rules)
-    }
-}
-
-/// Where `relative` below `source` is, as `--exclude` counts.
-pub(crate) fn below(source: &Source, relative: &[u8]) -> Vec<u8> {
-    match (source.kept(), relative) {
-        (Some(kept), b"") => kept.to_vec(),
-        (Some(kept), relative) => join(kept, relative),
-        (None, relative) => relative.to_vec(),
     }
 }

@@ -8,7 +8,7 @@ use rbuild_sys::{Descent, Dir, Entry, Stat};
 use crate::{
     Source,
     error::{Error, Result, shown},
-    filter::{self, Filter, Seen, Verdicts},
+    filter::{Filter, Seen, Verdicts},
 };
 
 /// Descriptors of one walk.
@@ -61,18 +61,18 @@ pub fn walk<E: From<Error>>(
     filter: &Filter<'_>,
     mut visit: impl FnMut(&Visit<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    let (own, verdicts) = filter.judge_source(source);
-    let visited = !filter.hides(own);
-    let below = filter::below(source, b"");
+    if filter.skips(source) {
+        return Ok(());
+    }
+    let verdicts = filter.judge_source(source);
+    let visited = !filter.hides(verdicts);
+    let below = filter.below(source, b"");
     let seen = Seen {
         path: &source.path,
-        below: if below.is_empty() {
-            &source.name
-        } else {
-            &below
-        },
+        below: &below,
     };
-    if !visited && !(source.stat.is_dir() && filter.may_show_below(own, seen)) {
+    let entered = source.stat.is_dir() && (visited || filter.may_show_below(verdicts, seen));
+    if !visited && !entered {
         return Ok(());
     }
     let (above, name) = source.open()?;
@@ -84,7 +84,7 @@ pub fn walk<E: From<Error>>(
             stat: &source.stat,
         })?;
     }
-    if !source.stat.is_dir() {
+    if !entered {
         return Ok(());
     }
     let top = if name.is_empty() {
@@ -139,7 +139,7 @@ impl<V> Walk<'_, V> {
             self.relative.push(b'/');
         }
         self.relative.extend_from_slice(&entry.name);
-        let (path, below) = (self.path(), filter::below(self.source, &self.relative));
+        let (path, below) = (self.path(), self.filter.below(self.source, &self.relative));
         let seen = Seen {
             path: &path,
             below: &below,

@@ -9,7 +9,7 @@ pub(crate) mod check;
 use crate::ast::{Checks, Span, Spanned};
 use crate::diagnostic::Diagnostic;
 use crate::line::Lines;
-use crate::suggest::closest;
+use crate::suggest::nearest;
 
 const KNOWN: [&str; 3] = ["syntax", "escape", "check"];
 
@@ -168,7 +168,7 @@ fn newer_frontend(directive: &Directive<'_>) -> Option<Diagnostic> {
 
 /// An unknown directive is a plain comment; one that looks misspelt deserves a word.
 fn misspelling(directive: &Directive<'_>) -> Option<Diagnostic> {
-    let known = closest(&directive.name, KNOWN)?;
+    let known = nearest(&directive.name, KNOWN)?;
     let message = format!(
         "unknown directive `{}` is taken for a comment",
         directive.name

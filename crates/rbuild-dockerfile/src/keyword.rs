@@ -4,7 +4,7 @@
 //!
 //! Spec: dockerfile.md P6, P13, C29.
 
-use crate::suggest::closest;
+use crate::suggest::nearest;
 
 /// An instruction of the language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Keyword {
 
     /// The instruction that `name` is a misspelling of.
     pub(crate) fn meant(name: &str) -> Option<Self> {
-        closest(name, NAMES.iter().map(|(known, _)| *known)).and_then(Self::parse)
+        nearest(name, NAMES.iter().map(|(known, _)| *known)).and_then(Self::parse)
     }
 
     /// Its name, upper case.

@@ -19,7 +19,7 @@ pub mod lint;
 pub mod mount;
 mod parse;
 mod print;
-mod suggest;
+pub mod suggest;
 
 pub use ast::Dockerfile;
 pub use diagnostic::{Diagnostic, Severity};

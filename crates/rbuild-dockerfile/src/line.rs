@@ -148,6 +148,11 @@ impl<'s> Lines<'s> {
         })
     }
 
+    /// The size of the source, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.source.len()
+    }
+
     /// Where the next line starts.
     pub(crate) fn position(&self) -> usize {
         self.position

@@ -44,44 +44,39 @@ const MAX_INSTRUCTIONS: usize = 10_000;
 /// Diagnostics are in the order of the file. Findings of checks that the file does
 /// not want are not among them.
 pub fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
-    let mut parser = Parser::new(source);
-    if source.len() > MAX_FILE {
-        let message = format!("the Dockerfile is larger than the limit of {MAX_FILE} bytes");
-        parser.report(Diagnostic::error(0..0, message));
-        return (parser.file, parser.diagnostics);
-    }
-    let mut count = 0;
-    while let Some(mut line) = parser.lines.next_logical() {
-        count += 1;
-        // A directive is not a comment.
-        let end = parser.directives_end;
-        line.comments.retain(|comment| comment.span.start >= end);
-        if count > MAX_INSTRUCTIONS {
-            let message = format!(
-                "the Dockerfile has more than the limit of {MAX_INSTRUCTIONS} instructions"
-            );
-            let (name, _) = Fragment::whole(&line).trim().split_first();
-            parser.report(Diagnostic::error(name.span(), message));
-            break;
-        }
-        parser.line(&line);
-    }
+    let directives = match source.len() <= MAX_FILE {
+        true => directive::read(source),
+        false => Directives::default(),
+    };
+    let mut parser = Parser::new(source, directives);
+    parser.instructions();
     parser.finish()
 }
 
-/// Parses `text`, an `ONBUILD` instruction as an image has it: the tree of what is to
-/// be done, one instruction as a rule. The escape character is `\` (O2).
+/// Parses `text`, an `ONBUILD` instruction as an image has it, which may be anything:
+/// the tree of what is to be done. The escape character is `\` (O1, O2).
 ///
 /// Spans are in `text`.
 pub fn parse_trigger(text: &str) -> (Vec<Instruction>, Vec<Diagnostic>) {
-    let mut parser = Parser::with(text, Directives::default());
+    let mut parser = Parser::new(text, Directives::default());
     parser.file.stages.push(from::nameless(0..0));
-    while let Some(line) = parser.lines.next_logical() {
-        parser.line(&line);
-    }
-    let (mut file, diagnostics) = parser.finish();
-    let instructions = file.stages.pop().map(|stage| stage.instructions);
-    (instructions.unwrap_or_default(), diagnostics)
+    parser.instructions();
+    let (file, mut diagnostics) = parser.finish();
+    let mut stages = file.stages.into_iter();
+    let instructions = stages.next().map(|stage| stage.instructions);
+    let froms = stages.map(|stage| (stage.span, "FROM"));
+    let instructions = instructions.unwrap_or_default();
+    let others = instructions.iter().filter_map(|it| match it.kind {
+        Kind::Onbuild(_) => Some((it.span.clone(), "ONBUILD")),
+        Kind::Maintainer(_) => Some((it.span.clone(), "MAINTAINER")),
+        _ => None,
+    });
+    diagnostics.extend(
+        froms
+            .chain(others)
+            .map(|(span, name)| onbuild::not_allowed(name, span)),
+    );
+    (instructions, diagnostics)
 }
 
 /// One instruction, its name known, its flags taken off.
@@ -111,14 +106,7 @@ struct Parser<'s> {
 }
 
 impl<'s> Parser<'s> {
-    fn new(source: &'s str) -> Self {
-        match source.len() <= MAX_FILE {
-            true => Self::with(source, directive::read(source)),
-            false => Self::with(source, Directives::default()),
-        }
-    }
-
-    fn with(source: &'s str, directives: Directives) -> Self {
+    fn new(source: &'s str, directives: Directives) -> Self {
         Self {
             lines: Lines::new(source, directives.escape),
             file: Dockerfile {
@@ -136,6 +124,29 @@ impl<'s> Parser<'s> {
 
     fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Reads all instructions, or as many as are allowed.
+    fn instructions(&mut self) {
+        if self.lines.len() > MAX_FILE {
+            let message = format!("the Dockerfile is larger than the limit of {MAX_FILE} bytes");
+            return self.report(Diagnostic::error(0..0, message));
+        }
+        let mut count = 0;
+        while let Some(mut line) = self.lines.next_logical() {
+            count += 1;
+            if count > MAX_INSTRUCTIONS {
+                let message = format!(
+                    "the Dockerfile has more than the limit of {MAX_INSTRUCTIONS} instructions"
+                );
+                let (name, _) = Fragment::whole(&line).trim().split_first();
+                return self.report(Diagnostic::error(name.span(), message));
+            }
+            // A directive is not a comment.
+            let end = self.directives_end;
+            line.comments.retain(|comment| comment.span.start >= end);
+            self.line(&line);
+        }
     }
 
     /// Reads one instruction.

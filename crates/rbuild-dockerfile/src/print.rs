@@ -125,12 +125,22 @@ impl Printer {
     }
 
     fn pairs(&mut self, name: &str, pairs: &[Pair]) {
-        let legacy = |pair: &Pair| !is_one_word(&joined(pair), self.escape);
         let arguments = match pairs {
-            [pair] if legacy(pair) => format!("{} {}", pair.key.value, pair.value.value),
+            [pair] if !is_one_word(&joined(pair), self.escape) => self.legacy(pair),
             _ => pairs.iter().map(joined).collect::<Vec<_>>().join(" "),
         };
         self.text(name, &arguments);
+    }
+
+    /// `KEY VALUE`. An escape at the end of the key takes one space for itself.
+    fn legacy(&self, pair: &Pair) -> String {
+        let (key, value) = (&pair.key.value, &pair.value.value);
+        let space = if key.ends_with(self.escape) {
+            "  "
+        } else {
+            " "
+        };
+        format!("{key}{space}{value}")
     }
 
     fn copy(&mut self, copy: &Copy) {
@@ -205,7 +215,11 @@ pub(crate) fn checks(checks: &Checks) -> String {
     let mut parts = Vec::new();
     let names = |rules: &Rules| match rules {
         Rules::All => "all".to_owned(),
-        Rules::Named(names) => names.join(","),
+        Rules::Named(names) => names
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(","),
     };
     if !checks.skip.is_empty() {
         parts.push(format!("skip={}", names(&checks.skip)));

@@ -20,10 +20,11 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     BaseTree, BuildContext, Error, Event, Runner,
+    fetch::Fetcher,
     selection::{Root, Selection, Staging},
     step::{
         StepError,
-        copy::copy,
+        copy::{Destination, Mounted, copy},
         mounts::{self, Confidential},
         place,
         run::{chown, run},
@@ -45,6 +46,8 @@ pub struct Builder<'a> {
     pub bases: &'a BTreeMap<String, BaseTree>,
     /// Directories that lie under every tree.
     pub bottoms: &'a Bottoms,
+    /// Fetches what ADD names.
+    pub fetcher: Fetcher<'a>,
     /// What only single commands may see.
     pub confidential: &'a Confidential,
     /// The network of commands that do not say.
@@ -89,6 +92,13 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+        let built = self.execute(plan);
+        // A build that failed has read the context too.
+        self.context.save(self.session);
+        built
+    }
+
+    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
         let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
         for (step, id) in plan.steps.iter().zip((0..).map(StepId)) {
             let state = |tree: &Tree| self.state(plan, tree, &states);
@@ -106,7 +116,6 @@ impl Builder<'_> {
             };
             states.push(work.execute()?);
         }
-        self.context.save(self.session);
         Ok(states)
     }
 
@@ -139,6 +148,7 @@ impl Builder<'_> {
         Staging {
             store: self.store,
             session: self.session,
+            fetcher: self.fetcher,
         }
     }
 
@@ -310,7 +320,10 @@ impl Work<'_> {
                     });
                 };
                 let tree = writable(below, skeleton, upper)?;
-                run(self, &tree, command, &mut output)
+                let ran = run(self, &tree, command, &mut output);
+                let traces = ran.map_err(|error| self.failed(error))?;
+                drop(tree);
+                return traces.erase(&staged.diff).map_err(Error::Traces);
             }
             Op::Copy(command) => {
                 let tree = readable(below, empty)?;
@@ -319,25 +332,47 @@ impl Work<'_> {
                     below: if command.link { empty } else { &tree },
                     changes: &staged.diff,
                 };
-                return self.copy(tree, command);
+                return self.copy((tree, below), command);
             }
             Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
         };
         done.map_err(|error| self.failed(error))
     }
 
-    fn copy(&self, tree: place::Tree<'_>, command: &Copy) -> Result<(), Error> {
+    fn copy(
+        &self,
+        (tree, layers): (place::Tree<'_>, &[&Dir]),
+        command: &Copy,
+    ) -> Result<(), Error> {
+        let Builder {
+            session, bottoms, ..
+        } = self.builder;
         let source = self.sources.first().and_then(Option::as_ref);
         let other = source.map(|state| self.builder.open(state)).transpose()?;
         let root = self.root(other.as_ref());
+        let mount = || {
+            let work = session.new_layer()?;
+            let upper = Upper {
+                changes: tree.changes,
+                work: &work.work,
+            };
+            let layers = if command.link { &[] } else { layers };
+            let tree = writable(layers, &bottoms.empty, upper).map_err(StepError::Mount)?;
+            Ok(Mounted { tree, _work: work })
+        };
         let copied = || {
-            let owner = command
-                .chown
-                .as_deref()
-                .map(|owner| chown(tree.below, owner))
-                .transpose()?;
+            let owner = command.chown.as_deref();
+            let owner = owner.map(|owner| chown(tree.below, owner)).transpose()?;
             let selection = Selection::of(command, root, self.builder.staging())?;
-            copy(tree, command, &selection, owner)
+            copy(
+                Destination {
+                    tree,
+                    mount: &mount,
+                },
+                command,
+                &selection,
+                owner,
+            )
         };
         copied().map_err(|error| self.failed(error))
     }

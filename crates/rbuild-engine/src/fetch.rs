@@ -9,11 +9,15 @@
 //! Spec: dockerfile.md 1.11, X1 and X2; 1.13, I1; CVE-2020-10696, CVE-2026-28406,
 //! CVE-2026-44517.
 
+mod add;
 mod archive;
 mod context;
+#[cfg(test)]
+mod samples;
 
 use std::io;
 
+pub use add::Fetcher;
 pub use archive::{archive_codec, unpack_archive};
 pub use context::{ContextFetcher, FetchedContext};
 

@@ -228,7 +228,10 @@ impl Wanted<'_> {
             .blob()
             .map_err(|source| self.store_error(source))?;
         // One byte more than announced tells that there is more.
-        let fetched = self.origin.blob(self.blob)?.take(self.blob.size + 1);
+        let fetched = self
+            .origin
+            .blob(self.blob)?
+            .take(self.blob.size.saturating_add(1));
         let mut keeping = Keeping {
             from: fetched,
             copy: &mut blob,

@@ -14,7 +14,7 @@ use rbuild_plan::{Archives, Copy, Item};
 use rbuild_store::{Key, Session, Store};
 use rbuild_sys::{Dir, Error as SysError};
 
-use crate::{BuildContext, step::StepError};
+use crate::{BuildContext, fetch::Fetcher, step::StepError};
 
 /// Where the paths of a COPY are looked up.
 #[derive(Clone, Copy)]
@@ -52,6 +52,8 @@ pub(crate) struct Staging<'a> {
     pub store: &'a Store,
     /// Makes directories that go with it.
     pub session: &'a Session,
+    /// Fetches what is not here.
+    pub fetcher: Fetcher<'a>,
 }
 
 impl<'a> Selection<'a> {
@@ -159,9 +161,31 @@ fn group<'a>(
             let dir = inline(name, content, staging)?;
             Ok(made(&dir, name.as_bytes(), Archives::Keep)?)
         }
-        (Item::Url { url, .. } | Item::Git { url, .. }, _) => Err(StepError::NotYet {
-            what: format!("`ADD {url}`"),
-        }),
+        (
+            Item::Url {
+                url,
+                checksum,
+                archives,
+            },
+            _,
+        ) => {
+            let (dir, name) = staging
+                .fetcher
+                .url(staging.session, url, checksum.as_deref())?;
+            Ok(made(&dir, name.as_bytes(), *archives)?)
+        }
+        (
+            Item::Git {
+                url,
+                checksum,
+                keep_git_dir,
+            },
+            _,
+        ) => {
+            let wanted = (checksum.as_deref(), *keep_git_dir);
+            let dir = staging.fetcher.git(staging.session, url, wanted)?;
+            Ok(made(&dir, b"", Archives::Keep)?)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a step does to its tree, one file for each kind.
 
 pub mod copy;
+mod directory;
 pub(crate) mod mounts;
 pub mod place;
 pub mod run;
@@ -39,17 +40,23 @@ pub enum StepError {
         path: String,
     },
     /// A directory is wanted where something else is.
-    #[error("`{path}` is not a directory, so nothing can be copied into it")]
+    #[error("`{path}` is not a directory, so nothing can be put into it")]
     OntoFile {
         /// In the image.
         path: String,
     },
-    /// A part of the language that this version does not carry out.
-    #[error("{what} is not supported yet by this version of rbuild")]
-    NotYet {
-        /// The instruction or option.
-        what: String,
+    /// `--checksum` is not a digest.
+    #[error("cannot use the checksum")]
+    Checksum(#[source] rbuild_oci::Error),
+    /// A source of ADD looks like a repository and is none.
+    #[error("`{url}` is not a git repository")]
+    NoRepository {
+        /// As written, expanded.
+        url: String,
     },
+    /// An archive cannot be unpacked.
+    #[error(transparent)]
+    Archive(#[from] crate::fetch::FetchError),
     /// A secret or agent that a mount requires was not given.
     #[error("the {what} `{id}` is required here: give it with {flag}")]
     Missing {
@@ -60,6 +67,9 @@ pub enum StepError {
         /// How to give it.
         flag: &'static str,
     },
+    /// The tree cannot be mounted for an archive.
+    #[error("cannot mount the image")]
+    Mount(#[source] rbuild_snapshot::Error),
     /// Another stage's tree cannot be opened.
     #[error("cannot open the tree of another stage")]
     Tree(#[source] Box<crate::Error>),
@@ -99,4 +109,9 @@ impl StepError {
             source,
         }
     }
+}
+
+/// A path of the tree for a message.
+fn shown(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }

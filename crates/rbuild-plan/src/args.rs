@@ -13,8 +13,8 @@ use rbuild_dockerfile::lint::rules;
 use rbuild_oci::Platform;
 
 use crate::inputs::Inputs;
-use crate::suggest::did_you_mean;
 use crate::variables::Variables;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 /// Passed to `RUN` without an `ARG`; neither in the key nor in history (A7).
 const PROXIES: [&str; 10] = [

@@ -24,7 +24,6 @@ mod port;
 mod run;
 mod signal;
 mod stages;
-mod suggest;
 mod title;
 mod trigger;
 mod unsupported;

@@ -11,12 +11,12 @@ use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{ArgPair, Instruction, Kind, Spanned, Stage, Word};
 use rbuild_dockerfile::expand::expand;
 use rbuild_dockerfile::lint::rules;
+use rbuild_dockerfile::suggest::did_you_mean;
 use rbuild_oci::Platform;
 
 use crate::args::{Args, Givers};
 use crate::names::{self, Name, Named, Names, Origin};
 use crate::stages::Linked;
-use crate::suggest::did_you_mean;
 use crate::trigger::{self, Trigger};
 use crate::variables::Variables;
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use rbuild_dockerfile::ast::Dockerfile;
 use rbuild_dockerfile::lint;
+use rbuild_dockerfile::suggest::did_you_mean;
 use rbuild_dockerfile::{Diagnostic, Severity};
 
 use crate::args::Args;
@@ -19,7 +20,6 @@ use crate::inputs::{Inputs, Planning};
 use crate::names::{self, Named, Origin};
 use crate::op::Source;
 use crate::stages::{self, Graph, Linked};
-use crate::suggest::did_you_mean;
 
 /// Turns a Dockerfile into a build graph, or says what is missing for that.
 ///
@@ -61,7 +61,7 @@ pub fn blame(file: &Dockerfile, inputs: &Inputs, reference: &str) -> Vec<Diagnos
         hint: did_you_mean(reference, names::before(file, linked.index)),
         ..Diagnostic::error(
             named.span.clone(),
-            format!("no stage or image named `{reference}`"),
+            format!("no stage or image named `{reference}` here, and it cannot be pulled"),
         )
     };
     graph.places_of(reference).map(blame).collect()

@@ -13,7 +13,7 @@ use rbuild_dockerfile::expand::{ExpandError, Expanded, expand, expand_body, expa
 use rbuild_dockerfile::lint::rules;
 
 use crate::args::Args;
-use crate::suggest::did_you_mean;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 /// The variables that one instruction sees: those from before it (V1).
 pub(crate) struct Variables<'a> {

@@ -12,7 +12,7 @@ use std::{
         fd::AsFd,
         unix::net::{UnixListener, UnixStream},
     },
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -55,7 +55,7 @@ impl Drop for Forwarding {
     }
 }
 
-fn accept(listener: &UnixListener, stop: &Flag, agent: &PathBuf) {
+fn accept(listener: &UnixListener, stop: &Flag, agent: &Path) {
     let open = Arc::new(());
     loop {
         let waited: sys::Result<_> = wait_readable([listener.as_fd(), stop.as_fd()]);

@@ -148,15 +148,14 @@ impl Session {
         let mut waited = Waited::new(&claim.name);
         let mut copy = 0;
         loop {
-            let home = self.cache_home(&claim.name).writing(|| claim.what())?;
-            // Not ours: somebody removes it just now.
+            let home = self.cache_home(&claim.name.key());
+            let Some(home) = home.writing(|| claim.what())? else {
+                continue;
+            };
+            // Else somebody removes it just now.
             let ours = lock(&home_file(&home, claim)?, Sharing::Shared, claim)?
-                && self.is_current(claim, &home)?;
-            let file = home.open_or_create(lock_name(copy).as_bytes(), 0o600);
-            let file = file.writing(|| claim.what())?;
-            if ours && lock(&file, claim.sharing, claim)? {
-                // Only listings look at it.
-                let _ = file.set_modified(SystemTime::now());
+                && (self.store().is_current(&claim.name.key(), &home)).reading(|| claim.what())?;
+            if ours && let Some(file) = self.lock_copy(&home, copy, claim)? {
                 return Ok(CacheMount {
                     name: claim.name.clone(),
                     home,
@@ -172,23 +171,26 @@ impl Session {
         }
     }
 
-    /// The directory of the cache, made if it is missing.
-    fn cache_home(&self, name: &CacheName) -> rbuild_sys::Result<Dir> {
-        let home = self.store().make_subdirectory(&place(&name.key()))?;
-        if rbuild_sys::Error::absent(home.stat(RECORD))?.is_none() {
-            self.replace(&home, RECORD, &record::encode(name))?;
-        }
-        Ok(home)
+    /// The directory of the cache, made if it is missing; `None` if it was removed meanwhile.
+    fn cache_home(&self, key: &Key) -> rbuild_sys::Result<Option<Dir>> {
+        rbuild_sys::Error::absent(self.store().make_subdirectory(&place(key)))
     }
 
-    /// Whether `home` is still what the cache's name leads to.
-    fn is_current(&self, claim: &CacheClaim, home: &Dir) -> Result<bool> {
-        let compare = || {
-            let now = self.store().subdirectory(&place(&claim.name.key()))?;
-            let now = now.map(|dir| dir.stat_self()).transpose()?;
-            Ok(now.map(|stat| stat.ino) == Some(home.stat_self()?.ino))
+    /// The lock of a copy in `home`, which is locked itself; `None` if somebody is in the way.
+    fn lock_copy(&self, home: &Dir, copy: u32, claim: &CacheClaim) -> Result<Option<File>> {
+        let open = || {
+            if rbuild_sys::Error::absent(home.stat(RECORD))?.is_none() {
+                self.replace(home, RECORD, &record::encode(&claim.name))?;
+            }
+            home.open_or_create(lock_name(copy).as_bytes(), 0o600)
         };
-        compare().reading(|| claim.what())
+        let file = open().writing(|| claim.what())?;
+        if !lock(&file, claim.sharing, claim)? {
+            return Ok(None);
+        }
+        // Only listings look at it.
+        let _ = file.set_modified(SystemTime::now());
+        Ok(Some(file))
     }
 }
 
@@ -280,9 +282,12 @@ impl Store {
             let Some(home) = self.subdirectory(&place(key))? else {
                 return Ok(CacheRemoval::Missing);
             };
-            let lock = File::from(OwnedFd::from(home));
+            let lock = File::from(OwnedFd::from(home.try_clone()?));
             if lock.try_lock().is_err() {
                 return Ok(CacheRemoval::InUse);
+            }
+            if !self.is_current(key, &home)? {
+                return Ok(CacheRemoval::Missing);
             }
             let (caches, trash) = (
                 self.make_subdirectory("caches")?,
@@ -298,6 +303,15 @@ impl Store {
             Ok(CacheRemoval::Removed)
         };
         remove().removing(|| format!("cache {key}"))
+    }
+}
+
+impl Store {
+    /// Whether `home` is still what `key` leads to.
+    fn is_current(&self, key: &Key, home: &Dir) -> rbuild_sys::Result<bool> {
+        let now = self.subdirectory(&place(key))?;
+        let now = now.map(|dir| dir.stat_self()).transpose()?;
+        Ok(now.map(|stat| stat.ino) == Some(home.stat_self()?.ino))
     }
 }
 

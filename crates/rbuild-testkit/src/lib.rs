@@ -21,7 +21,7 @@ pub use base::{Base, target_dir};
 pub use error::Error;
 pub use host::{Host, rbuild_binary};
 pub use layout::unpack;
-pub use need::{Need, need};
+pub use need::{Need, need, skip};
 pub use output::Output;
 pub use registry::Registry;
 pub use scratch::Scratch;

@@ -31,8 +31,9 @@ Files: images and cache live in $XDG_DATA_HOME/rbuild (see --root). `rbuild COMM
 /// Options that every command takes, before or after its name.
 #[derive(Args, Debug)]
 pub struct Global {
-    /// Keep images and cache in DIR [env: RBUILD_STORE] [default: $XDG_DATA_HOME/rbuild]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Keep images and cache in DIR [env: RBUILD_STORE] [default: $XDG_DATA_HOME/rbuild, or
+    /// ~/.local/share/rbuild]
+    #[arg(long, global = true, value_name = "DIR", display_order = 900)]
     pub root: Option<PathBuf>,
 }
 
@@ -108,8 +109,24 @@ pub enum Dumped {
     Keys,
 }
 
+const BUILD_NOTES: &str = "\
+A step whose instruction, parent and input files are as before is not executed again. Stages that
+the result does not need are neither executed nor pulled. Base images come from the store, else from
+a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
+
+With SOURCE_DATE_EPOCH in the environment the same input gives the same image, byte for byte.
+
+Exit status: 0, 1 if the build failed, 2 for a wrong command line, 128 + N after signal N.
+
+Examples:
+  rbuild bud -t app .
+  rbuild bud -f Dockerfile.multi --target builder --build-arg VERSION=1.2 -t app:builder .
+  rbuild bud -o type=local,dest=out .        the files of the result, in a directory
+  generate-dockerfile | rbuild bud -f - .";
+
 /// Build an image from a Dockerfile.
 #[derive(Args, Debug)]
+#[command(after_help = BUILD_NOTES)]
 pub struct BuildArgs {
     /// Directory that COPY takes files from
     #[arg(default_value = ".", value_name = "CONTEXT")]
@@ -130,6 +147,9 @@ pub struct BuildArgs {
     /// Add a label to the image; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
+    /// The network of RUN instructions that do not say
+    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    pub network: NetworkMode,
     /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:
     /// `id=ID[,src=FILE|,env=VAR]`; repeatable
     #[arg(long, value_name = "SPEC")]
@@ -161,17 +181,35 @@ pub struct BuildArgs {
     pub registry: RegistryArgs,
 }
 
+/// A command's network.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// That of this machine.
+    Host,
+    /// None but a loopback interface.
+    None,
+}
+
 /// How registries are talked to.
 #[derive(Args, Debug)]
 pub struct RegistryArgs {
-    /// With `false`, plain http and unknown certificates are fine
+    /// With `false`, plain http and unknown certificates are fine. More authorities to trust:
+    /// SSL_CERT_FILE, SSL_CERT_DIR
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
-          num_args = 0..=1, default_missing_value = "true")]
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tls_verify: bool,
 }
 
+const RUN_NOTES: &str = "\
+The command gets the sandbox of RUN (docker's default capabilities, the host's network) and the
+terminal. What it writes is gone when it ends; so are the processes it leaves behind.
+
+Exit status: that of the command; 125 if it cannot be started, 126 if the program cannot be executed,
+127 if it is not there.";
+
 /// Run a command in an image, in the foreground.
 #[derive(Args, Debug)]
+#[command(after_help = RUN_NOTES)]
 pub struct RunArgs {
     /// Remove what the command wrote when it ends; always so, accepted for podman's users
     #[arg(long)]
@@ -286,8 +324,13 @@ pub struct PushArgs {
     pub registry: RegistryArgs,
 }
 
+const IMPORT_NOTES: &str = "\
+Example:
+  mmdebstrap --variant=minbase bookworm | rbuild import - debian:12 --change 'CMD [\"bash\"]'";
+
 /// Make an image from a root file system.
 #[derive(Args, Debug)]
+#[command(after_help = IMPORT_NOTES)]
 pub struct ImportArgs {
     /// A tar (plain, gzip or zstd), `-` for standard input, or a directory
     #[arg(value_name = "ROOTFS")]

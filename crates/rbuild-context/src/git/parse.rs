@@ -50,8 +50,7 @@ fn cut(text: &str, at: char) -> (&str, Option<&str>) {
 
 /// `None` if `url` is no repository.
 fn remote(url: &str, shorthand: Shorthand) -> Option<Parsed<Remote>> {
-    let scheme = url.split_once("://").map(|(scheme, rest)| (scheme, rest));
-    match scheme {
+    match url.split_once("://") {
         Some(("http" | "https", rest)) if has_git_suffix(rest) => Some(http(url)),
         Some(("ssh" | "git", rest)) => Some(other(url, rest)),
         Some(_) => None,

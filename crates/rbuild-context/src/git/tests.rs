@@ -194,6 +194,7 @@ fn contradictions_and_unknown_keys_are_errors() {
     );
 }
 
+/// CVE-2019-13139, CVE-2025-21613, CVE-2026-33748.
 #[test]
 fn nothing_becomes_an_option_or_leads_out() {
     check(

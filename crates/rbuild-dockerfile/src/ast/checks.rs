@@ -2,6 +2,8 @@
 //!
 //! Spec: dockerfile.md D5.
 
+use std::collections::BTreeSet;
+
 /// What a `# check=` says; by default nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checks {
@@ -19,13 +21,13 @@ pub struct Checks {
 pub enum Rules {
     /// Every rule there is.
     All,
-    /// Those with these names, as written; case does not count.
-    Named(Vec<String>),
+    /// Those with these names; lower case, for case does not count.
+    Named(BTreeSet<String>),
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self::Named(Vec::new())
+        Self::Named(BTreeSet::new())
     }
 }
 
@@ -34,7 +36,7 @@ impl Rules {
     pub fn contains(&self, rule: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Named(names) => names.iter().any(|name| name.eq_ignore_ascii_case(rule)),
+            Self::Named(names) => names.contains(&rule.to_ascii_lowercase()),
         }
     }
 

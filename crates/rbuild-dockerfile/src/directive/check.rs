@@ -4,7 +4,8 @@
 
 use crate::ast::{Checks, Rules};
 use crate::mount::parse_bool;
-use crate::suggest::closest;
+use crate::suggest::nearest;
+use std::collections::BTreeSet;
 
 const KEYS: [&str; 3] = ["skip", "error", "experimental"];
 
@@ -37,11 +38,11 @@ pub fn parse(value: &str) -> Result<Checks, String> {
 
 fn rules(names: &str) -> Rules {
     let names = names.split(',').map(str::trim);
-    let names: Vec<String> = names
+    let names: BTreeSet<String> = names
         .filter(|name| !name.is_empty())
-        .map(str::to_owned)
+        .map(str::to_ascii_lowercase)
         .collect();
-    match names.iter().any(|name| name.eq_ignore_ascii_case("all")) {
+    match names.contains("all") {
         true => Rules::All,
         false => Rules::Named(names),
     }
@@ -49,7 +50,7 @@ fn rules(names: &str) -> Rules {
 
 fn unknown(key: &str) -> String {
     let known = KEYS.join("`, `");
-    match closest(key, KEYS) {
+    match nearest(key, KEYS) {
         Some(meant) => format!(
             "`check` has no part `{}`: did you mean `{meant}`?",
             shown(key)

@@ -11,18 +11,18 @@ use std::collections::BTreeMap;
 
 /// What a stage has said so far; a stage based on it goes on from there.
 #[derive(Clone, Default)]
-struct Said {
+struct Said<'f> {
     /// A `WORKDIR` that is absolute, or may be.
     workdir: bool,
     /// `SHELL`.
-    shell: Option<Vec<String>>,
+    shell: Option<&'f [String]>,
 }
 
 pub(super) fn check(file: &Dockerfile, source: &str, found: &mut Vec<Diagnostic>) {
-    let mut stages: BTreeMap<String, Said> = BTreeMap::new();
+    let mut stages: BTreeMap<&str, Said<'_>> = BTreeMap::new();
     for stage in &file.stages {
         let base = stage.base.value.to_ascii_lowercase();
-        let mut said = stages.get(&base).cloned().unwrap_or_default();
+        let mut said = stages.get(base.as_str()).cloned().unwrap_or_default();
         let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
         for instruction in &stage.instructions {
             if let Some(name) = only_once(&instruction.kind)
@@ -33,7 +33,7 @@ pub(super) fn check(file: &Dockerfile, source: &str, found: &mut Vec<Diagnostic>
             found.extend(said.finding(instruction));
         }
         if let Some(name) = &stage.name {
-            stages.insert(name.value.clone(), said);
+            stages.insert(&name.value, said);
         }
     }
 }
@@ -55,12 +55,12 @@ fn overridden(name: &str, span: &Span, source: &str) -> Diagnostic {
     finding.of_rule(MULTIPLE_INSTRUCTIONS_DISALLOWED)
 }
 
-impl Said {
+impl<'f> Said<'f> {
     /// What is to be said about `instruction`, which is then among what was said.
-    fn finding(&mut self, instruction: &Instruction) -> Option<Diagnostic> {
+    fn finding(&mut self, instruction: &'f Instruction) -> Option<Diagnostic> {
         match &instruction.kind {
             Kind::Shell(argv) => {
-                self.shell = Some(argv.clone());
+                self.shell = Some(argv);
                 None
             }
             Kind::Workdir(path) => self.workdir(path),
@@ -109,12 +109,11 @@ impl Said {
 
     /// A script of several lines that does not stop when one fails.
     fn script(&self, body: &str, opening: &Span) -> Option<Diagnostic> {
-        let mut lines = body.lines().map(str::trim);
+        let lines = body.lines().map(str::trim);
         let lines: Vec<&str> = lines
-            .by_ref()
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .collect();
-        let shell = self.shell.iter().flatten().skip(1);
+        let shell = self.shell.unwrap_or_default().iter().skip(1);
         let stops = lines
             .iter()
             .any(|line| sets_errexit(line.split_whitespace()))

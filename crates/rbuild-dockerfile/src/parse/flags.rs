@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::fragment::Fragment;
 use crate::keyword::{Arity, Keyword};
 use crate::mount::parse_bool;
-use crate::suggest::closest;
+use crate::suggest::nearest;
 use std::collections::BTreeSet;
 
 /// A flag as written, quotes and escapes removed.
@@ -170,7 +170,7 @@ fn unknown(keyword: Keyword, name: &str, flag: &Flag) -> Diagnostic {
     let instruction = keyword.name();
     let message = format!("`{instruction}` has no flag `--{name}`");
     let diagnostic = Diagnostic::error(flag.span.clone(), message);
-    match closest(&flag.name, keyword.flags().iter().map(|(known, _)| *known)) {
+    match nearest(&flag.name, keyword.flags().iter().map(|(known, _)| *known)) {
         Some(meant) => diagnostic.with_hint(format!("did you mean `--{meant}`?")),
         None if keyword.flags().is_empty() => diagnostic.with_hint(format!(
             "write `{instruction} -- --{name}` if it belongs to the argument"

@@ -8,7 +8,7 @@
 use crate::ast::{Access, Mount, Span, Word};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::mount::{KINDS, MountKind, SHARINGS, Sharing, parse_bool};
-use crate::suggest::closest;
+use crate::suggest::nearest;
 
 /// What a type says to a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ const IDLE: [&str; 11] = [
 pub(super) fn mount(value: &Word, span: Span, found: &mut Vec<Diagnostic>) -> Option<Mount> {
     let before = found.len();
     let fields = fields(value);
-    let kind = fields.iter().find(|field| field.key == "type");
+    let kind = fields.iter().rfind(|field| field.key == "type");
     let kind = match kind.and_then(|field| field.value.as_ref()) {
         Some(word) => literal(word).and_then(|name| kind_called(name, word, found)),
         None => Some(MountKind::Bind),
@@ -230,7 +230,7 @@ impl Field {
         let names = KEYS.iter().map(|(name, _)| *name);
         let names = names.chain(ALIASES.map(|(alias, _)| alias)).chain(["type"]);
         let diagnostic = Diagnostic::error(self.span, message);
-        match closest(&self.key, names) {
+        match nearest(&self.key, names) {
             Some(meant) => diagnostic.with_hint(format!("did you mean `{meant}`?")),
             None => diagnostic,
         }
@@ -241,7 +241,7 @@ fn not_one_of(key: &str, word: &Word, names: &[&'static str]) -> Diagnostic {
     let shown: String = word.value.chars().take(40).collect();
     let message = format!("`{key}` of a mount cannot be `{shown}`");
     let diagnostic = Diagnostic::error(word.span.clone(), message);
-    match closest(&word.value, names.iter().copied()) {
+    match nearest(&word.value, names.iter().copied()) {
         Some(meant) => diagnostic.with_hint(format!("did you mean `{meant}`?")),
         None => diagnostic.with_hint(format!("use one of `{}`", names.join("`, `"))),
     }

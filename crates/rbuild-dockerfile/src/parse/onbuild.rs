@@ -3,7 +3,7 @@
 //! Spec: dockerfile.md O1.
 
 use super::{Statement, flags, kind, unknown_instruction};
-use crate::ast::{Checks, Heredoc, Instruction, Onbuild, Spanned, with_bodies};
+use crate::ast::{Checks, Heredoc, Instruction, Onbuild, Span, Spanned, with_bodies};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::Keyword;
 
@@ -22,8 +22,7 @@ pub(super) fn onbuild(
         keyword,
         Keyword::Onbuild | Keyword::From | Keyword::Maintainer
     ) {
-        let message = format!("`ONBUILD {}` is not allowed", keyword.name());
-        diagnostics.push(Diagnostic::error(name.span(), message));
+        diagnostics.push(not_allowed(keyword.name(), name.span()));
         return None;
     }
     let bodies: Vec<Heredoc> = statement
@@ -53,4 +52,9 @@ pub(super) fn onbuild(
             kind,
         }),
     })
+}
+
+/// The refusal of instruction `name` after `ONBUILD`.
+pub(super) fn not_allowed(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(span, format!("`ONBUILD {name}` is not allowed"))
 }

@@ -6,7 +6,7 @@ use super::{Statement, command, mount};
 use crate::ast::{Command, Device, Network, Run, RunForm, Security, Span, Spanned, Word};
 use crate::diagnostic::Diagnostic;
 use crate::mount::parse_bool;
-use crate::suggest::closest;
+use crate::suggest::nearest;
 
 /// Reads a `RUN`; `None` after reporting.
 pub(super) fn run(mut statement: Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Run> {
@@ -64,7 +64,7 @@ fn one_of<T: Copy>(
     }
     let shown: String = word.value.chars().take(40).collect();
     let names: Vec<String> = choices.iter().map(|(it, _)| format!("`{it}`")).collect();
-    let hint = match closest(&word.value, choices.iter().map(|(it, _)| *it)) {
+    let hint = match nearest(&word.value, choices.iter().map(|(it, _)| *it)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("use one of {}", names.join(", ")),
     };

@@ -10,15 +10,22 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use rbuild_context::{Filter, Owners, Source, Visit, walk};
+use rbuild_layer::Ownership;
 use rbuild_oci::ModeChange;
-use rbuild_plan::Copy;
+use rbuild_plan::{Archives, Copy};
+use rbuild_store::StagedLayer;
 use rbuild_sys::{Dir, Errno, Error as SysError, FileKind, Node, Timestamp, set_file_xattr};
 
-use crate::selection::Selection;
+use crate::{
+    fetch::{archive_codec, unpack_archive},
+    selection::Selection,
+};
 
 use super::{
     StepError,
-    place::{Access, Place, Tree, copy_xattrs},
+    directory::{New, file_on_the_way},
+    place::{Place, Tree, copy_xattrs},
+    shown,
 };
 
 /// Who owns what is copied (C11, C20).
@@ -35,49 +42,89 @@ pub enum Owner {
     },
 }
 
-/// Copies what `selection` has into `tree` as `copy` says. Without `chown`, files of trees keep
-/// their owners and all others belong to 0:0.
+/// Where files go.
+#[derive(Clone, Copy)]
+pub(crate) struct Destination<'a> {
+    /// The tree, written without mounting it.
+    pub tree: Tree<'a>,
+    /// Mounts it, for archives.
+    pub mount: &'a dyn Fn() -> Result<Mounted, StepError>,
+}
+
+/// The tree, mounted for a while; nothing else writes to it meanwhile.
+pub(crate) struct Mounted {
+    pub tree: Dir,
+    /// Has the directory that the kernel works in.
+    pub _work: StagedLayer,
+}
+
+/// Copies what `selection` has to `destination` as `copy` says. Without `chown`, files of trees
+/// keep their owners and all others belong to 0:0.
 ///
 /// # Errors
 /// The user's ([`StepError::OntoDirectory`], [`StepError::OntoFile`]) and the world's.
 pub(crate) fn copy(
-    tree: Tree<'_>,
+    destination: Destination<'_>,
     copy: &Copy,
     selection: &Selection<'_>,
     chown: Option<Owner>,
 ) -> Result<(), StepError> {
-    let destination = copy.destination.relative();
     let several = selection.count() > 1 || copy.items.len() > 1;
     for group in &selection.groups {
         let owner = chown.unwrap_or(match group.owners {
             Owners::Counted => Owner::AsInSource,
             Owners::Ignored => Owner::Fixed { uid: 0, gid: 0 },
         });
-        let filter = selection.filter(group);
-        let mode = copy.chmod.as_ref();
         let mut copier = Copier {
-            tree,
+            tree: destination.tree,
             owner,
-            mode,
+            mode: copy.chmod.as_ref(),
             top: None,
             links: HashMap::new(),
         };
         for source in &group.sources {
-            // Hard links are kept within one source (C12).
-            copier.links.clear();
-            copier.top = None;
-            if let Some(kept) = source.kept() {
-                copier.with_parents(source, filter, &below(destination, kept))?;
-            } else if source.stat.is_dir() {
-                copier.contents(source, filter, destination.as_bytes())?;
-            } else if copy.destination_is_dir || several || copier.is_dir(destination)? {
-                copier.file(source, filter, &below(destination, &source.name))?;
-            } else {
-                copier.file(source, filter, destination.as_bytes())?;
+            if group.archives == Archives::Unpack
+                && source.stat.kind == FileKind::File
+                && unpack(destination, copy, source, chown)?
+            {
+                continue;
             }
+            copier.source(copy, source, selection.filter(group), several)?;
         }
     }
     Ok(())
+}
+
+/// Unpacks `source` over the destination if it is an archive (X1); `false` if it is a file.
+fn unpack(
+    destination: Destination<'_>,
+    copy: &Copy,
+    source: &Source,
+    chown: Option<Owner>,
+) -> Result<bool, StepError> {
+    let name = String::from_utf8_lossy(&source.name).into_owned();
+    let read = |source: SysError| StepError::Stage {
+        what: format!("`{name}`"),
+        source,
+    };
+    let (dir, entry) = source.open()?;
+    let mut file = dir.read(entry).map_err(read)?;
+    let codec = archive_codec(&mut file).map_err(|source| {
+        read(SysError {
+            call: "read",
+            operand: name.clone(),
+            source,
+        })
+    })?;
+    let Some(codec) = codec else { return Ok(false) };
+    let ownership = match chown {
+        Some(Owner::Fixed { uid, gid }) => Ownership::Fixed { uid, gid },
+        Some(Owner::AsInSource) | None => Ownership::Keep,
+    };
+    let mounted = (destination.mount)()?;
+    let to = (&mounted.tree, copy.destination.relative().as_bytes());
+    unpack_archive((&mut file, codec), to, ownership, &name)?;
+    Ok(true)
 }
 
 /// Copies what is in the directories `sources` into the new directory `to`, owners and all.
@@ -134,12 +181,38 @@ struct Open {
 }
 
 impl Copier<'_> {
+    /// One source, which is no archive to unpack (C4-C6, C24). `several` make the destination a
+    /// directory (C7).
+    fn source(
+        &mut self,
+        copy: &Copy,
+        source: &Source,
+        filter: Filter<'_>,
+        several: bool,
+    ) -> Result<(), StepError> {
+        // Hard links are kept within one source (C12).
+        self.links.clear();
+        self.top = None;
+        let destination = copy.destination.relative();
+        if let Some(kept) = source.kept() {
+            self.with_parents(source, filter, &below(destination, kept))
+        } else if source.stat.is_dir() {
+            self.contents(source, filter, destination.as_bytes())
+        } else if copy.destination_is_dir || several || self.is_dir(destination)? {
+            self.file(source, filter, &below(destination, &source.name))
+        } else {
+            self.file(source, filter, destination.as_bytes())
+        }
+    }
+
     /// Whether `path` leads to a directory: below, as nothing else was copied there yet.
     fn is_dir(&self, path: &str) -> Result<bool, StepError> {
-        let stat = SysError::absent(self.tree.below.resolve_stat(path.as_bytes()));
-        Ok(stat
-            .map_err(|source| StepError::write(path, source))?
-            .is_some_and(|stat| stat.is_dir()))
+        match SysError::absent(self.tree.below.resolve_stat(path.as_bytes())) {
+            Ok(stat) => Ok(stat.is_some_and(|stat| stat.is_dir())),
+            // A file is in the way: making the directory will say so.
+            Err(error) if error.is(Errno::NOTDIR) => Ok(false),
+            Err(source) => Err(StepError::write(shown(path.as_bytes()), source)),
+        }
     }
 
     /// The directory `path` of the tree, made if it is missing (C3).
@@ -150,10 +223,12 @@ impl Copier<'_> {
         };
         // Only a number is for directories that are made on the way (C21).
         let mode = self.mode.and_then(ModeChange::octal).unwrap_or(0o755);
-        let made = self.tree.directory(path, Access { uid, gid, mode });
+        let made = self.tree.directory(path, New { uid, gid, mode });
         made.map_err(|source| match source.errno() {
-            Some(Errno::NOTDIR) => StepError::OntoFile { path: text(path) },
-            _ => StepError::write(text(path), source),
+            Some(Errno::NOTDIR) => StepError::OntoFile {
+                path: shown(file_on_the_way(self.tree.below, path)),
+            },
+            _ => StepError::write(shown(path), source),
         })
     }
 
@@ -215,7 +290,8 @@ impl Copier<'_> {
             if visit.relative.is_empty() {
                 let place = self.directory(destination)?;
                 let top = place.changes.try_clone();
-                self.top = Some(top.map_err(|source| StepError::write(text(destination), source))?);
+                self.top =
+                    Some(top.map_err(|source| StepError::write(shown(destination), source))?);
                 open.push(Open {
                     depth: 0,
                     place,
@@ -249,7 +325,7 @@ impl Copier<'_> {
     /// Puts what is visited at `target`; returns the place that a directory became.
     fn place(&mut self, target: Target<'_>, visit: &Visit<'_>) -> Result<Option<Place>, StepError> {
         let Target { parent, name, path } = target;
-        let write = |source| StepError::write(text(path), source);
+        let write = |source| StepError::write(shown(path), source);
         let existing = parent.stat(name).map_err(write)?;
         match (visit.stat.kind, existing) {
             (FileKind::Socket, _) => return Ok(None),
@@ -264,9 +340,11 @@ impl Copier<'_> {
                 rbuild_sys::set_file_mode(&place.changes, self.mode_of(visit)).map_err(write)?;
                 return Ok(Some(place));
             }
-            (FileKind::Directory, Some(_)) => return Err(StepError::OntoFile { path: text(path) }),
+            (FileKind::Directory, Some(_)) => {
+                return Err(StepError::OntoFile { path: shown(path) });
+            }
             (_, Some(old)) if old.is_dir() => {
-                return Err(StepError::OntoDirectory { path: text(path) });
+                return Err(StepError::OntoDirectory { path: shown(path) });
             }
             (_, Some(_)) => SysError::absent(parent.changes.unlink(name))
                 .map(drop)
@@ -286,7 +364,7 @@ impl Copier<'_> {
     ) -> Result<Place, SysError> {
         let (uid, gid) = self.ids(visit);
         let mode = self.mode_of(visit);
-        let place = parent.make(name, Access { uid, gid, mode })?;
+        let place = parent.make(name, New { uid, gid, mode })?;
         copy_xattrs(visit.dir.xattrs(visit.name)?, |key, value| {
             set_file_xattr(&place.changes, key, value)
         })?;
@@ -328,6 +406,10 @@ impl Copier<'_> {
 
     /// A symlink, device or FIFO. `--chmod` is not for symlinks (C21).
     fn special(&self, parent: &Dir, name: &[u8], visit: &Visit<'_>) -> Result<(), SysError> {
+        if visit.stat.is_whiteout() {
+            // In a layer it would delete the name; overlayfs itself makes none either.
+            return Err(SysError::new("mknodat", name, Errno::PERM));
+        }
         let mode = self.mode_of(visit);
         let (uid, gid) = self.ids(visit);
         match visit.stat.kind {
@@ -378,8 +460,4 @@ fn link(top: &Dir, first: &[u8], to: &Dir, name: &[u8]) -> Result<(), SysError> 
     let (from, old) = top.resolve_parent(first)?;
     let old = old.ok_or_else(|| SysError::new("linkat", first, Errno::INVAL))?;
     to.link(&from, old, name)
-}
-
-fn text(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }

@@ -16,6 +16,8 @@ use rbuild_sys::{
     set_file_xattr,
 };
 
+use super::directory::New;
+
 /// Most symlinks on the way to a place, as in path_resolution(7).
 const MAX_LINKS: usize = 40;
 
@@ -38,14 +40,6 @@ pub(super) struct Place {
     new: bool,
 }
 
-/// Who a new directory belongs to and what may be done with it.
-#[derive(Clone, Copy)]
-pub(super) struct Access {
-    pub uid: u32,
-    pub gid: u32,
-    pub mode: u32,
-}
-
 impl Tree<'_> {
     /// The tree's root.
     pub(super) fn root(&self) -> Result<Place> {
@@ -56,11 +50,11 @@ impl Tree<'_> {
         })
     }
 
-    /// The directory that `path` leads to; what is missing is made, with `access`.
+    /// The directory that `path` leads to; what is missing is made, as `new` says.
     ///
     /// # Errors
     /// `NOTDIR` if a component is something else, `LOOP` for too many symlinks.
-    pub(super) fn directory(&self, path: &[u8], access: Access) -> Result<Place> {
+    pub(super) fn directory(&self, path: &[u8], new: New) -> Result<Place> {
         let mut here = self.root()?;
         // Where we are, without symlinks: the way back for `..`.
         let mut walked: Vec<Vec<u8>> = Vec::new();
@@ -77,7 +71,7 @@ impl Tree<'_> {
                 continue;
             }
             match here.stat(&name)? {
-                None => here = here.make(&name, access)?,
+                None => here = here.make(&name, new)?,
                 Some(stat) if stat.is_dir() => here = here.enter(&name)?,
                 Some(stat) if stat.kind == FileKind::Symlink => {
                     links += 1;
@@ -142,11 +136,11 @@ impl Place {
     }
 
     /// Makes the directory `name`, which does not exist.
-    pub(super) fn make(&self, name: &[u8], access: Access) -> Result<Self> {
+    pub(super) fn make(&self, name: &[u8], new: New) -> Result<Self> {
         self.changes.mkdir(name, 0o700)?;
         let changes = self.changes.child(name)?;
-        set_file_owner(&changes, access.uid, access.gid)?;
-        set_file_mode(&changes, access.mode)?;
+        set_file_owner(&changes, new.uid, new.gid)?;
+        set_file_mode(&changes, new.mode)?;
         Ok(Self {
             changes,
             below: None,
@@ -157,7 +151,7 @@ impl Place {
     /// Gives the new layer the directory `name`, which is `below`.
     fn copy_up(&self, name: &[u8], below: &Dir) -> Result<Dir> {
         let Stat { uid, gid, mode, .. } = below.stat_self()?;
-        let made = self.make(name, Access { uid, gid, mode })?;
+        let made = self.make(name, New { uid, gid, mode })?;
         copy_xattrs(below.xattrs(b"")?, |key, value| {
             set_file_xattr(&made.changes, key, value)
         })?;

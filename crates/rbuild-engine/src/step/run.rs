@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use rbuild_plan::{Network, Run};
 use rbuild_sandbox::{
     Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
+    Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -57,6 +58,8 @@ impl Runner for Confined {
 }
 
 /// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
+/// What it returns is to be erased from the tree's changes when the tree is unmounted.
+/// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors
 /// [`StepError::Status`] if it does not exit with 0; [`StepError::User`], [`StepError::Sandbox`].
@@ -65,7 +68,7 @@ pub(crate) fn run<'a>(
     tree: &Dir,
     command: &'a Run,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<(), StepError> {
+) -> Result<Traces, StepError> {
     let identity = identity(tree, &command.user)?;
     let opened = mounts::open(work, command, &identity)?;
     let variables = command.env.iter().chain(&command.proxy_env);
@@ -94,7 +97,7 @@ pub(crate) fn run<'a>(
         .map_err(StepError::Sandbox)?;
     lines.finish(output);
     match exit.status {
-        0 => Ok(()),
+        0 => Ok(exit.traces),
         status => Err(StepError::Status { status }),
     }
 }

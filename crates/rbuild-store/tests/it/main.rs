@@ -6,6 +6,7 @@
     reason = "this crate is all tests"
 )]
 
+mod caches;
 mod damage;
 mod life;
 mod objects;

@@ -6,25 +6,27 @@
 
 use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
+use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
+    Bases, BuildContext, Builder, Caching, Confidential, Confined, Error as BuildError, HOSTNAME,
+    State, fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
 use rbuild_oci::{ImageId, Platform};
 use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, blame, plan};
-use rbuild_sandbox::{Cancel, Sandbox};
+use rbuild_sandbox::{Cancel, Network, Sandbox};
 use rbuild_store::ImageRecord;
 
 use crate::{
     bottoms,
-    cli::BuildArgs,
+    cli::{BuildArgs, NetworkMode},
     dockerfile::{self, Source},
-    failure::Failure,
+    failure::{Failure, hint},
     find::new_name,
     output::{self, Output},
     progress::Progress,
-    report, settings, signals,
+    report, secrets, settings, signals,
 };
 
 /// Builds, commits, exports; prints the image's id.
@@ -86,6 +88,18 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         context: &BuildContext::open(&args.context, source.path.as_deref(), settings::now())?,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
+        fetcher: Fetcher {
+            http: &http,
+            git: &Git::default(),
+        },
+        confidential: &Confidential {
+            secrets: secrets::secrets(&args.secret)?,
+            agents: secrets::agents(&args.ssh)?,
+        },
+        network: match args.network {
+            NetworkMode::Host => Network::Host,
+            NetworkMode::None => Network::None,
+        },
         caching: if args.no_cache {
             Caching::Refresh
         } else {
@@ -136,7 +150,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         target: args.target.clone(),
         platform,
         labels: settings::pairs(&args.label),
-        bases: BTreeMap::new(),
+        ..Inputs::default()
     })
 }
 
@@ -171,6 +185,7 @@ fn planned(
                         let places = blame(file, &inputs, &name);
                         report::diagnostics(&places, &source.name, &source.text, &mut out);
                         report::causes(&error, &mut out);
+                        report::hint(hint(&error).as_deref(), &mut out);
                         Failure::said(1)
                     })?;
                     inputs.bases.insert(name.clone(), found.image);
@@ -257,6 +272,7 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
         &mut out,
     );
     report::causes(reason.as_ref(), &mut out);
+    report::hint(hint(reason.as_ref()).as_deref(), &mut out);
     Failure::said(1)
 }
 

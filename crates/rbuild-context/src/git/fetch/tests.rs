@@ -3,16 +3,14 @@
 use std::{
     fs,
     net::TcpListener,
-    os::{
-        fd::OwnedFd,
-        unix::fs::{PermissionsExt, symlink},
-    },
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
 };
 
 use rbuild_sys::Dir;
+use rbuild_testkit::http::{Reply, Server};
 
 use super::{Checkout, Git, GitDir, GitRequest};
 use crate::{GitSource, Shorthand};
@@ -256,6 +254,60 @@ fn submodules_come_along_unless_they_are_not_wanted() {
     );
 }
 
+/// A server of plain files below `base`, which wants `authorization`.
+fn web(base: PathBuf, authorization: &'static str) -> Server {
+    Server::start(move |seen| {
+        let path = seen.path.split('?').next().unwrap_or_default();
+        let allowed = seen.headers.get("authorization").map(String::as_str) == Some(authorization);
+        match fs::read(base.join(path.trim_start_matches('/'))) {
+            _ if !allowed => Reply::new(401, "").header("WWW-Authenticate", "Basic"),
+            Ok(bytes) => Reply::new(200, bytes),
+            Err(_) => Reply::new(404, ""),
+        }
+    })
+}
+
+/// CVE-2023-26054: credentials reach their server, and no message.
+#[test]
+fn credentials_go_to_their_server_and_nowhere_else() {
+    let host = Host::new();
+    host.repository("r", TWO_COMMITS);
+    shell(host.temp.path(), "git -C r.git update-server-info");
+    let expected = "Basic bWU6aHVudGVyMg==";
+    let server = web(host.temp.path().to_owned(), expected);
+    let source = |user: &str, rest: &str| {
+        let text = format!("http://{user}{}/{rest}", server.address);
+        GitSource::parse(&text, Shorthand::Refused)
+            .unwrap()
+            .unwrap()
+    };
+    let request = GitRequest::default();
+    check(
+        &source("me:hunter2@", "r.git#v1"),
+        &request,
+        "one run* sub/s",
+    );
+    let header = GitRequest {
+        authorization: Some(expected),
+        ..request
+    };
+    check(&source("", "r.git#v1"), &header, "one run* sub/s");
+    for (user, rest) in [("me:hunter3@", "r.git"), ("me:hunter2@", "none.git")] {
+        let (_temp, checkout) = fetch(&source(user, rest), &request);
+        let error = format!("{:?}", checkout.unwrap_err());
+        assert!(
+            !error.contains("hunter") && !error.contains("Basic b"),
+            "{error}"
+        );
+    }
+    let keep = source("me:hunter2@", "r.git?keep-git-dir=1");
+    let (temp, checkout) = fetch(&keep, &request);
+    checkout.unwrap();
+    let found = shell(temp.path(), "grep -rl 'hunter2\\|bWU6' .git || true");
+    assert_eq!(found, "", "kept in the repository");
+}
+
+/// CVE-2024-45496, CVE-2024-32002, CVE-2025-48384.
 #[test]
 fn a_repository_runs_nothing_here() {
     let host = Host::new();
@@ -287,6 +339,7 @@ fn a_repository_runs_nothing_here() {
     assert!(!canary.exists());
 }
 
+/// CVE-2022-39253.
 #[test]
 fn a_local_submodule_is_not_read() {
     let host = Host::new();
@@ -302,16 +355,15 @@ fn a_local_submodule_is_not_read() {
     assert!(!temp.path().join("dep/secret").exists());
 }
 
+/// CVE-2026-44517, CVE-2026-33748.
 #[test]
 fn links_in_a_repository_lead_nowhere_else() {
     let host = Host::new();
-    let work = host.temp.path().join("l-work");
     host.repository(
         "l",
         "ln -s / root; ln -s ../../../etc up; mkdir d; echo f > d/f; ln -s d in
         git add . && git commit -qm l",
     );
-    symlink("/", work.join("unused")).unwrap();
     let request = GitRequest::default();
     check(&host.source("l.git"), &request, "d/f in@ root@ up@");
     check(&host.source("l.git#:in"), &request, "f");
@@ -319,6 +371,4 @@ fn links_in_a_repository_lead_nowhere_else() {
     check(&host.source("l.git#:root/d"), &request, "f");
     let (_temp, checkout) = fetch(&host.source("l.git#:up"), &request);
     assert!(checkout.is_err());
-    let mode = fs::metadata("/etc").unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o755);
 }

@@ -8,56 +8,10 @@ use std::{
 
 use rbuild_layer::{Codec, Ownership};
 use rbuild_sys::{Dir, effective_ids};
+use tar::EntryType::{self, Directory, Link, Regular, Symlink};
 
 use super::{archive_codec, unpack_archive};
-
-/// An archive of `(kind, path, content or link target)`; paths are taken as they are.
-pub(in crate::fetch) fn tar(entries: &[(tar::EntryType, &str, &str)]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for &(kind, path, text) in entries {
-        let mut header = tar::Header::new_gnu();
-        let content = if kind == tar::EntryType::Regular {
-            text
-        } else {
-            ""
-        };
-        let gnu = header.as_gnu_mut().unwrap();
-        gnu.name[..path.len()].copy_from_slice(path.as_bytes());
-        if content.is_empty() {
-            gnu.linkname[..text.len()].copy_from_slice(text.as_bytes());
-        }
-        header.set_entry_type(kind);
-        header.set_mode(if kind == tar::EntryType::Directory {
-            0o750
-        } else {
-            0o640
-        });
-        header.set_uid(5);
-        header.set_gid(6);
-        header.set_mtime(7);
-        header.set_size(content.len() as u64);
-        header.set_cksum();
-        builder.append(&header, content.as_bytes()).unwrap();
-    }
-    builder.into_inner().unwrap()
-}
-
-/// `bytes` in all ways that are understood.
-pub(in crate::fetch) fn compressed(bytes: &[u8]) -> Vec<(Codec, Vec<u8>)> {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(bytes).unwrap();
-    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-    bzip2.write_all(bytes).unwrap();
-    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
-    xz.write_all(bytes).unwrap();
-    vec![
-        (Codec::None, bytes.to_vec()),
-        (Codec::Gzip, gzip.finish().unwrap()),
-        (Codec::Bzip2, bzip2.finish().unwrap()),
-        (Codec::Xz, xz.finish().unwrap()),
-        (Codec::Zstd, zstd::encode_all(bytes, 1).unwrap()),
-    ]
-}
+use crate::fetch::samples::{compressed, packed};
 
 fn file(bytes: &[u8]) -> fs::File {
     let mut file = tempfile::tempfile().unwrap();
@@ -70,11 +24,9 @@ fn own() -> Ownership {
     Ownership::Fixed { uid, gid }
 }
 
-use tar::EntryType::{Directory, Link, Regular, Symlink};
-
 #[test]
 fn content_decides_what_an_archive_is() {
-    let archive = tar(&[(Regular, "f", "text")]);
+    let archive = packed(&[(Regular, "f", "text")]);
     for (codec, bytes) in compressed(&archive) {
         let mut file = file(&bytes);
         assert_eq!(archive_codec(&mut file).unwrap(), Some(codec));
@@ -85,7 +37,7 @@ fn content_decides_what_an_archive_is() {
 #[test]
 fn other_files_are_no_archives() {
     let check = |bytes: &[u8]| assert_eq!(archive_codec(&mut file(bytes)).unwrap(), None);
-    let archive = tar(&[(Regular, "f", "text")]);
+    let archive = packed(&[(Regular, "f", "text")]);
     check(b"");
     check(b"#!/bin/sh\n");
     check(&archive[..511]);
@@ -107,7 +59,7 @@ fn other_files_are_no_archives() {
 
 /// What is in `/tree/dest` after unpacking, or the error and its causes; the canary lives.
 #[track_caller]
-fn check(entries: &[(tar::EntryType, &str, &str)], expected: &str) {
+fn check(entries: &[(EntryType, &str, &str)], expected: &str) {
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path().join("tree");
     fs::create_dir_all(root.join("dest/old")).unwrap();
@@ -115,7 +67,7 @@ fn check(entries: &[(tar::EntryType, &str, &str)], expected: &str) {
     fs::write(root.join("dest/f"), "old").unwrap();
     fs::write(temp.path().join("canary"), "alive").unwrap();
     let tree = Dir::open(&root).unwrap();
-    let archive = &mut file(&tar(entries));
+    let archive = &mut file(&packed(entries));
     let codec = archive_codec(archive).unwrap().unwrap();
     let found = match unpack_archive((archive, codec), (&tree, b"dest"), own(), "x.tar") {
         Ok(_) => list(&root.join("dest"), "").join(" "),
@@ -165,6 +117,7 @@ fn an_archive_is_merged_over_what_is_there() {
     );
 }
 
+/// CVE-2026-17106, CVE-2026-33056; RUSTSEC-2018-0002.
 #[test]
 fn a_hostile_archive_stays_in_its_tree() {
     check(
@@ -196,7 +149,7 @@ fn the_archives_root_does_not_change_the_destination() {
     fs::create_dir(temp.path().join("d")).unwrap();
     fs::set_permissions(temp.path().join("d"), PermissionsExt::from_mode(0o711)).unwrap();
     let tree = Dir::open(temp.path()).unwrap();
-    let mut archive = file(&tar(&[(Directory, "./", ""), (Directory, "sub", "")]));
+    let mut archive = file(&packed(&[(Directory, "./", ""), (Directory, "sub", "")]));
     let codec = archive_codec(&mut archive).unwrap().unwrap();
     unpack_archive((&mut archive, codec), (&tree, b"d"), own(), "x").unwrap();
     assert_eq!(tree.stat(b"d").unwrap().mode, 0o711);

@@ -11,7 +11,7 @@ use tar::EntryType::{Regular, Symlink};
 use super::{ContextFetcher, FetchedContext};
 use crate::fetch::{
     FetchError,
-    archive::tests::{compressed, tar},
+    samples::{compressed, packed},
 };
 
 fn client() -> Client {
@@ -51,7 +51,7 @@ fn stream(bytes: &[u8]) -> String {
 
 #[test]
 fn a_stream_is_an_archive_or_a_dockerfile() {
-    let archive = tar(&[(Regular, "Dockerfile", "FROM scratch"), (Regular, "f", "x")]);
+    let archive = packed(&[(Regular, "Dockerfile", "FROM scratch"), (Regular, "f", "x")]);
     for (_, bytes) in compressed(&archive) {
         assert_eq!(stream(&bytes), "Dockerfile f");
     }
@@ -74,7 +74,7 @@ fn what_is_neither_is_an_error() {
             format!("{neither}: it is compressed, but no archive")
         );
     }
-    let archive = tar(&[(Regular, "f", &"x".repeat(4_000))]);
+    let archive = packed(&[(Regular, "f", &"x".repeat(4_000))]);
     assert_eq!(stream(&archive[..2_000]), "cannot unpack standard input");
     for (_, bytes) in &compressed(&archive)[1..] {
         let cut = &bytes[..bytes.len() / 2];
@@ -82,6 +82,7 @@ fn what_is_neither_is_an_error() {
     }
 }
 
+/// CVE-2020-10696, CVE-2026-28406, CVE-2026-44517.
 #[test]
 fn a_hostile_context_touches_nothing_else() {
     let temp = tempfile::tempdir().unwrap();
@@ -96,7 +97,7 @@ fn a_hostile_context_touches_nothing_else() {
     };
     let canary = temp.path().join("canary");
     let canary = canary.to_str().unwrap();
-    let archive = tar(&[
+    let archive = packed(&[
         (Symlink, "Dockerfile", canary),
         (Symlink, "up", ".."),
         (Regular, "up/canary", "dead"),
@@ -108,7 +109,7 @@ fn a_hostile_context_touches_nothing_else() {
     // The link leads nowhere inside of the context: the host's file is not read.
     assert!(into.resolve_file(b"Dockerfile").is_err());
     assert_eq!(fs::read(canary).unwrap(), b"alive");
-    let archive = tar(&[(Regular, "../canary", "dead")]);
+    let archive = packed(&[(Regular, "../canary", "dead")]);
     assert_eq!(
         found(fetcher.stream(&mut &archive[..], &into)),
         "cannot unpack standard input"
@@ -118,7 +119,7 @@ fn a_hostile_context_touches_nothing_else() {
 
 #[test]
 fn urls_are_fetched_and_understood_by_content() {
-    let archive = tar(&[(Regular, "Dockerfile", "FROM scratch")]);
+    let archive = packed(&[(Regular, "Dockerfile", "FROM scratch")]);
     let xz = compressed(&archive)[3].1.clone();
     let server = Server::start(move |seen| match (seen.path.as_str(), seen.before) {
         ("/ctx.zip", _) => Reply::new(200, xz.clone()),
