@@ -16,6 +16,7 @@ use crate::op::{Archives, Copy, Item, Op, Source};
 /// The parts that `COPY` and `ADD` have in common.
 struct Parts<'a> {
     name: &'static str,
+    source: &'a Source,
     chown: Option<&'a Word>,
     chmod: Option<&'a Word>,
     link: Option<&'a Spanned<bool>>,
@@ -31,6 +32,7 @@ impl Fold<'_> {
     pub(crate) fn copy(&mut self, copy: &ast::Copy, source: &Source, span: &Span) -> Option<()> {
         let parts = Parts {
             name: "COPY",
+            source,
             chown: copy.chown.as_ref(),
             chmod: copy.chmod.as_ref(),
             link: copy.link.as_ref(),
@@ -56,7 +58,7 @@ impl Fold<'_> {
             };
             items.push(Item::Path(path));
         }
-        self.place((&parts, texts?), items, source, span)
+        self.place((&parts, texts?), items, span)
     }
 
     pub(crate) fn add(&mut self, add: &ast::Add, span: &Span) -> Option<()> {
@@ -70,6 +72,7 @@ impl Fold<'_> {
         };
         let parts = Parts {
             name: "ADD",
+            source: &Source::Context,
             chown: add.chown.as_ref(),
             chmod: add.chmod.as_ref(),
             link: add.link.as_ref(),
@@ -106,7 +109,7 @@ impl Fold<'_> {
         {
             return self.fail(Diagnostic::error(word.span.clone(), message));
         }
-        self.place((&parts, texts?), items, &Source::Context, span)
+        self.place((&parts, texts?), items, span)
     }
 
     /// What is left is the same for both.
@@ -114,7 +117,6 @@ impl Fold<'_> {
         &mut self,
         (parts, sources): (&Parts<'_>, Vec<String>),
         mut items: Vec<Item>,
-        source: &Source,
         span: &Span,
     ) -> Option<()> {
         // All parts are looked at before the first error ends it.
@@ -136,7 +138,7 @@ impl Fold<'_> {
             destination: &destination,
         });
         let op = Op::Copy(Box::new(Copy {
-            source: source.clone(),
+            source: parts.source.clone(),
             items,
             destination: path,
             destination_is_dir: is_directory(&destination),

@@ -123,12 +123,11 @@ fn write_copy(copy: &Copy, out: &mut String) -> fmt::Result {
     };
     writeln!(out, "  to {}{kind}", copy.destination)?;
     write_text("chown", copy.chown.as_deref().unwrap_or_default(), out)?;
-    match &copy.chmod {
-        Some(change) => match change.octal() {
+    if let Some(change) = &copy.chmod {
+        match change.octal() {
             Some(mode) => writeln!(out, "  chmod {mode:04o}")?,
             None => writeln!(out, "  chmod {change}")?,
-        },
-        None => {}
+        }
     }
     for pattern in &copy.exclude {
         writeln!(out, "  exclude {pattern:?}")?;

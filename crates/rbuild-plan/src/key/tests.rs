@@ -191,13 +191,13 @@ fn a_run_is_what_it_sees() {
             run.script = Some(Script {
                 path: path("/x"),
                 body: "a".to_owned(),
-            })
+            });
         }),
         of_run(|run| {
             run.script = Some(Script {
                 path: path("/x"),
                 body: "b".to_owned(),
-            })
+            });
         }),
         of_run(|run| run.mounts.push(tmpfs("/a", None))),
         of_run(|run| run.mounts.push(tmpfs("/b", None))),
