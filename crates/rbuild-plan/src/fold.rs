@@ -12,6 +12,7 @@
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{ArgPair, Instruction, Kind, Pair, Span, Word};
+use rbuild_dockerfile::lint::check_port;
 use rbuild_oci::{Empty, ImagePath};
 
 use crate::args::{Args, Givers};
@@ -290,6 +291,12 @@ impl<'a> Fold<'a> {
         for word in words {
             let variables = variables(self.context, &self.stage, &self.args);
             let texts = variables.expand_words(word, &mut self.found)?;
+            if word.value.contains('$') {
+                // Ports without variables were looked at with the text.
+                let ports = texts.iter();
+                self.found
+                    .extend(ports.flat_map(|port| check_port(port, &word.span)));
+            }
             specs.extend(texts.into_iter().map(|text| (text, word)));
         }
         specs.sort_by(|(a, _), (b, _)| a.cmp(b));

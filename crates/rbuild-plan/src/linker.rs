@@ -11,6 +11,7 @@ use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{ArgPair, Instruction, Kind, Spanned, Stage, Word};
 use rbuild_dockerfile::expand::expand;
 use rbuild_dockerfile::lint::rules;
+use rbuild_dockerfile::suggest::did_you_mean;
 use rbuild_oci::Platform;
 
 use crate::args::{Args, Givers};

@@ -9,11 +9,15 @@
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{Dockerfile, Span, Spanned, Stage};
 use rbuild_dockerfile::lint::rules;
+use rbuild_dockerfile::suggest::did_you_mean;
 use rbuild_oci::Reference;
 
 use crate::contexts;
 use crate::inputs::{ContextKind, Inputs};
+<<<<<<< HEAD
 use rbuild_dockerfile::suggest::did_you_mean;
+=======
+>>>>>>> plan4
 
 /// A name in the file and what it stands for.
 #[derive(Clone)]

@@ -13,13 +13,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::Dockerfile;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 use crate::args::{self, Args};
 use crate::inputs::Inputs;
 use crate::linker::Linker;
 use crate::names::{self, Named, Names, Origin};
 use crate::trigger::Trigger;
+<<<<<<< HEAD
 use rbuild_dockerfile::suggest::did_you_mean;
+=======
+>>>>>>> plan4
 
 /// The part of the file that the target needs.
 pub(crate) struct Graph {

@@ -42,7 +42,7 @@ pub(crate) fn of_image(texts: &[String], span: &Span, found: &mut Vec<Diagnostic
             continue;
         }
         match instructions.pop() {
-            Some(instruction) if instructions.is_empty() && is_allowed(&instruction) => {
+            Some(instruction) if instructions.is_empty() => {
                 let foreign = Some(foreign);
                 triggers.push(Trigger {
                     instruction,
@@ -50,7 +50,7 @@ pub(crate) fn of_image(texts: &[String], span: &Span, found: &mut Vec<Diagnostic
                 });
             }
             _ => {
-                let message = "this is not one instruction that a base image may have";
+                let message = "this is not one instruction";
                 found.push(foreign.blamed(Diagnostic::error(span.clone(), message)));
             }
         }
@@ -70,17 +70,17 @@ pub(crate) fn of_stage(stage: &ast::Stage) -> Vec<Trigger> {
     stage.instructions.iter().filter_map(trigger).collect()
 }
 
-/// No trigger of a trigger (O1).
-fn is_allowed(instruction: &Instruction) -> bool {
-    !matches!(instruction.kind, Kind::Onbuild(_))
-}
-
 impl Foreign {
+    /// The text on one line.
+    fn line(&self) -> String {
+        self.text.replace('\n', "\\n")
+    }
+
     /// `diagnostic`, whose place is in the text, at the place in the file.
     pub(crate) fn blamed(&self, diagnostic: Diagnostic) -> Diagnostic {
         Diagnostic {
             span: self.span.clone(),
-            message: format!("in `ONBUILD {}`: {}", self.text, diagnostic.message),
+            message: format!("in `ONBUILD {}`: {}", self.line(), diagnostic.message),
             ..diagnostic
         }
     }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, BuildContext, Builder, Caching, Confidential, Confined, Error as BuildError, HOSTNAME,
+    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME,
     State, fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
@@ -98,14 +98,8 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             http: &http,
             git: &Git::default(),
         },
-        confidential: &Confidential {
-            secrets: secrets::secrets(&args.secret)?,
-            agents: secrets::agents(&args.ssh)?,
-        },
-        network: match args.network {
-            NetworkMode::Host => Network::Host,
-            NetworkMode::None => Network::None,
-        },
+        confidential: &secrets::confidential(&args.secret, &args.ssh)?,
+        network: network(args.network),
         caching: if args.no_cache {
             Caching::Refresh
         } else {
@@ -171,6 +165,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         target: args.target.clone(),
         platform,
         labels: settings::pairs(&args.label),
+<<<<<<< HEAD
         edits: Edits {
             env: settings::pairs(&args.env).into_iter().collect(),
             unsetenv: args.unsetenv.clone(),
@@ -178,6 +173,9 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         },
         contexts: BTreeMap::new(),
         bases: BTreeMap::new(),
+=======
+        ..Inputs::default()
+>>>>>>> plan4
     })
 }
 
@@ -221,6 +219,13 @@ fn planned(
                 }
             }
         }
+    }
+}
+
+fn network(mode: NetworkMode) -> Network {
+    match mode {
+        NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
     }
 }
 
