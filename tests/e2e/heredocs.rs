@@ -28,8 +28,8 @@ fn h5_a_body_is_a_script_for_the_shell() {
 #[test]
 fn h6_a_body_with_an_interpreter_is_a_program() {
     check(
-        "FROM alpine\nRUN <<EOF\n#!/bin/busybox awk -f\nBEGIN { print \"awk\" > \"/out\" }\nEOF\n",
-        "awk\n",
+        "FROM alpine\nRUN <<EOF\n#!/bin/sh\necho $0 > /out\nEOF\n",
+        "/dev/pipes/EOF\n",
     );
 }
 

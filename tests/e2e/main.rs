@@ -20,5 +20,6 @@ mod mistakes;
 mod mounts;
 mod outputs;
 mod privilege;
+mod prune;
 mod reproducible;
 mod surroundings;

@@ -30,8 +30,7 @@ fn r9_a_secret_is_a_file_that_only_its_run_sees() {
 #[test]
 fn r9_a_secret_can_be_a_variable_and_is_in_no_record() {
     let Some(host) = host() else { return };
-    let dockerfile =
-        "FROM alpine\nRUN --mount=type=secret,id=a,env=TOKEN test \"$TOKEN\" = very-secret\n";
+    let dockerfile = "FROM alpine\nRUN --mount=type=secret,id=a,env=TOKEN test ${#TOKEN} = 11\n";
     host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
     let mut command = host.rbuild(&["bud", "-t", "it", "--secret", "id=a,env=VALUE", "ctx"]);
     Output::of(command.env("VALUE", "very-secret"))

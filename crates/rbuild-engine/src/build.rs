@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rbuild_plan::{Copy, Key, Op, Plan, SourceDigest, Step, StepId, Tree, step_key};
+use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
 use rbuild_sandbox::Network;
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
@@ -42,6 +42,8 @@ pub struct Builder<'a> {
     pub runner: &'a dyn Runner,
     /// Where COPY looks.
     pub context: &'a BuildContext,
+    /// Where it looks for names that `--build-context` gave.
+    pub named_contexts: &'a BTreeMap<String, BuildContext>,
     /// The base images' trees, by the reference text of the plan.
     pub bases: &'a BTreeMap<String, BaseTree>,
     /// Directories that lie under every tree.
@@ -94,7 +96,9 @@ impl Builder<'_> {
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
         let built = self.execute(plan);
         // A build that failed has read the context too.
-        self.context.save(self.session);
+        for context in self.named_contexts.values().chain([self.context]) {
+            context.save(self.session);
+        }
         built
     }
 
@@ -141,6 +145,14 @@ impl Builder<'_> {
                 }
             }
             Tree::Step(id) => states[id.0 as usize].clone(),
+        }
+    }
+
+    /// The context that `source` names; for a tree, the main one.
+    pub(crate) fn context_of(&self, source: &Source) -> &BuildContext {
+        match source {
+            Source::Named(name) => self.named_contexts.get(name).unwrap_or(self.context),
+            Source::Context | Source::Tree(_) => self.context,
         }
     }
 
@@ -227,7 +239,7 @@ impl Work<'_> {
     /// has no `state`.
     fn content(&self, index: usize, state: Option<&State>) -> Result<[u8; 32], Error> {
         let tree = state.map(|state| self.builder.open(state)).transpose()?;
-        let root = self.root(tree.as_ref());
+        let root = self.root(index, tree.as_ref());
         let staging = self.builder.staging();
         let digest = match &self.step.op {
             Op::Copy(copy) => Selection::of(copy, root, staging)
@@ -238,8 +250,12 @@ impl Work<'_> {
         digest.map_err(|error| self.failed(error))
     }
 
-    fn root<'r>(&'r self, tree: Option<&'r Dir>) -> Root<'r> {
-        tree.map_or(Root::Context(self.builder.context), Root::Tree)
+    /// Where the source number `index` is; `tree` if it is one.
+    fn root<'r>(&'r self, index: usize, tree: Option<&'r Dir>) -> Root<'r> {
+        let context = |source| Root::Context(self.builder.context_of(source));
+        let source = self.step.op.sources().get(index).copied();
+        let main = Root::Context(self.builder.context);
+        tree.map_or_else(|| source.map_or(main, context), Root::Tree)
     }
 
     /// The state that an earlier build recorded under `key`, if all of it is still there.
@@ -349,7 +365,7 @@ impl Work<'_> {
         } = self.builder;
         let source = self.sources.first().and_then(Option::as_ref);
         let other = source.map(|state| self.builder.open(state)).transpose()?;
-        let root = self.root(other.as_ref());
+        let root = self.root(0, other.as_ref());
         let mount = || {
             let work = session.new_layer()?;
             let upper = Upper {

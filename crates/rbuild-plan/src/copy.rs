@@ -26,6 +26,10 @@ struct Parts<'a> {
     heredocs: &'a [Heredoc],
     destination: &'a Word,
     archives: Archives,
+    /// Where paths are looked up.
+    source: &'a Source,
+    /// The whole instruction.
+    span: &'a Span,
 }
 
 impl Fold<'_> {
@@ -42,6 +46,8 @@ impl Fold<'_> {
             heredocs: &copy.heredocs,
             destination: &copy.destination,
             archives: Archives::Keep,
+            source,
+            span,
         };
         let keep_parents = parts.parents.is_some_and(|flag| flag.value);
         let mut items = Vec::new();
@@ -58,7 +64,11 @@ impl Fold<'_> {
             };
             items.push(Item::Path(path));
         }
+<<<<<<< HEAD
+        self.place(&parts, texts?, items)
+=======
         self.place((&parts, texts?), items, span)
+>>>>>>> plan4
     }
 
     pub(crate) fn add(&mut self, add: &ast::Add, span: &Span) -> Option<()> {
@@ -82,6 +92,8 @@ impl Fold<'_> {
             heredocs: &add.heredocs,
             destination: &add.destination,
             archives: archives(unpack.unwrap_or(true)),
+            source: &Source::Context,
+            span,
         };
         let checksum = self.checksum(add)?;
         let texts = self.expand_all(parts.sources);
@@ -109,15 +121,23 @@ impl Fold<'_> {
         {
             return self.fail(Diagnostic::error(word.span.clone(), message));
         }
+<<<<<<< HEAD
+        self.place(&parts, texts?, items)
+=======
         self.place((&parts, texts?), items, span)
+>>>>>>> plan4
     }
 
     /// What is left is the same for both.
     fn place(
         &mut self,
-        (parts, sources): (&Parts<'_>, Vec<String>),
+        parts: &Parts<'_>,
+        sources: Vec<String>,
         mut items: Vec<Item>,
+<<<<<<< HEAD
+=======
         span: &Span,
+>>>>>>> plan4
     ) -> Option<()> {
         // All parts are looked at before the first error ends it.
         let inline = self.inline(parts.heredocs);
@@ -154,7 +174,7 @@ impl Fold<'_> {
                 .collect(),
             archives: parts.archives,
         }));
-        self.push_step(op, span, created_by);
+        self.push_step(op, parts.span, created_by);
         Some(())
     }
 

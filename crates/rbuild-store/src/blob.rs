@@ -14,6 +14,7 @@ use rbuild_sys::{Dir, Errno};
 use crate::{
     Session, Store,
     error::{Context, Error, Result},
+    gc::aside,
     record,
 };
 
@@ -158,11 +159,15 @@ impl Store {
     /// # Errors
     /// [`Error::Read`] if it is there and cannot be opened.
     pub fn open_blob(&self, digest: &BlobDigest) -> Result<Option<File>> {
-        let path = format!("{}/{}", directory_of(digest), digest.0.hex());
-        match self.root().resolve_file(path.as_bytes()) {
+        let open = |dir: &Dir, name: &[u8]| match dir.read(name) {
             Err(error) if record::is_miss(&error) => Ok(None),
-            answer => answer.map(Some).reading(|| format!("blob {digest}")),
-        }
+            answer => answer.map(Some),
+        };
+        let find = || match self.subdirectory(&directory_of(digest))? {
+            Some(dir) => aside::read(&dir, digest.0.hex().as_bytes(), open),
+            None => Ok(None),
+        };
+        find().reading(|| format!("blob {digest}"))
     }
 
     /// Deletes blob `digest`, which was found to be damaged, so that it can be fetched again.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     LayerId, Session, Store,
     error::{Context, Error, Result},
+    gc::aside,
     record,
 };
 
@@ -76,7 +77,9 @@ impl Store {
     /// [`Error::Read`] if it is there and cannot be read.
     pub fn image(&self, id: &ImageId) -> Result<Option<ImageRecord>> {
         let read = || match self.subdirectory("images")? {
-            Some(images) => record::read::<ImageRecord>(&images, id.0.hex().as_bytes()),
+            Some(images) => {
+                aside::read(&images, id.0.hex().as_bytes(), record::read::<ImageRecord>)
+            }
             None => Ok(None),
         };
         let found = read().reading(|| format!("image {id}"))?;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     LayerId, Session, Store,
     error::{Context, Result},
+    gc::aside,
     record,
 };
 
@@ -224,7 +225,7 @@ impl Store {
 
 fn open_layer(layers: &Dir, id: &LayerId) -> rbuild_sys::Result<Option<Found>> {
     let open = || {
-        let home = layers.child(id.to_string().as_bytes())?;
+        let home = aside::open(layers, id.to_string().as_bytes())?;
         let Some(committed) = record::read::<Committed<LayerRecord>>(&home, b"record.json")? else {
             return Ok(None);
         };

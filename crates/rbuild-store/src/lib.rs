@@ -13,7 +13,9 @@
 mod blob;
 mod cache;
 mod cache_mount;
+mod check;
 mod error;
+mod gc;
 mod id;
 mod image;
 mod layer;
@@ -28,7 +30,12 @@ pub use cache::CacheRecord;
 pub use cache_mount::{
     CacheClaim, CacheEntry, CacheMount, CacheName, CacheRemoval, CacheWait, Sharing,
 };
+pub use check::Damage;
 pub use error::{Error, Result};
+pub use gc::{
+    Budget, Cache, Label, Measure, Object, Part, Policy, Survey, SurveyedImage, SurveyedLayer,
+    SurveyedNote, SurveyedRecord, Usage, Use, Victim, Why, decide, dump,
+};
 pub use id::{Key, LayerId};
 pub use image::{ImageLayer, ImageRecord};
 pub use layer::{Layer, LayerRecord, StagedLayer};

@@ -52,9 +52,10 @@ impl Session {
         let (id, lease) = loop {
             let id = new_id(known).writing(what)?;
             let lease = leases.create(id.as_bytes(), 0o600).writing(what)?;
-            lease.try_lock().map_err(|error| Error::Lock {
+            // Waits no longer than a sweep needs to see whether it is a dead one.
+            lease.lock().map_err(|source| Error::Lock {
                 what: format!("leases/{id}"),
-                source: error.into(),
+                source,
             })?;
             // A sweep that saw it before it was locked has taken it for a dead one.
             if rbuild_sys::file_stat(&lease).writing(what)?.links > 0 {
@@ -163,7 +164,7 @@ fn new_id(boot: Option<&str>) -> rbuild_sys::Result<String> {
 
 /// Throws away what dead sessions left behind, until `deadline`. What fails is left to the
 /// next sweep.
-fn sweep(store: &Store, deadline: Instant) {
+pub(crate) fn sweep(store: &Store, deadline: Instant) {
     let (Ok(leases), Ok(staging), Ok(trash)) = (
         store.make_subdirectory("leases"),
         store.make_subdirectory("staging"),

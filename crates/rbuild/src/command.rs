@@ -1,15 +1,18 @@
 //! What each command does: the only place where the crates meet.
 
 mod build;
+mod df;
+mod dump;
 mod images;
 mod import;
 mod info;
 mod inspect;
+mod prune;
 mod pull;
 mod push;
 mod run;
+mod store;
 mod tag;
-mod util;
 
 use std::process::ExitCode;
 
@@ -34,7 +37,10 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Pull(args) => pull::execute(root, &args),
         Command::Push(args) => push::execute(root, &args),
         Command::Import(args) => import::execute(root, &args),
+        Command::Prune(args) => prune::execute(root, &args),
+        Command::Df(args) => df::execute(root, &args),
+        Command::Store(args) => store::execute(root, &args),
         Command::Info => info::execute(root),
-        Command::Util(args) => util::execute(&args),
+        Command::Util(args) => dump::execute(&args),
     }
 }

@@ -4,17 +4,30 @@
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
+use rbuild_engine::Confidential;
+
 use crate::failure::Failure;
 
 /// No secret is larger, in bytes; BuildKit's limit.
 const LIMIT: usize = 500 * 1024;
+
+/// What `--secret` and `--ssh` give.
+///
+/// # Errors
+/// If a flag is wrong, or what it names is not there.
+pub fn confidential(secrets: &[String], agents: &[String]) -> Result<Confidential, Failure> {
+    Ok(Confidential {
+        secrets: self::secrets(secrets)?,
+        agents: self::agents(agents)?,
+    })
+}
 
 /// Reads what `--secret id=ID[,src=FILE][,env=VAR]` names. Without a source, a variable of the
 /// secret's name is taken if there is one, else a file of that name.
 ///
 /// # Errors
 /// If a flag is wrong, or a file or variable is not there.
-pub fn secrets(flags: &[String]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+fn secrets(flags: &[String]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     flags.iter().map(|flag| secret(flag)).collect()
 }
 
@@ -56,7 +69,7 @@ fn secret(flag: &str) -> Result<(String, Vec<u8>), Failure> {
 fn from_variable(name: &str) -> Result<Vec<u8>, Failure> {
     let missing = || Failure::message(format!("the variable `{name}` of a secret is not set"));
     env::var_os(name)
-        .map(|value| value.into_encoded_bytes())
+        .map(std::ffi::OsString::into_encoded_bytes)
         .ok_or_else(missing)
 }
 
@@ -69,7 +82,7 @@ fn from_file(path: &str) -> Result<Vec<u8>, Failure> {
 ///
 /// # Errors
 /// If there is none.
-pub fn agents(flags: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
+fn agents(flags: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
     flags
         .iter()
         .map(|flag| {

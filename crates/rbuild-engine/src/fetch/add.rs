@@ -52,8 +52,7 @@ impl Fetcher<'_> {
         let checksum = checksum
             .map(|text| text.parse().map_err(StepError::Checksum))
             .transpose()?;
-        let key = Key::of(url.as_bytes());
-        let known = self.known(session, &key)?;
+        let known = known(session, url)?;
         let dir = session.new_layer()?.diff;
         let name = file_name(&parsed).unwrap_or_else(|| UNNAMED.to_owned());
         let stage = |source| StepError::Stage {
@@ -74,7 +73,7 @@ impl Fetcher<'_> {
                 remote
             }
             (Downloaded::New(remote), _) => {
-                self.remember(session, (&key, &remote), &mut file, url)?;
+                remember(session, url, &remote, &mut file)?;
                 remote
             }
             (Downloaded::Unchanged, None) => unreachable!("nothing was known"),
@@ -115,31 +114,31 @@ impl Fetcher<'_> {
         let into = session.new_layer()?.diff;
         Ok(self.git.fetch(&source, &request, &into)?.tree)
     }
+}
 
-    /// What was fetched from there before, if its bytes are still in the store.
-    fn known(&self, session: &Session, key: &Key) -> Result<Option<(RemoteFile, File)>, StepError> {
-        let note = session.store().note(NOTES, key)?;
-        let Some(remote) = note.and_then(|bytes| RemoteFile::load(&bytes)) else {
-            return Ok(None);
-        };
-        let blob = session.store().open_blob(&BlobDigest(remote.digest))?;
-        Ok(blob.map(|blob| (remote, blob)))
-    }
+/// Keeps the bytes of `file` as a blob, and a note of what they are.
+fn remember(
+    session: &Session,
+    url: &str,
+    remote: &RemoteFile,
+    file: &mut File,
+) -> Result<(), StepError> {
+    let mut blob = session.blob()?;
+    file.rewind()
+        .and_then(|()| io::copy(file, &mut blob))
+        .map_err(reading(url))?;
+    blob.commit(Some((BlobDigest(remote.digest), remote.size)))?;
+    Ok(session.put_note(NOTES, &Key::of(url.as_bytes()), &remote.store())?)
+}
 
-    fn remember(
-        &self,
-        session: &Session,
-        (key, remote): (&Key, &RemoteFile),
-        file: &mut File,
-        url: &str,
-    ) -> Result<(), StepError> {
-        let mut blob = session.blob()?;
-        file.rewind()
-            .and_then(|()| io::copy(file, &mut blob))
-            .map_err(reading(url))?;
-        blob.commit(Some((BlobDigest(remote.digest), remote.size)))?;
-        Ok(session.put_note(NOTES, key, &remote.store())?)
-    }
+/// What was fetched from there before, if its bytes are still in the store.
+fn known(session: &Session, url: &str) -> Result<Option<(RemoteFile, File)>, StepError> {
+    let note = session.store().note(NOTES, &Key::of(url.as_bytes()))?;
+    let Some(remote) = note.and_then(|bytes| RemoteFile::load(&bytes)) else {
+        return Ok(None);
+    };
+    let blob = session.store().open_blob(&BlobDigest(remote.digest))?;
+    Ok(blob.map(|blob| (remote, blob)))
 }
 
 fn copy(from: &mut File, to: &mut File, url: &str) -> Result<(), StepError> {

@@ -79,6 +79,9 @@ pub(crate) fn copy(
             tree: destination.tree,
             owner,
             mode: copy.chmod.as_ref(),
+            destination: copy.destination.relative(),
+            // Several sources make the destination a directory (C7).
+            into_directory: copy.destination_is_dir || several,
             top: None,
             links: HashMap::new(),
         };
@@ -89,7 +92,7 @@ pub(crate) fn copy(
             {
                 continue;
             }
-            copier.source(copy, source, selection.filter(group), several)?;
+            copier.source(source, selection.filter(group))?;
         }
     }
     Ok(())
@@ -140,6 +143,8 @@ pub(super) fn fill(to: &Dir, empty: &Dir, sources: &[Source]) -> Result<(), Step
         tree,
         owner: Owner::AsInSource,
         mode: None,
+        destination: "",
+        into_directory: true,
         top: None,
         links: HashMap::new(),
     };
@@ -155,6 +160,10 @@ struct Copier<'a> {
     tree: Tree<'a>,
     owner: Owner,
     mode: Option<&'a ModeChange>,
+    /// Where to, without the leading slash.
+    destination: &'a str,
+    /// Files go into the destination, not in its place.
+    into_directory: bool,
     /// Where the content of the current source goes, in the new layer.
     top: Option<Dir>,
     /// Files with several names: where below `top` the first one went.
@@ -181,24 +190,17 @@ struct Open {
 }
 
 impl Copier<'_> {
-    /// One source, which is no archive to unpack (C4-C6, C24). `several` make the destination a
-    /// directory (C7).
-    fn source(
-        &mut self,
-        copy: &Copy,
-        source: &Source,
-        filter: Filter<'_>,
-        several: bool,
-    ) -> Result<(), StepError> {
+    /// One source, which is no archive to unpack (C4-C6, C24).
+    fn source(&mut self, source: &Source, filter: Filter<'_>) -> Result<(), StepError> {
         // Hard links are kept within one source (C12).
         self.links.clear();
         self.top = None;
-        let destination = copy.destination.relative();
+        let destination = self.destination;
         if let Some(kept) = source.kept() {
             self.with_parents(source, filter, &below(destination, kept))
         } else if source.stat.is_dir() {
             self.contents(source, filter, destination.as_bytes())
-        } else if copy.destination_is_dir || several || self.is_dir(destination)? {
+        } else if self.into_directory || self.is_dir(destination)? {
             self.file(source, filter, &below(destination, &source.name))
         } else {
             self.file(source, filter, destination.as_bytes())

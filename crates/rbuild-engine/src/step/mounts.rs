@@ -226,12 +226,19 @@ fn open_one<'a>(
     tree: Option<Dir>,
 ) -> Result<Option<OpenedKind<'a>>, StepError> {
     Ok(match &mount.kind {
-        MountKind::Bind { path, access, .. } => {
+        MountKind::Bind {
+            path,
+            access,
+            source,
+        } => {
             let discarded = match access {
                 Access::ReadOnly => None,
                 Access::ReadWrite => Some(builder.session.new_layer().map_err(StepError::Store)?),
             };
-            let root = tree.map_or_else(|| Tree::Context(builder.context.root()), Tree::Own);
+            let root = tree.map_or_else(
+                || Tree::Context(builder.context_of(source).root()),
+                Tree::Own,
+            );
             let path = ImagePath::root().join(path).unwrap_or_else(ImagePath::root);
             Some(OpenedKind::Bind {
                 root,
@@ -347,7 +354,7 @@ fn open_cache<'a>(
         Some((source, path)) => {
             let root = match (source, tree) {
                 (Source::Tree(_), Some(tree)) => tree,
-                _ => builder.context.root(),
+                (source, _) => builder.context_of(source).root(),
             };
             fill(
                 dir,

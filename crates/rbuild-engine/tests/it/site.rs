@@ -10,9 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rbuild_engine::{Bottoms, BuildContext, Builder, Caching, Error, Event, State};
+use rbuild_context::Git;
+use rbuild_engine::{
+    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, State, fetch::Fetcher,
+};
+use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
 use rbuild_plan::{Inputs, Plan, Planning, StepId, plan};
+use rbuild_sandbox::Network;
 use rbuild_snapshot::readable;
 use rbuild_store::{Durability, LayerId, Session, Store};
 use rbuild_sys::Dir;
@@ -103,8 +108,15 @@ impl Site {
             session: &session,
             runner: &Script,
             context: &context,
+            named_contexts: &BTreeMap::new(),
             bases: &BTreeMap::new(),
             bottoms: &bottoms(&session),
+            fetcher: Fetcher {
+                http: &Client::new(Settings::default()),
+                git: &Git::default(),
+            },
+            confidential: &Confidential::default(),
+            network: Network::Host,
             caching: order.caching,
             emit: &|event| tell(&plan, &event, &mut events.borrow_mut()),
         };

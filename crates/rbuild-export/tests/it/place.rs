@@ -147,6 +147,7 @@ pub fn stage(steps: &[Option<u32>]) -> Stage {
     Stage {
         name: None,
         index: 0,
+        after: Vec::new(),
         base: Base::Scratch,
         tree: Tree::Empty,
         config: ImageConfig {

@@ -10,6 +10,7 @@ mod caches;
 mod damage;
 mod life;
 mod objects;
+mod prune;
 
 use std::io::Write;
 

@@ -9,18 +9,19 @@ use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, BuildContext, Builder, Caching, Confidential, Confined, Error as BuildError, HOSTNAME,
+    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME,
     State, fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
-use rbuild_oci::{ImageId, Platform};
-use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, blame, plan};
+use rbuild_oci::{ImageId, Name, Platform};
+use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Network, Sandbox};
-use rbuild_store::ImageRecord;
+use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
     bottoms,
     cli::{BuildArgs, NetworkMode},
+    contexts,
     dockerfile::{self, Source},
     failure::{Failure, hint},
     find::new_name,
@@ -49,8 +50,12 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let source = dockerfile::read(args.file.as_deref(), &args.context)?;
     let (file, diagnostics) = parse(&source.text);
     refuse_errors(&diagnostics, &source)?;
-    let inputs = inputs(args)?;
-    let epoch = settings::epoch(&inputs.build_args)?;
+    let contexts = contexts::open(&args.build_context)?;
+    let inputs = Inputs {
+        contexts: contexts.kinds,
+        ..inputs(args)?
+    };
+    settings::epoch(&inputs.build_args)?;
 
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -86,20 +91,15 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         session: &session,
         runner: &runner,
         context: &BuildContext::open(&args.context, source.path.as_deref(), settings::now())?,
+        named_contexts: &contexts.files,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
         fetcher: Fetcher {
             http: &http,
             git: &Git::default(),
         },
-        confidential: &Confidential {
-            secrets: secrets::secrets(&args.secret)?,
-            agents: secrets::agents(&args.ssh)?,
-        },
-        network: match args.network {
-            NetworkMode::Host => Network::Host,
-            NetworkMode::None => Network::None,
-        },
+        confidential: &secrets::confidential(&args.secret, &args.ssh)?,
+        network: network(args.network),
         caching: if args.no_cache {
             Caching::Refresh
         } else {
@@ -110,22 +110,37 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let states = builder
         .build(&plan)
         .map_err(|error| explain(error, &plan, &source, &progress))?;
+    let image = committed(
+        args,
+        (&store, &session),
+        (&plan, &resolved, &states),
+        &names,
+    )?;
+    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
+    finish(args, &image)
+}
+
+/// Makes the target stage an image.
+fn committed(
+    args: &BuildArgs,
+    (store, session): (&Store, &Session),
+    (plan, resolved, states): (&Plan, &Resolved, &[State]),
+    names: &[Name],
+) -> Result<ImageId, Failure> {
     let request = Commit {
         stage: plan.stage(plan.target),
-        base: base_image(&plan, &resolved.images),
-        layers: &built_layers(&plan, &states),
+        base: base_image(plan, &resolved.images),
+        layers: &built_layers(plan, states),
         grouping: if args.squash {
             Layers::Squashed
         } else {
             Layers::PerStep
         },
-        epoch,
+        epoch: settings::epoch(&settings::build_args(&args.build_arg))?,
         now: settings::now(),
-        names: &names,
+        names,
     };
-    let image = commit(&store, &session, &request)?;
-    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
-    finish(args, &image)
+    Ok(commit(store, session, &request)?)
 }
 
 /// Base images, twice: as the plan wants to know them and as the store has them.
@@ -150,7 +165,17 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         target: args.target.clone(),
         platform,
         labels: settings::pairs(&args.label),
+<<<<<<< HEAD
+        edits: Edits {
+            env: settings::pairs(&args.env).into_iter().collect(),
+            unsetenv: args.unsetenv.clone(),
+            unsetlabel: args.unsetlabel.clone(),
+        },
+        contexts: BTreeMap::new(),
+        bases: BTreeMap::new(),
+=======
         ..Inputs::default()
+>>>>>>> plan4
     })
 }
 
@@ -194,6 +219,13 @@ fn planned(
                 }
             }
         }
+    }
+}
+
+fn network(mode: NetworkMode) -> Network {
+    match mode {
+        NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
     }
 }
 
