@@ -16,7 +16,6 @@ use crate::op::{Archives, Copy, Item, Op, Source};
 /// The parts that `COPY` and `ADD` have in common.
 struct Parts<'a> {
     name: &'static str,
-    source: &'a Source,
     chown: Option<&'a Word>,
     chmod: Option<&'a Word>,
     link: Option<&'a Spanned<bool>>,
@@ -36,7 +35,6 @@ impl Fold<'_> {
     pub(crate) fn copy(&mut self, copy: &ast::Copy, source: &Source, span: &Span) -> Option<()> {
         let parts = Parts {
             name: "COPY",
-            source,
             chown: copy.chown.as_ref(),
             chmod: copy.chmod.as_ref(),
             link: copy.link.as_ref(),
@@ -64,11 +62,7 @@ impl Fold<'_> {
             };
             items.push(Item::Path(path));
         }
-<<<<<<< HEAD
         self.place(&parts, texts?, items)
-=======
-        self.place((&parts, texts?), items, span)
->>>>>>> plan4
     }
 
     pub(crate) fn add(&mut self, add: &ast::Add, span: &Span) -> Option<()> {
@@ -82,7 +76,6 @@ impl Fold<'_> {
         };
         let parts = Parts {
             name: "ADD",
-            source: &Source::Context,
             chown: add.chown.as_ref(),
             chmod: add.chmod.as_ref(),
             link: add.link.as_ref(),
@@ -121,11 +114,7 @@ impl Fold<'_> {
         {
             return self.fail(Diagnostic::error(word.span.clone(), message));
         }
-<<<<<<< HEAD
         self.place(&parts, texts?, items)
-=======
-        self.place((&parts, texts?), items, span)
->>>>>>> plan4
     }
 
     /// What is left is the same for both.
@@ -134,10 +123,6 @@ impl Fold<'_> {
         parts: &Parts<'_>,
         sources: Vec<String>,
         mut items: Vec<Item>,
-<<<<<<< HEAD
-=======
-        span: &Span,
->>>>>>> plan4
     ) -> Option<()> {
         // All parts are looked at before the first error ends it.
         let inline = self.inline(parts.heredocs);

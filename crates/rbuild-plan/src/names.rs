@@ -14,10 +14,6 @@ use rbuild_oci::Reference;
 
 use crate::contexts;
 use crate::inputs::{ContextKind, Inputs};
-<<<<<<< HEAD
-use rbuild_dockerfile::suggest::did_you_mean;
-=======
->>>>>>> plan4
 
 /// A name in the file and what it stands for.
 #[derive(Clone)]

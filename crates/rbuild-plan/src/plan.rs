@@ -20,10 +20,6 @@ use crate::inputs::{Inputs, Planning};
 use crate::names::{self, Named, Origin};
 use crate::op::Source;
 use crate::stages::{self, Graph, Linked};
-<<<<<<< HEAD
-use rbuild_dockerfile::suggest::did_you_mean;
-=======
->>>>>>> plan4
 
 /// Turns a Dockerfile into a build graph, or says what is missing for that.
 ///

@@ -20,10 +20,6 @@ use crate::inputs::Inputs;
 use crate::linker::Linker;
 use crate::names::{self, Named, Names, Origin};
 use crate::trigger::Trigger;
-<<<<<<< HEAD
-use rbuild_dockerfile::suggest::did_you_mean;
-=======
->>>>>>> plan4
 
 /// The part of the file that the target needs.
 pub(crate) struct Graph {

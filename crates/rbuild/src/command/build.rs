@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME,
-    State, fetch::Fetcher,
+    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
+    fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
 use rbuild_oci::{ImageId, Name, Platform};
@@ -165,7 +165,6 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         target: args.target.clone(),
         platform,
         labels: settings::pairs(&args.label),
-<<<<<<< HEAD
         edits: Edits {
             env: settings::pairs(&args.env).into_iter().collect(),
             unsetenv: args.unsetenv.clone(),
@@ -173,9 +172,6 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         },
         contexts: BTreeMap::new(),
         bases: BTreeMap::new(),
-=======
-        ..Inputs::default()
->>>>>>> plan4
     })
 }
 
