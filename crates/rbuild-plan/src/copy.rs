@@ -16,7 +16,6 @@ use crate::op::{Archives, Copy, Item, Op, Source};
 /// The parts that `COPY` and `ADD` have in common.
 struct Parts<'a> {
     name: &'static str,
-    source: &'a Source,
     chown: Option<&'a Word>,
     chmod: Option<&'a Word>,
     link: Option<&'a Spanned<bool>>,
@@ -26,13 +25,16 @@ struct Parts<'a> {
     heredocs: &'a [Heredoc],
     destination: &'a Word,
     archives: Archives,
+    /// Where paths are looked up.
+    source: &'a Source,
+    /// The whole instruction.
+    span: &'a Span,
 }
 
 impl Fold<'_> {
     pub(crate) fn copy(&mut self, copy: &ast::Copy, source: &Source, span: &Span) -> Option<()> {
         let parts = Parts {
             name: "COPY",
-            source,
             chown: copy.chown.as_ref(),
             chmod: copy.chmod.as_ref(),
             link: copy.link.as_ref(),
@@ -42,6 +44,8 @@ impl Fold<'_> {
             heredocs: &copy.heredocs,
             destination: &copy.destination,
             archives: Archives::Keep,
+            source,
+            span,
         };
         let keep_parents = parts.parents.is_some_and(|flag| flag.value);
         let mut items = Vec::new();
@@ -58,7 +62,7 @@ impl Fold<'_> {
             };
             items.push(Item::Path(path));
         }
-        self.place((&parts, texts?), items, span)
+        self.place(&parts, texts?, items)
     }
 
     pub(crate) fn add(&mut self, add: &ast::Add, span: &Span) -> Option<()> {
@@ -72,7 +76,6 @@ impl Fold<'_> {
         };
         let parts = Parts {
             name: "ADD",
-            source: &Source::Context,
             chown: add.chown.as_ref(),
             chmod: add.chmod.as_ref(),
             link: add.link.as_ref(),
@@ -82,6 +85,8 @@ impl Fold<'_> {
             heredocs: &add.heredocs,
             destination: &add.destination,
             archives: archives(unpack.unwrap_or(true)),
+            source: &Source::Context,
+            span,
         };
         let checksum = self.checksum(add)?;
         let texts = self.expand_all(parts.sources);
@@ -109,15 +114,15 @@ impl Fold<'_> {
         {
             return self.fail(Diagnostic::error(word.span.clone(), message));
         }
-        self.place((&parts, texts?), items, span)
+        self.place(&parts, texts?, items)
     }
 
     /// What is left is the same for both.
     fn place(
         &mut self,
-        (parts, sources): (&Parts<'_>, Vec<String>),
+        parts: &Parts<'_>,
+        sources: Vec<String>,
         mut items: Vec<Item>,
-        span: &Span,
     ) -> Option<()> {
         // All parts are looked at before the first error ends it.
         let inline = self.inline(parts.heredocs);
@@ -154,7 +159,7 @@ impl Fold<'_> {
                 .collect(),
             archives: parts.archives,
         }));
-        self.push_step(op, span, created_by);
+        self.push_step(op, parts.span, created_by);
         Some(())
     }
 

@@ -19,7 +19,6 @@ use crate::names::{self, Name, Named, Names, Origin};
 use crate::stages::Linked;
 use crate::trigger::{self, Trigger};
 use crate::variables::Variables;
-use rbuild_dockerfile::suggest::did_you_mean;
 
 /// Resolves the names in one stage after the other.
 pub(crate) struct Linker<'a> {
