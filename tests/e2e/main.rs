@@ -7,6 +7,7 @@
 
 mod add;
 mod cache;
+mod checks;
 mod copy;
 mod death;
 mod examples;

@@ -141,6 +141,9 @@ pub struct BuildArgs {
     /// [default: Containerfile, Dockerfile or dockerfile in CONTEXT]
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Check the Dockerfile and build nothing; exit status 1 when there are findings
+    #[arg(long, conflicts_with_all = ["tag", "output", "iidfile"])]
+    pub check: bool,
     /// Name of the result: NAME[:TAG]; repeatable
     #[arg(short, long, value_name = "NAME")]
     pub tag: Vec<String>,

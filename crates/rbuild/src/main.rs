@@ -1,6 +1,7 @@
 //! The `rbuild` program: what was typed → what is done. Only here: the environment, printing,
 //! exit codes.
 
+mod advice;
 mod amount;
 mod bottoms;
 mod cli;

@@ -52,16 +52,25 @@ fn render(diagnostic: &Diagnostic, name: &str, source: &str) -> String {
             .hint
             .as_ref()
             .map(|hint| format!("\nhint: {hint}"));
-        return format!("{word}: {}{}", diagnostic.message, hint.unwrap_or_default());
+        let rule = diagnostic.rule.map(|name| format!("[{name}]"));
+        return format!(
+            "{word}{}: {}{}",
+            rule.unwrap_or_default(),
+            diagnostic.message,
+            hint.unwrap_or_default()
+        );
     }
     let start = diagnostic.span.start.min(source.len());
     let end = diagnostic.span.end.clamp(start, source.len());
     let snippet = Snippet::source(source)
         .path(name)
         .annotation(AnnotationKind::Primary.span(start..end));
-    let mut text = Renderer::plain().render(&[level
-        .primary_title(diagnostic.message.as_str())
-        .element(snippet)]);
+    let title = level.primary_title(diagnostic.message.as_str());
+    let title = match diagnostic.rule {
+        Some(name) => title.id(name),
+        None => title,
+    };
+    let mut text = Renderer::plain().render(&[title.element(snippet)]);
     if let Some(hint) = &diagnostic.hint {
         text.push_str("\nhint: ");
         text.push_str(hint);
@@ -94,6 +103,21 @@ mod tests {
     use rbuild_dockerfile::Diagnostic;
 
     use super::render;
+
+    #[test]
+    fn the_finding_of_a_check_has_its_name() {
+        let source = "FROM a AS B\n";
+        let finding = Diagnostic::warning(10..11, "capitals").of_rule("StageNameCasing");
+        assert!(
+            render(&finding, "Dockerfile", source)
+                .starts_with("warning[StageNameCasing]: capitals\n")
+        );
+        let finding = Diagnostic::warning(0..0, "not taken").of_rule("UnusedBuildArg");
+        assert_eq!(
+            render(&finding, "Dockerfile", source),
+            "warning[UnusedBuildArg]: not taken"
+        );
+    }
 
     #[test]
     fn a_diagnostic_shows_the_line_a_caret_and_a_hint() {

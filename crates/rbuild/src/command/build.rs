@@ -19,7 +19,7 @@ use rbuild_sandbox::{Cancel, Network, Sandbox};
 use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
-    bottoms,
+    advice, bottoms,
     cli::{BuildArgs, NetworkMode},
     contexts,
     dockerfile::{self, Source},
@@ -76,14 +76,12 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         platform: inputs.platform.clone(),
     };
     let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
-    let mut warnings = diagnostics;
-    warnings.extend(plan.warnings.iter().cloned());
-    report::diagnostics(
-        &warnings,
-        &source.name,
-        &source.text,
-        &mut io::stderr().lock(),
-    );
+    let found = advice::findings(&file, &source.text, diagnostics, &plan.warnings);
+    report::diagnostics(&found, &source.name, &source.text, &mut io::stderr().lock());
+    if args.check {
+        return Ok(advice::verdict(&found));
+    }
+    advice::tolerate(&file, &found)?;
 
     let progress = Progress::new(&plan, args.quiet);
     let builder = Builder {
