@@ -8,10 +8,7 @@ const LOUD: &str = "FROM alpine AS Base\nMAINTAINER me\nRUN echo $x\n";
 fn a_build_tells_its_findings_by_name_and_goes_on() {
     let Some(host) = host() else { return };
     let output = host.build(LOUD, &[]).success();
-    for rule in [
-        "warning[StageNameCasing]",
-        "warning[MaintainerDeprecated]",
-    ] {
+    for rule in ["warning[StageNameCasing]", "warning[MaintainerDeprecated]"] {
         assert!(output.stderr.contains(rule), "{rule}: {output}");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+use caps::{CapSet, Capability, has_cap};
 use rbuild_sys::{
     self as sys, Dir, EnterError, Errno, Guardian, effective_ids, enter_mount_namespace,
     enter_user_namespace,
@@ -38,9 +39,6 @@ pub enum Ids {
         gids: Ranges,
     },
 }
-
-/// Capability number of CAP_SYS_ADMIN.
-const SYS_ADMIN: u64 = 1 << 21;
 
 /// Takes the process into namespaces of its own, as root there, and starts the guardian. Once,
 /// from the main thread, before there are others.
@@ -96,8 +94,8 @@ pub(crate) fn subordinate_ids() -> Result<Ids, Error> {
 }
 
 pub(crate) fn is_full_root() -> bool {
-    let capabilities = status_field("CapEff").and_then(|hex| u64::from_str_radix(&hex, 16).ok());
-    effective_ids().0 == 0 && capabilities.is_some_and(|set| set & SYS_ADMIN != 0)
+    effective_ids().0 == 0
+        && has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).unwrap_or(false)
 }
 
 /// The value of `name` in `/proc/self/status`.
