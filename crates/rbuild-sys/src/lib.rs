@@ -19,6 +19,7 @@ mod signal;
 mod spawn;
 mod stat;
 mod step;
+mod terminal;
 mod userns;
 mod xattr;
 
@@ -43,5 +44,6 @@ pub use signal::{TerminationSignals, block_termination_signals};
 pub use spawn::{SpawnError, spawn};
 pub use stat::{FileKind, Stat, Timestamp};
 pub use step::{Exec, Handle, Made, Resource, Step};
+pub use terminal::Unechoed;
 pub use userns::{EnterError, IdMapping, enter_mount_namespace, enter_user_namespace};
 pub use xattr::Xattr;

@@ -5,6 +5,8 @@ mod images;
 mod import;
 mod info;
 mod inspect;
+mod login;
+mod logout;
 mod pull;
 mod push;
 mod run;
@@ -32,6 +34,8 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Rmi(args) => tag::remove(root, &args),
         Command::Pull(args) => pull::execute(root, &args),
         Command::Push(args) => push::execute(root, &args),
+        Command::Login(args) => login::execute(&args),
+        Command::Logout(args) => logout::execute(&args),
         Command::Import(args) => import::execute(root, &args),
         Command::Info => info::execute(root),
     }

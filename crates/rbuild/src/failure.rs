@@ -75,7 +75,7 @@ impl<E: Error + 'static> From<E> for Failure {
 }
 
 /// The first advice that `error` or one of its causes has.
-fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     std::iter::successors(Some(error), |&cause| cause.source()).find_map(|cause| {
         let sandbox = cause
             .downcast_ref::<rbuild_sandbox::Error>()
@@ -83,7 +83,10 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let store = cause
             .downcast_ref::<rbuild_store::Error>()
             .and_then(rbuild_store::Error::hint);
-        sandbox.or(store.map(str::to_owned))
+        let registry = cause
+            .downcast_ref::<rbuild_registry::Error>()
+            .and_then(rbuild_registry::Error::hint);
+        sandbox.or(store.map(str::to_owned)).or(registry)
     })
 }
 

@@ -9,10 +9,12 @@ mod failure;
 mod find;
 mod output;
 mod progress;
+mod registry;
 mod report;
 mod settings;
 mod signals;
 mod template;
+mod terminal;
 
 use std::process::ExitCode;
 

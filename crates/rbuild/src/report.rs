@@ -16,6 +16,11 @@ const SHOWN: usize = 100;
 pub fn failure(error: &(dyn Error + 'static), hint: Option<&str>, out: &mut dyn Write) {
     let _ = writeln!(out, "error: {error}");
     causes(error, out);
+    self::hint(hint, out);
+}
+
+/// Writes what to try, if there is something.
+pub fn hint(hint: Option<&str>, out: &mut dyn Write) {
     if let Some(hint) = hint {
         let _ = writeln!(out, "hint: {hint}");
     }

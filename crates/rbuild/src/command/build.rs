@@ -20,10 +20,11 @@ use crate::{
     bottoms,
     cli::BuildArgs,
     dockerfile::{self, Source},
-    failure::Failure,
+    failure::{Failure, hint},
     find::new_name,
     output::{self, Output},
     progress::Progress,
+    registry::Registry,
     report, settings, signals,
 };
 
@@ -50,6 +51,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let inputs = inputs(args)?;
     let epoch = settings::epoch(&inputs.build_args)?;
 
+    let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
@@ -60,12 +62,13 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     signals::watch(signals, runner.cancel.clone());
 
-    let http = settings::http();
     let bases = Bases {
         store: &store,
         session: &session,
-        http: &http,
-        security: settings::security(&args.registry),
+        http: &registry.http,
+        registries: &registry.registries,
+        security: registry.security,
+        credentials: &registry.credentials,
         platform: inputs.platform.clone(),
     };
     let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
@@ -171,6 +174,7 @@ fn planned(
                         let places = blame(file, &inputs, &name);
                         report::diagnostics(&places, &source.name, &source.text, &mut out);
                         report::causes(&error, &mut out);
+                        report::hint(hint(&error).as_deref(), &mut out);
                         Failure::said(1)
                     })?;
                     inputs.bases.insert(name.clone(), found.image);
