@@ -13,6 +13,7 @@ mod images;
 mod interop;
 mod isolation;
 mod language;
+mod logins;
 mod mistakes;
 mod outputs;
 mod privilege;
