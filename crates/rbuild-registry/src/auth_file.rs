@@ -61,6 +61,9 @@ impl AuthFile {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
+        if !text.trim_start().starts_with('{') {
+            return Err("it is not a JSON object".to_owned());
+        }
         let text: Text = serde_json::from_str(text)
             .map_err(|error| format!("line {} is not JSON of that form", error.line()))?;
         let mut logins = BTreeMap::new();
