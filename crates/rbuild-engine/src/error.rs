@@ -86,3 +86,16 @@ pub enum Error {
         source: serde_json::Error,
     },
 }
+
+impl Error {
+    /// What the user can do about it, where a registry's answer says that.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Pull { source, .. } => match &**source {
+                PullError::Registry(error) => error.hint(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

@@ -86,7 +86,10 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let registry = cause
             .downcast_ref::<rbuild_registry::Error>()
             .and_then(rbuild_registry::Error::hint);
-        sandbox.or(store.map(str::to_owned)).or(registry)
+        let pull = cause
+            .downcast_ref::<rbuild_engine::Error>()
+            .and_then(rbuild_engine::Error::hint);
+        sandbox.or(store.map(str::to_owned)).or(registry).or(pull)
     })
 }
 
