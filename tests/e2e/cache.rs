@@ -1,6 +1,8 @@
 //! A step is done once: the second build finds its results. What RUN writes
 //! is random here, so that equal content means that it did not run again.
 
+use std::process::Stdio;
+
 use rbuild_testkit::Host;
 
 use crate::surroundings::host;
@@ -71,6 +73,24 @@ fn only_an_argument_that_is_declared_counts() {
     let first = id(&host, &declared, &["--build-arg", "A=1"]);
     assert_eq!(id(&host, &declared, &["--build-arg", "A=1"]), first);
     assert_ne!(id(&host, &declared, &["--build-arg", "A=2"]), first);
+}
+
+#[test]
+fn two_builds_at_once_run_a_step_once() {
+    let Some(host) = host() else { return };
+    let run = "RUN cat /proc/sys/kernel/random/uuid > /id && sleep 1";
+    host.scratch
+        .file("ctx/Dockerfile", format!("FROM alpine\n{run}\n"))
+        .unwrap();
+    let builds = ["one", "two"].map(|name| {
+        let mut build = host.rbuild(&["bud", "-t", name, "ctx"]);
+        build.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    });
+    for build in builds {
+        assert!(build.unwrap().wait().unwrap().success());
+    }
+    let id = |name| host.run(&["run", name, "cat", "/id"]).success().stdout;
+    assert_eq!(id("one"), id("two"));
 }
 
 #[test]

@@ -5,17 +5,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod add;
 mod cache;
 mod copy;
 mod death;
 mod examples;
+mod heredocs;
+mod hostile;
 mod images;
 mod interop;
 mod isolation;
 mod language;
 mod logins;
 mod mistakes;
+mod mounts;
 mod outputs;
 mod privilege;
+mod prune;
 mod reproducible;
 mod surroundings;

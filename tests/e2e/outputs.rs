@@ -53,6 +53,30 @@ fn an_archive_is_one_that_skopeo_reads() {
 }
 
 #[test]
+fn an_archive_can_be_written_after_a_run() {
+    // A RUN must not leave the builder unable to start the threads that compress.
+    let Some(host) = host() else { return };
+    host.build(
+        "FROM alpine\nRUN echo a > /a\n",
+        &["-o", "type=oci,dest=image.tar"],
+    )
+    .success();
+    assert!(host.scratch.path().join("image.tar").is_file());
+}
+
+#[test]
+fn a_destination_that_cannot_be_written_is_named() {
+    let Some(host) = host() else { return };
+    for args in [
+        ["-o", "type=oci,dest=/no/such/x.tar"],
+        ["-o", "type=local,dest=/no/such/x"],
+        ["--iidfile", "/no/such/x"],
+    ] {
+        host.build("FROM alpine\n", &args).failure().saying("/no");
+    }
+}
+
+#[test]
 fn squash_makes_one_layer_of_what_is_new() {
     let Some(host) = host() else { return };
     let dockerfile = "FROM alpine\nRUN echo a > /a\nRUN echo b > /b && rm /a\n";

@@ -1,6 +1,8 @@
 //! Root or not: the same Dockerfile is the same image.
 
-use rbuild_testkit::{Account, Base, Host, Need};
+use std::process::Command;
+
+use rbuild_testkit::{Account, Base, Host, Need, Output, rbuild_binary};
 
 use crate::surroundings::host_with;
 
@@ -32,6 +34,32 @@ fn root_builds_the_same_tree_as_a_user() {
     assert_eq!(tree(&root), of_user);
 }
 
+/// Runs rbuild where `/etc/subuid` and `/etc/subgid` are `lines`, for it alone.
+fn info_with(host: &Host, lines: &str) -> Output {
+    let file = host.scratch.file("ranges", lines).unwrap();
+    let mut command = Command::new("unshare");
+    let script = "mount --bind \"$1\" /etc/subuid && mount --bind \"$1\" /etc/subgid && \
+        shift && exec setpriv --reuid \"$1\" --regid \"$1\" --clear-groups \"$2\" info";
+    command.args(["--mount", "sh", "-c", script, "sh"]);
+    command.arg(file).arg(&host.account.name);
+    command.arg(rbuild_binary().unwrap());
+    command.env("RBUILD_STORE", &host.store);
+    Output::of(&mut command).unwrap()
+}
+
+#[test]
+fn duplicate_and_overlapping_ranges_are_merged() {
+    let Some(host) = host_with(&[Need::Root, Need::Tool("setpriv")]) else {
+        return;
+    };
+    let name = &host.account.name;
+    let lines = format!("{name}:100000:65536\n{name}:100000:65536\n{name}:120000:65536\n");
+    info_with(&host, &lines)
+        .success()
+        .saying("85537 users (100000:85536)")
+        .saying("RUN                       works");
+}
+
 #[test]
 fn files_in_the_store_belong_to_the_user_and_its_range_alone() {
     let Some(host) = host_with(&[]) else { return };
@@ -43,6 +71,6 @@ fn files_in_the_store_belong_to_the_user_and_its_range_alone() {
     let mut find = host.account.inside("find");
     find.arg(&host.store)
         .args(["-uid", "65534", "-print", "-quit"]);
-    let output = rbuild_testkit::Output::of_success(&mut find).unwrap();
+    let output = Output::of_success(&mut find).unwrap();
     assert_eq!(output.stdout, "");
 }

@@ -14,7 +14,7 @@ use rbuild_testkit::{Base, Scratch};
 
 use crate::bases;
 use crate::cargo::release_binary;
-use crate::error::Error;
+use crate::error::{Error, run as run_command};
 use crate::packages::{FOR_DEMO, ensure};
 use crate::users;
 use builder::{Builder, Surroundings};
@@ -22,7 +22,7 @@ use measure::{Sample, measure};
 use report::{Machine, Report, Row};
 use workload::{Scale, WORKLOADS, Workload};
 
-/// Rounds of a full run; each builder is measured once in each.
+/// Usual number of rounds; each builder is measured once in each.
 const ROUNDS: u32 = 5;
 
 #[derive(clap::Args)]
@@ -34,6 +34,10 @@ pub struct Args {
     /// Measure only workloads whose name contains TEXT.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+
+    /// How often each builder is measured.
+    #[arg(long, value_name = "N", default_value_t = ROUNDS)]
+    rounds: u32,
 
     /// Write every sample as JSON to FILE.
     #[arg(long, value_name = "FILE")]
@@ -47,6 +51,8 @@ enum Phase {
     Cold,
     /// The same build once more: every step is cached.
     Cached,
+    /// The same build after one file of the context has changed.
+    Changed,
 }
 
 impl Phase {
@@ -54,6 +60,7 @@ impl Phase {
         match self {
             Self::Cold => "cold",
             Self::Cached => "cached",
+            Self::Changed => "one file changed",
         }
     }
 }
@@ -63,7 +70,10 @@ pub fn run(args: &Args) -> Result<(), Error> {
     ensure(&[FOR_DEMO])?;
     let account = users::ensure_unprivileged()?;
     let scratch = Scratch::new(&account)?;
-    let surroundings = Surroundings::new(&account, scratch, &release_binary()?)?;
+    // As in the tests: a binary that is there already.
+    let binary = std::env::var_os("RBUILD_BIN").map(PathBuf::from);
+    let binary = binary.map_or_else(release_binary, Ok)?;
+    let surroundings = Surroundings::new(&account, scratch, &binary)?;
     let builders = builder::able(&surroundings);
     for &builder in &builders {
         for base in [Base::Busybox, Base::Golang] {
@@ -73,7 +83,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let (scale, rounds) = if args.quick {
         (Scale::Small, 1)
     } else {
-        (Scale::Full, ROUNDS)
+        (Scale::Full, args.rounds)
     };
     let mut report = Report {
         machine: Machine::probe(),
@@ -86,7 +96,15 @@ pub fn run(args: &Args) -> Result<(), Error> {
     {
         let context = surroundings.scratch.dir(workload.name)?;
         (workload.prepare)(&surroundings.scratch, workload.name, scale)?;
-        for phase in [Phase::Cold, Phase::Cached] {
+        if let Some(base) = workload.base {
+            for &builder in &builders {
+                run_command(&mut surroundings.build(builder, base, Phase::Cached))?;
+            }
+        }
+        for phase in [Phase::Cold, Phase::Cached, Phase::Changed] {
+            if phase == Phase::Changed && workload.changes.is_none() {
+                continue;
+            }
             eprintln!("{} {}", workload.name, phase.name());
             let rows = measure_all(&surroundings, &builders, (workload, phase), rounds)?;
             report.rows.extend(rows);
@@ -108,8 +126,13 @@ fn measure_all(
     rounds: u32,
 ) -> Result<Vec<Row>, Error> {
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); builders.len()];
-    for _ in 0..rounds {
+    for round in 0..rounds {
         for (builder, samples) in builders.iter().zip(&mut samples) {
+            if let (Phase::Changed, Some(file)) = (phase, workload.changes) {
+                let path = format!("{}/{file}", workload.name);
+                let content = format!("{round} {}\n", builder.name());
+                surroundings.scratch.file(&path, content)?;
+            }
             let mut command = surroundings.build(*builder, workload.name, phase);
             samples.push(measure(&mut command)?);
         }

@@ -1,7 +1,7 @@
 //! The digest of everything about sources that a copy of them shows.
 //!
 //! Counts: names below the source, a file's own name, kinds, modes, sizes, targets, devices,
-//! attributes, content; owners where they are kept. Never counts: times, inodes, link counts.
+//! attributes, content; owners where they are kept; parents that go along (C24). Never counts: times, inodes, link counts.
 //! dockerfile.md 1.15, "content hash".
 //!
 //! Invariant: equal digests ⇒ copies that differ in times at most. A change of what is hashed
@@ -10,18 +10,18 @@
 use std::{fs::File, io};
 
 use blake3::Hasher;
-use rbuild_sys::{Dir, FileKind, Stat};
+use rbuild_sys::{FileKind, Stat, Xattr, file_xattrs};
 
 use crate::{
     Source, Visit,
     error::{Error, Result, shown},
-    ignore::IgnoreRules,
+    filter::Filter,
     source::join,
     walk::walk,
 };
 
 /// Version of the recipe; part of every digest.
-const RECIPE: &[u8] = b"rbuild content 1";
+const RECIPE: &[u8] = b"rbuild content 2";
 
 /// Whether the owners of files count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl FileDigests for ReadFiles {
 /// [`Error::Read`] and [`Error::Content`].
 pub fn digest(
     sources: &[Source],
-    rules: Option<&IgnoreRules>,
+    filter: &Filter<'_>,
     owners: Owners,
     files: &mut dyn FileDigests,
 ) -> Result<[u8; 32]> {
@@ -81,7 +81,12 @@ pub fn digest(
         };
         field(&mut hasher, b"source");
         field(&mut hasher, name);
-        walk(source, rules, |visit| {
+        if let Some(kept) = source.kept() {
+            parents(&mut hasher, source, owners)?;
+            field(&mut hasher, b"kept");
+            field(&mut hasher, kept);
+        }
+        walk(source, filter, |visit| {
             let path = || shown(&join(&source.path, visit.relative));
             field(&mut hasher, b"entry");
             field(&mut hasher, visit.relative);
@@ -105,6 +110,21 @@ pub fn digest(
         })?;
     }
     Ok(*hasher.finalize().as_bytes())
+}
+
+/// Appends the directories that a source with kept parents brings along.
+fn parents(hasher: &mut Hasher, source: &Source, owners: Owners) -> Result<()> {
+    source.visit_parents(|visit| {
+        field(hasher, b"parent");
+        field(hasher, visit.relative);
+        metadata(hasher, visit.stat, owners);
+        let value = other_digest(visit).map_err(|error| Error::Read {
+            path: shown(visit.relative),
+            source: error,
+        })?;
+        hasher.update(&value);
+        Ok(())
+    })
 }
 
 /// The digest of all that is in `file` from its position on.
@@ -151,8 +171,8 @@ fn metadata(hasher: &mut Hasher, stat: &Stat, owners: Owners) {
 /// Content and attributes of a regular file.
 fn file_digest(visit: &Visit) -> io::Result<[u8; 32]> {
     let mut hasher = Hasher::new();
-    xattrs(&mut hasher, visit.dir, visit.name).map_err(io::Error::other)?;
-    let file = visit.dir.read(visit.name).map_err(io::Error::other)?;
+    let file = visit.dir.read_seen(visit.name).map_err(io::Error::other)?;
+    xattrs(&mut hasher, file_xattrs(&file).map_err(io::Error::other)?);
     hasher.update(&hash_file(&file)?);
     Ok(*hasher.finalize().as_bytes())
 }
@@ -160,27 +180,25 @@ fn file_digest(visit: &Visit) -> io::Result<[u8; 32]> {
 /// Target and attributes of anything else.
 fn other_digest(visit: &Visit) -> rbuild_sys::Result<[u8; 32]> {
     let mut hasher = Hasher::new();
-    xattrs(&mut hasher, visit.dir, visit.name)?;
+    xattrs(&mut hasher, visit.dir.xattrs(visit.name)?);
     if visit.stat.kind == FileKind::Symlink {
         field(&mut hasher, &visit.dir.read_link(visit.name)?);
     }
     Ok(*hasher.finalize().as_bytes())
 }
 
-fn xattrs(hasher: &mut Hasher, dir: &Dir, name: &[u8]) -> rbuild_sys::Result<()> {
-    let mut all = dir.xattrs(name)?;
+fn xattrs(hasher: &mut Hasher, mut all: Vec<Xattr>) {
     all.retain(|(key, _)| counts(key));
     hasher.update(&(all.len() as u64).to_le_bytes());
     for (key, value) in all {
         field(hasher, &key);
         field(hasher, &value);
     }
-    Ok(())
 }
 
 /// Whether attribute `key` is part of a copy.
 fn counts(key: &[u8]) -> bool {
-    let internal = [&b"security."[..], b"system.", b"user.overlay.", b"trusted."];
+    let internal = [&b"security."[..], b"user.overlay.", b"trusted."];
     key == b"security.capability" || !internal.iter().any(|prefix| key.starts_with(prefix))
 }
 

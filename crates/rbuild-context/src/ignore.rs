@@ -41,35 +41,37 @@ impl IgnoreRules {
     /// [`Error::IgnorePattern`] for the first line that is no pattern.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut rules = Vec::new();
+        let mut rules = Self::default();
         for (index, line) in text.lines().enumerate() {
             if line.starts_with('#') || line.trim().is_empty() {
                 continue;
             }
-            let bad = |why| Error::IgnorePattern {
+            rules.push(line).map_err(|why| Error::IgnorePattern {
                 line: index + 1,
                 pattern: line.to_owned(),
                 why,
-            };
-            let (include, pattern) = match line.trim().strip_prefix('!') {
-                Some(pattern) => (true, pattern.trim()),
-                None => (false, line.trim()),
-            };
-            if pattern.is_empty() {
-                return Err(bad("has nothing to include again"));
-            }
-            if rules.len() == MAX_PATTERNS {
-                return Err(bad(
-                    "is the 10001st pattern, which is more than the limit `patterns`",
-                ));
-            }
-            let Some(pattern) = clean(pattern) else {
-                continue;
-            };
-            let pattern = Pattern::compile(pattern.as_bytes(), Dialect::Ignore).map_err(bad)?;
-            rules.push(Rule { pattern, include });
+            })?;
         }
-        Ok(Self { rules })
+        Ok(rules)
+    }
+
+    /// Adds the pattern `text`, which is not empty; one for the root is no rule (I3).
+    pub(crate) fn push(&mut self, text: &str) -> std::result::Result<(), &'static str> {
+        let (include, pattern) = match text.trim().strip_prefix('!') {
+            Some(pattern) => (true, pattern.trim()),
+            None => (false, text.trim()),
+        };
+        if pattern.is_empty() && include {
+            return Err("has nothing to include again");
+        }
+        if self.rules.len() == MAX_PATTERNS {
+            return Err("is the 10001st pattern, which is more than the limit `patterns`");
+        }
+        if let Some(pattern) = clean(pattern) {
+            let pattern = Pattern::compile(pattern.as_bytes(), Dialect::Ignore)?;
+            self.rules.push(Rule { pattern, include });
+        }
+        Ok(())
     }
 
     /// Whether `path` (relative, clean) does not exist for COPY. The root always exists.

@@ -1,24 +1,47 @@
 //! What one source argument of COPY names.
 //!
 //! The named file and everything on the way to it is followed through symlinks inside of the
-//! root; `..` and absolute paths stay in it. dockerfile.md 1.10, C1 and C13 to C16.
+//! root; `..` and absolute paths stay in it. dockerfile.md 1.10, C1, C13 to C16, C24.
+//!
+//! A source holds no descriptor of its own: there may be as many as a wildcard matches.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use rbuild_sys::{Dir, Errno, Error as SysError, FileKind, Stat};
+use rbuild_sys::{Dir, Error as SysError, FileKind, Stat};
 
 use crate::{
     error::{Error, Result, shown},
-    ignore::IgnoreRules,
-    pattern::{Dialect, Pattern},
-    walk::is_visible,
+    filter::Filter,
+    walk::{Visit, is_visible},
 };
+
+mod glob;
 
 /// Most symlinks on the way to a source, as in path_resolution(7).
 const MAX_LINKS: usize = 40;
 
+/// How sources are selected.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selection<'a> {
+    /// What is not selected.
+    pub filter: Filter<'a>,
+    /// What becomes of the directories on the way to a source.
+    pub parents: Parents,
+}
+
+/// Whether a source goes below the destination with the directories that it is in (C24).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parents {
+    /// Only its name counts. `**` in a wildcard is `*`.
+    #[default]
+    Dropped,
+    /// `--parents`: its path counts, from the pivot `/./` on if there is one. `**` is any number
+    /// of directories.
+    Kept,
+}
+
 /// A file or directory to copy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// The base name as it was asked for or matched, symlinks not followed; empty for the root.
     pub name: Vec<u8>,
@@ -26,40 +49,157 @@ pub struct Source {
     pub path: Vec<u8>,
     /// What is there; never a symlink.
     pub stat: Stat,
-    /// The directory that `entry` is in.
-    pub dir: Dir,
-    /// Last component of `path`; empty if the source is the root, which is then `dir` itself.
-    pub entry: Vec<u8>,
+    /// Path as it was asked for or matched.
+    asked: Vec<u8>,
+    /// Length of the part of `asked` that is left off, if parents are kept.
+    pivot: Option<usize>,
+    root: Arc<Dir>,
+}
+
+impl Source {
+    /// Where the source itself goes below the destination if its parents are kept, as it was
+    /// asked for or matched; `None` if they are dropped.
+    pub fn kept(&self) -> Option<&[u8]> {
+        let kept = &self.asked[self.pivot?..];
+        Some(kept.strip_prefix(b"/").unwrap_or(kept))
+    }
+
+    /// Opens the directory that it is in, and says under which name; the name is empty if the
+    /// source is the root, which is then the directory itself.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn open(&self) -> Result<(Dir, &[u8])> {
+        let (parent, name) = split(&self.path);
+        let dir = self.root.resolve_dir(parent);
+        let dir = dir.map_err(|source| Error::Read {
+            path: shown(parent),
+            source,
+        })?;
+        Ok((dir, name))
+    }
+
+    /// Calls `visit` for each directory on the way to where a source with kept parents goes, the
+    /// outermost first, the source itself not; `relative` is the path below the destination.
+    /// Nothing if parents are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Read`], and the first failure of `visit`.
+    pub fn visit_parents<E: From<Error>>(
+        &self,
+        mut visit: impl FnMut(&Visit<'_>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let kept = self.kept().unwrap_or_default();
+        let before = self.asked.len() - kept.len();
+        for end in (0..kept.len()).filter(|&at| kept[at] == b'/') {
+            let path = &self.asked[..before + end];
+            let Some((path, stat)) = resolve(&self.root, path)? else {
+                return Err(Error::NotFound { path: shown(path) }.into());
+            };
+            let (parent, name) = split(&path);
+            let dir = self.root.resolve_dir(parent);
+            let dir = dir.map_err(|source| Error::Read {
+                path: shown(parent),
+                source,
+            })?;
+            visit(&Visit {
+                dir: &dir,
+                name,
+                relative: &kept[..end],
+                stat: &stat,
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// The sources below `root` that `pattern` names: one for a path, any number, sorted, for a
-/// wildcard. `rules` take away what the ignore file excludes.
+/// wildcard. What the filter's ignore file takes away does not exist; what `--exclude` takes away
+/// is left out.
+///
+/// `pattern` is as written: with [`Parents::Kept`] a `/./` in it is the pivot.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Ignored`] for a path, or a matched symlink that leads
 /// nowhere; [`Error::Wildcard`]; [`Error::Read`].
-pub fn sources(root: &Dir, pattern: &[u8], rules: Option<&IgnoreRules>) -> Result<Vec<Source>> {
-    let parts = clean(pattern);
+pub fn sources(root: &Dir, pattern: &[u8], selection: &Selection<'_>) -> Result<Vec<Source>> {
+    let Selection { filter, parents } = selection;
+    let (parts, pivot) = components(pattern, *parents);
     let wildcard = parts.iter().any(|part| has_wildcard(part));
     let paths = if wildcard {
-        expand(root, &parts)?
+        glob::expand(root, &parts, pivot, selection)?
     } else {
         vec![parts.join(&b'/')]
     };
+    let root = Arc::new(root.try_clone().map_err(|source| Error::Read {
+        path: String::new(),
+        source,
+    })?);
     let mut found = Vec::with_capacity(paths.len());
-    for path in paths {
-        let Some(source) = resolve(root, &path)? else {
-            return Err(Error::NotFound { path: shown(&path) });
+    for asked in paths {
+        let Some((path, stat)) = resolve(&root, &asked)? else {
+            return Err(Error::NotFound {
+                path: shown(&asked),
+            });
         };
-        let linked = source.path != path;
-        let hidden = rules.is_some_and(|rules| linked && rules.excludes(&path));
-        if !hidden && is_visible(&source, rules)? {
+        let source = Source {
+            name: split(&asked).1.to_vec(),
+            pivot: (*parents == Parents::Kept).then(|| pivot.length(&asked)),
+            path,
+            stat,
+            asked,
+            root: Arc::clone(&root),
+        };
+        let linked = source.path != source.asked;
+        let hidden = filter
+            .ignored
+            .is_some_and(|rules| linked && rules.excludes(&source.asked));
+        let unfiltered = Filter {
+            excluded: None,
+            ..*filter
+        };
+        if hidden || !is_visible(&source, &unfiltered)? {
+            if !wildcard {
+                return Err(Error::Ignored {
+                    path: shown(&source.asked),
+                });
+            }
+        } else if filter.excluded.is_none() || is_visible(&source, filter)? {
             found.push(source);
-        } else if !wildcard {
-            return Err(Error::Ignored { path: shown(&path) });
         }
     }
     Ok(found)
+}
+
+/// How many components of a pattern are before its pivot, and of a path that it matches: `**`
+/// before the pivot is `*`.
+#[derive(Clone, Copy)]
+struct Pivot(usize);
+
+impl Pivot {
+    /// The length of the part of `path` that is before the pivot.
+    fn length(self, path: &[u8]) -> usize {
+        let ends = (0..path.len()).filter(|&at| path[at] == b'/');
+        let mut ends = ends.chain([path.len()]);
+        match self.0 {
+            0 => 0,
+            count => ends.nth(count - 1).unwrap_or(path.len()),
+        }
+    }
+}
+
+/// The components of `pattern`, and where its pivot is.
+fn components(pattern: &[u8], parents: Parents) -> (Vec<&[u8]>, Pivot) {
+    let pivot = pattern.windows(3).position(|three| three == b"/./");
+    match pivot.filter(|_| parents == Parents::Kept) {
+        None => (clean(pattern), Pivot(0)),
+        Some(at) => {
+            let mut parts = clean(&pattern[..at]);
+            let pivot = Pivot(parts.len());
+            parts.extend(clean(&pattern[at + 3..]));
+            (parts, pivot)
+        }
+    }
 }
 
 /// The components of `path` as seen from the root.
@@ -88,45 +228,6 @@ fn has_wildcard(part: &[u8]) -> bool {
     false
 }
 
-/// The paths that exist and match `parts`, one component after the other.
-fn expand(root: &Dir, parts: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
-    let mut paths = vec![Vec::new()];
-    for part in parts {
-        let pattern =
-            Pattern::compile(part, Dialect::Component).map_err(|why| Error::Wildcard {
-                pattern: shown(part),
-                why,
-            })?;
-        let mut next = Vec::new();
-        for path in paths {
-            let read = |source| Error::Read {
-                path: shown(&path),
-                source,
-            };
-            let Some(dir) = directory(root.resolve_dir(&path)).map_err(read)? else {
-                continue;
-            };
-            if has_wildcard(part) {
-                let entries = dir.entries().map_err(read)?;
-                let matched = entries.iter().filter(|entry| pattern.matches(&entry.name));
-                next.extend(matched.map(|entry| join(&path, &entry.name)));
-            } else if SysError::absent(dir.stat(part)).map_err(read)?.is_some() {
-                next.push(join(&path, part));
-            }
-        }
-        paths = next;
-    }
-    Ok(paths)
-}
-
-/// `None` if there is no such directory.
-fn directory<T>(opened: rbuild_sys::Result<T>) -> rbuild_sys::Result<Option<T>> {
-    match opened {
-        Err(error) if error.is(Errno::NOTDIR) || error.is(Errno::LOOP) => Ok(None),
-        opened => SysError::absent(opened),
-    }
-}
-
 pub(crate) fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
     if parent.is_empty() {
         name.to_vec()
@@ -135,13 +236,21 @@ pub(crate) fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Follows `path` (clean) to what is there; `None` if it leads nowhere.
-fn resolve(root: &Dir, path: &[u8]) -> Result<Option<Source>> {
+/// Parent and name of a clean path.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&b| b == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// Follows `path` (clean) to what is there: its path without symlinks, and what it is; `None` if
+/// it leads nowhere.
+fn resolve(root: &Dir, path: &[u8]) -> Result<Option<(Vec<u8>, Stat)>> {
     let read = |source| Error::Read {
         path: shown(path),
         source,
     };
-    let name = path.rsplit(|&b| b == b'/').next().unwrap_or(b"").to_vec();
     let mut todo: VecDeque<Vec<u8>> = path.split(|&b| b == b'/').map(<[u8]>::to_vec).collect();
     let mut done: Vec<Vec<u8>> = Vec::new();
     let mut here = root.try_clone().map_err(read)?;
@@ -179,32 +288,13 @@ fn resolve(root: &Dir, path: &[u8]) -> Result<Option<Source>> {
                 done.push(part);
             }
             _ if todo.iter().all(|rest| rest.is_empty() || rest == b".") => {
-                let path = join(&done.join(&b'/'), &part);
-                return Ok(Some(Source {
-                    name,
-                    path,
-                    stat,
-                    dir: here,
-                    entry: part,
-                }));
+                return Ok(Some((join(&done.join(&b'/'), &part), stat)));
             }
             _ => return Ok(None),
         }
     }
     let stat = here.stat_self().map_err(read)?;
-    let entry = done.pop();
-    let parent = done.join(&b'/');
-    let dir = root.resolve_dir(&parent).map_err(read)?;
-    let path = entry
-        .as_ref()
-        .map_or_else(Vec::new, |entry| join(&parent, entry));
-    Ok(Some(Source {
-        name,
-        path,
-        stat,
-        dir,
-        entry: entry.unwrap_or_default(),
-    }))
+    Ok(Some((done.join(&b'/'), stat)))
 }
 
 #[cfg(test)]

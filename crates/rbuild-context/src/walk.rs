@@ -1,6 +1,6 @@
 //! Everything that belongs to a source: parents first, siblings by their names' bytes.
 //!
-//! Invariant: what the ignore file excludes is never visited, except a directory that something
+//! Invariant: what the filter takes away is never visited, except a directory that something
 //! visited is in. Memory does not grow with the number of files, descriptors not with the depth.
 
 use rbuild_sys::{Descent, Dir, Entry, Stat};
@@ -8,7 +8,7 @@ use rbuild_sys::{Descent, Dir, Entry, Stat};
 use crate::{
     Source,
     error::{Error, Result, shown},
-    ignore::{IgnoreRules, Verdict},
+    filter::{Filter, Seen, Verdicts},
 };
 
 /// Descriptors of one walk.
@@ -33,7 +33,7 @@ struct Level {
     stat: Stat,
     /// What is still to be seen in it, in reverse order.
     left: Vec<Entry>,
-    verdict: Verdict,
+    verdicts: Verdicts,
     /// Whether it has been visited itself.
     visited: bool,
     /// Length of its path below the source.
@@ -42,59 +42,70 @@ struct Level {
 
 struct Walk<'a, V> {
     source: &'a Source,
-    rules: &'a IgnoreRules,
+    filter: &'a Filter<'a>,
     visit: V,
+    /// The directory that the source is in.
+    above: Dir,
     descent: Descent,
     levels: Vec<Level>,
     /// Path of the current entry below the source.
     relative: Vec<u8>,
 }
 
-/// Calls `visit` for `source` and all that is below it and not excluded by `rules`.
+/// Calls `visit` for `source` and all that is below it and passes `filter`.
 ///
 /// # Errors
 /// [`Error::Read`], and the first failure of `visit`.
 pub fn walk<E: From<Error>>(
     source: &Source,
-    rules: Option<&IgnoreRules>,
+    filter: &Filter<'_>,
     mut visit: impl FnMut(&Visit<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    let none = IgnoreRules::default();
-    let rules = rules.unwrap_or(&none);
-    let verdict = rules.judge_whole(&source.path);
-    let visited = !rules.is_excluded(verdict);
-    let Source {
-        dir, entry, stat, ..
-    } = source;
-    if visited {
-        visit(&Visit {
-            dir,
-            name: entry,
-            relative: b"",
-            stat,
-        })?;
-    }
-    if !stat.is_dir() || !(visited || rules.may_include_below(verdict, &source.path)) {
+    if filter.skips(source) {
         return Ok(());
     }
-    let read = |source_error| Error::Read {
-        path: shown(&source.path),
-        source: source_error,
+    let verdicts = filter.judge_source(source);
+    let visited = !filter.hides(verdicts);
+    let below = filter.below(source, b"");
+    let seen = Seen {
+        path: &source.path,
+        below: &below,
     };
-    let top = if entry.is_empty() {
-        dir.try_clone()
+    let entered = source.stat.is_dir() && (visited || filter.may_show_below(verdicts, seen));
+    if !visited && !entered {
+        return Ok(());
+    }
+    let (above, name) = source.open()?;
+    if visited {
+        visit(&Visit {
+            dir: &above,
+            name,
+            relative: b"",
+            stat: &source.stat,
+        })?;
+    }
+    if !entered {
+        return Ok(());
+    }
+    let top = if name.is_empty() {
+        above.try_clone()
     } else {
-        dir.child(entry)
+        above.child(name)
     };
+    let top = top.map_err(|error| Error::Read {
+        path: shown(&source.path),
+        source: error,
+    })?;
     let mut walk = Walk {
         source,
-        rules,
+        filter,
         visit,
-        descent: Descent::new(top.map_err(read)?, DESCRIPTORS),
+        above,
+        descent: Descent::new(top, DESCRIPTORS),
         levels: Vec::new(),
         relative: Vec::new(),
     };
-    walk.push_level(entry.clone(), *stat, (verdict, visited))?;
+    walk.push_level(name.to_vec(), source.stat, (verdicts, visited))?;
     walk.run()
 }
 
@@ -123,15 +134,19 @@ impl<V> Walk<'_, V> {
         let parent = self
             .levels
             .last()
-            .map_or_else(Verdict::default, |level| level.verdict);
+            .map_or_else(Verdicts::default, |level| level.verdicts);
         if !self.relative.is_empty() {
             self.relative.push(b'/');
         }
         self.relative.extend_from_slice(&entry.name);
-        let path = self.path();
-        let verdict = self.rules.judge(parent, &path);
-        let visited = !self.rules.is_excluded(verdict);
-        if !visited && !self.rules.may_include_below(verdict, &path) {
+        let (path, below) = (self.path(), self.filter.below(self.source, &self.relative));
+        let seen = Seen {
+            path: &path,
+            below: &below,
+        };
+        let verdicts = self.filter.judge(parent, seen);
+        let visited = !self.filter.hides(verdicts);
+        if !visited && !self.filter.may_show_below(verdicts, seen) {
             return Ok(());
         }
         let stat = self
@@ -158,7 +173,7 @@ impl<V> Walk<'_, V> {
             self.descent
                 .enter(&entry.name)
                 .map_err(|source| self.failed(source))?;
-            self.push_level(entry.name, stat, (verdict, visited))?;
+            self.push_level(entry.name, stat, (verdicts, visited))?;
         }
         Ok(())
     }
@@ -174,7 +189,7 @@ impl<V> Walk<'_, V> {
             }
             let dir = match depth.checked_sub(1) {
                 Some(parent) => self.descent.ancestor(parent),
-                None => self.source.dir.try_clone(),
+                None => self.above.try_clone(),
             };
             let dir = dir.map_err(|source| self.failed(source))?;
             let level = &mut self.levels[depth];
@@ -190,10 +205,10 @@ impl<V> Walk<'_, V> {
         Ok(())
     }
 
-    /// Goes into the current directory, of which `known` says the verdict and whether it was
+    /// Goes into the current directory, of which `known` says the verdicts and whether it was
     /// visited.
-    fn push_level(&mut self, name: Vec<u8>, stat: Stat, known: (Verdict, bool)) -> Result<()> {
-        let (verdict, visited) = known;
+    fn push_level(&mut self, name: Vec<u8>, stat: Stat, known: (Verdicts, bool)) -> Result<()> {
+        let (verdicts, visited) = known;
         let mut left = self
             .descent
             .dir()
@@ -205,7 +220,7 @@ impl<V> Walk<'_, V> {
             name,
             stat,
             left,
-            verdict,
+            verdicts,
             visited,
             relative,
         });
@@ -240,9 +255,9 @@ impl From<Error> for Stop {
     }
 }
 
-/// Whether anything of `source` is left by `rules`.
-pub(crate) fn is_visible(source: &Source, rules: Option<&IgnoreRules>) -> Result<bool> {
-    match walk(source, rules, |_| Err(Stop::Seen)) {
+/// Whether anything of `source` passes `filter`.
+pub(crate) fn is_visible(source: &Source, filter: &Filter<'_>) -> Result<bool> {
+    match walk(source, filter, |_| Err(Stop::Seen)) {
         Ok(()) => Ok(source.path.is_empty()),
         Err(Stop::Seen) => Ok(true),
         Err(Stop::Failed(error)) => Err(error),

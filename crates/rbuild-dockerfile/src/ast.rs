@@ -7,6 +7,16 @@
 //!
 //! Spec: dockerfile.md 1.1–1.12.
 
+mod checks;
+mod command;
+mod copy;
+mod run;
+
+pub use checks::{Checks, Rules};
+pub use command::{Command, Healthcheck, Probe};
+pub use copy::{Add, Copy};
+pub use run::{Access, Device, Mount, Network, Run, RunForm, Security};
+
 use std::ops::Range;
 
 /// Bytes of the source that a node came from.
@@ -45,6 +55,10 @@ pub type Word = Spanned<String>;
 pub struct Dockerfile {
     /// Escape character: `\` or `` ` `` (D3).
     pub escape: char,
+    /// `# syntax=`: the image of a frontend, one whose language this is (D4).
+    pub syntax: Option<Spanned<String>>,
+    /// `# check=`, for the whole file (D5).
+    pub checks: Checks,
     /// `ARG` instructions before the first `FROM` (A1).
     pub globals: Vec<Instruction>,
     /// Stages in the order of the file.
@@ -56,8 +70,14 @@ pub struct Dockerfile {
 pub struct Stage {
     /// The whole `FROM` instruction.
     pub span: Span,
+    /// `# check=` directly above: for all of the stage (D5).
+    pub checks: Checks,
+    /// What the comment directly above says about the stage's name (P19).
+    pub description: Option<Spanned<String>>,
     /// `--platform=`, unexpanded.
     pub platform: Option<Word>,
+    /// `--after=`, verbatim: stages that must be done before this one starts (F1).
+    pub after: Vec<Spanned<String>>,
     /// Image, earlier stage or `scratch`; unexpanded.
     pub base: Word,
     /// `AS name`, lower-cased (F2).
@@ -70,12 +90,16 @@ pub struct Stage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
     /// From the first byte of its name to the end of its last argument.
+    ///
+    /// Heredoc bodies come after it and are not part of it.
     pub span: Span,
+    /// `# check=` directly above (D5).
+    pub checks: Checks,
     /// What it says.
     pub kind: Kind,
 }
 
-/// The instructions that rbuild knows.
+/// The instructions, but for `FROM`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `ARG NAME[=DEFAULT]…` (P18).
@@ -101,9 +125,41 @@ pub enum Kind {
     /// `ENTRYPOINT …`.
     Entrypoint(Command),
     /// `RUN …`.
-    Run(Command),
+    Run(Run),
     /// `COPY …`.
     Copy(Copy),
+    /// `ADD …`.
+    Add(Add),
+    /// `HEALTHCHECK …`.
+    Healthcheck(Healthcheck),
+    /// `MAINTAINER name`: the rest of the line, not expanded (E9).
+    Maintainer(Spanned<String>),
+    /// `ONBUILD instruction`.
+    Onbuild(Onbuild),
+}
+
+/// An instruction for the builds that are based on this image (1.14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Onbuild {
+    /// The instruction as it is stored in the image: continuations joined, heredoc
+    /// bodies appended (O1).
+    pub text: Spanned<String>,
+    /// What it says; never `ONBUILD` or `MAINTAINER`.
+    pub instruction: Box<Instruction>,
+}
+
+/// `<<NAME` and the lines that belong to it (1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heredoc {
+    /// The delimiter without quotes; the span is that of the whole opening, `<<-"NAME"`.
+    pub name: Spanned<String>,
+    /// A quote was in the delimiter: the body is literal (H3).
+    pub quoted: bool,
+    /// `<<-`: tabs at the start of each line do not count (H2).
+    pub strips_tabs: bool,
+    /// All lines before the delimiter's with their line ends, tabs stripped if
+    /// asked for; the span is that of the lines as written.
+    pub body: Spanned<String>,
 }
 
 /// `NAME` or `NAME=DEFAULT` of an `ARG`.
@@ -113,6 +169,8 @@ pub struct ArgPair {
     pub name: Spanned<String>,
     /// Unexpanded default; `None` when no `=` was written.
     pub default: Option<Word>,
+    /// What the comment directly above says about this name (P19).
+    pub description: Option<Spanned<String>>,
 }
 
 /// One `KEY=VALUE`.
@@ -124,28 +182,15 @@ pub struct Pair {
     pub value: Word,
 }
 
-/// The argument of `RUN`, `CMD` and `ENTRYPOINT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Text for the shell, continuations removed, never expanded by the builder.
-    Shell(Spanned<String>),
-    /// A JSON array, verbatim.
-    Exec(Spanned<Vec<String>>),
-}
-
-/// `COPY [flags] source… destination`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
-    /// `--from=`, verbatim (no variables, C23).
-    pub from: Option<Spanned<String>>,
-    /// `--chown=`, unexpanded.
-    pub chown: Option<Word>,
-    /// `--chmod=`, unexpanded.
-    pub chmod: Option<Word>,
-    /// At least one, unexpanded.
-    pub sources: Vec<Word>,
-    /// Unexpanded.
-    pub destination: Word,
+/// `text`, then each body and its delimiter: an instruction as one string.
+pub(crate) fn with_bodies(text: &str, heredocs: &[Heredoc]) -> String {
+    let mut all = text.to_owned();
+    for heredoc in heredocs {
+        all.push('\n');
+        all.push_str(&heredoc.body.value);
+        all.push_str(&heredoc.name.value);
+    }
+    all
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct Diagnostic {
     pub span: Span,
     /// What to try, one line.
     pub hint: Option<String>,
+    /// The check that found it, by name; `None` for what is not a check.
+    pub rule: Option<&'static str>,
 }
 
 impl Diagnostic {
@@ -32,6 +34,7 @@ impl Diagnostic {
             message: message.into(),
             span,
             hint: None,
+            rule: None,
         }
     }
 
@@ -42,7 +45,15 @@ impl Diagnostic {
             message: message.into(),
             span,
             hint: None,
+            rule: None,
         }
+    }
+
+    /// The same finding, as one of check `rule`.
+    #[must_use]
+    pub fn of_rule(mut self, rule: &'static str) -> Self {
+        self.rule = Some(rule);
+        self
     }
 
     /// The same finding with advice.

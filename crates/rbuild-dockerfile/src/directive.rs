@@ -4,10 +4,12 @@
 //!
 //! Spec: dockerfile.md 1.2 (D1–D5).
 
-use crate::ast::Span;
+pub(crate) mod check;
+
+use crate::ast::{Checks, Span, Spanned};
 use crate::diagnostic::Diagnostic;
 use crate::line::Lines;
-use crate::suggest::closest;
+use crate::suggest::nearest;
 
 const KNOWN: [&str; 3] = ["syntax", "escape", "check"];
 
@@ -20,41 +22,95 @@ struct Directive<'s> {
     span: Span,
 }
 
-/// Reads the directives of `source`: the escape character, and what is wrong.
+/// The language of `docker/dockerfile` that rbuild implements: 1.LEVEL (D4).
+const LEVEL: u32 = 20;
+
+/// What the directives of a file say.
+pub(crate) struct Directives {
+    /// `\` unless another is chosen.
+    pub escape: char,
+    /// The frontend, one that rbuild can stand in for.
+    pub syntax: Option<Spanned<String>>,
+    /// `check`.
+    pub checks: Checks,
+    /// Where the first line starts that is none.
+    pub end: usize,
+    /// What is wrong with them.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Default for Directives {
+    fn default() -> Self {
+        Self {
+            escape: '\\',
+            syntax: None,
+            checks: Checks::default(),
+            end: 0,
+            diagnostics: Vec::new(),
+        }
+    }
+}
+
+/// Whether `name` is that of a directive.
+pub(crate) fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Reads the directives of `source`.
 ///
-/// The region ends at the first line that is not a known directive (D2).
-pub(crate) fn read(source: &str) -> (char, Vec<Diagnostic>) {
-    let mut escape = '\\';
-    let mut diagnostics = Vec::new();
+/// The region ends at the first line that is not a known directive (D2). A `#!` line
+/// does not end it for `syntax` (D4).
+pub(crate) fn read(source: &str) -> Directives {
+    let mut directives = Directives::default();
     let mut seen: Vec<String> = Vec::new();
-    let mut lines = Lines::new(source, escape);
+    let mut lines = Lines::new(source, directives.escape);
+    let interpreted = source.starts_with("#!");
+    if interpreted {
+        lines.next_physical();
+    }
     while let Some(line) = lines.next_physical() {
         let Some(directive) = directive(line.text, line.start) else {
             break;
         };
+        let found = &mut directives.diagnostics;
         if !KNOWN.contains(&directive.name.as_str()) {
-            diagnostics.extend(misspelling(&directive));
+            found.extend(misspelling(&directive));
+            break;
+        }
+        if interpreted && directive.name != "syntax" {
             break;
         }
         if seen.contains(&directive.name) {
             let message = format!("the directive `{}` is given twice", directive.name);
-            diagnostics.push(Diagnostic::error(directive.span, message));
+            found.push(Diagnostic::error(directive.span, message));
             continue;
         }
-        match directive.name.as_str() {
-            "escape" => match directive.value {
-                "\\" | "`" => escape = directive.value.chars().next().unwrap_or(escape),
-                _ => diagnostics.push(bad_escape(&directive)),
-            },
-            "syntax" => diagnostics.extend(foreign_frontend(&directive)),
-            _ => diagnostics.push(Diagnostic::warning(
-                directive.span.clone(),
-                "the directive `check` has no effect in this version of rbuild",
-            )),
-        }
-        seen.push(directive.name);
+        seen.push(directive.name.clone());
+        directives.end = lines.position();
+        directives.obey(&directive);
     }
-    (escape, diagnostics)
+    directives
+}
+
+impl Directives {
+    fn obey(&mut self, directive: &Directive<'_>) {
+        let found = &mut self.diagnostics;
+        match (directive.name.as_str(), directive.value) {
+            ("escape", "\\") => self.escape = '\\',
+            ("escape", "`") => self.escape = '`',
+            ("escape", _) => found.push(bad_escape(directive)),
+            ("syntax", image) if is_foreign(image) => found.push(foreign_frontend(directive)),
+            ("syntax", image) => {
+                found.extend(newer_frontend(directive));
+                let (value, span) = (image.to_owned(), directive.span.clone());
+                self.syntax = Some(Spanned { value, span });
+            }
+            (_, value) => match check::parse(value) {
+                Ok(checks) => self.checks = checks,
+                Err(problem) => found.push(Diagnostic::error(directive.span.clone(), problem)),
+            },
+        }
+    }
 }
 
 /// The directive that `line` is, or `None` (D1).
@@ -80,21 +136,39 @@ fn bad_escape(directive: &Directive<'_>) -> Diagnostic {
     Diagnostic::error(directive.span.clone(), message).with_hint("use `\\` or `` ` ``")
 }
 
+/// The name of a frontend without what is the same for all: where it comes from.
+fn short(image: &str) -> &str {
+    image.strip_prefix("docker.io/").unwrap_or(image)
+}
+
+fn is_foreign(image: &str) -> bool {
+    !short(image).starts_with("docker/dockerfile") && image != "dockerfile.v0"
+}
+
 /// A frontend other than the reference one is refused, since rbuild cannot run it (D4).
-fn foreign_frontend(directive: &Directive<'_>) -> Option<Diagnostic> {
-    let image = directive.value;
-    let image = image.strip_prefix("docker.io/").unwrap_or(image);
-    if image.starts_with("docker/dockerfile") || image == "dockerfile.v0" {
-        return None;
-    }
+fn foreign_frontend(directive: &Directive<'_>) -> Diagnostic {
     let message = format!("the frontend `{}` is not supported", directive.value);
     let hint = "rbuild reads the language of `docker/dockerfile` only";
-    Some(Diagnostic::error(directive.span.clone(), message).with_hint(hint))
+    Diagnostic::error(directive.span.clone(), message).with_hint(hint)
+}
+
+/// A frontend of a later version may know things that rbuild does not (D4).
+fn newer_frontend(directive: &Directive<'_>) -> Option<Diagnostic> {
+    let (_, tag) = short(directive.value).split('@').next()?.split_once(':')?;
+    let version = tag.split('-').next()?;
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    let (major, minor) = (numbers.next()??, numbers.next().flatten().unwrap_or(0));
+    if (major, minor) <= (1, LEVEL) {
+        return None;
+    }
+    let message = format!("rbuild implements version 1.{LEVEL} of the language");
+    let hint = "what is newer than that is reported where it is used";
+    Some(Diagnostic::warning(directive.span.clone(), message).with_hint(hint))
 }
 
 /// An unknown directive is a plain comment; one that looks misspelt deserves a word.
 fn misspelling(directive: &Directive<'_>) -> Option<Diagnostic> {
-    let known = closest(&directive.name, KNOWN)?;
+    let known = nearest(&directive.name, KNOWN)?;
     let message = format!(
         "unknown directive `{}` is taken for a comment",
         directive.name

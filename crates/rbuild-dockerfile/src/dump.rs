@@ -3,8 +3,11 @@
 //! Every node shows its line and column. A word shows its own place only if the
 //! source there is not the word verbatim, so a wrong span cannot hide.
 
+mod flags;
+
 use crate::ast::{
-    ArgPair, Command, Dockerfile, Instruction, Kind, Pair, Span, Spanned, Stage, Word,
+    ArgPair, Checks, Command, Dockerfile, Healthcheck, Instruction, Kind, Pair, Span, Spanned,
+    Stage, Word,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use std::fmt::Write;
@@ -15,6 +18,14 @@ pub fn dump(file: &Dockerfile, diagnostics: &[Diagnostic], source: &str) -> Stri
         source,
         out: String::new(),
     };
+    if let Some(syntax) = &file.syntax {
+        let syntax = format!("syntax {}\n", dump.word(syntax));
+        dump.out += &syntax;
+    }
+    if file.checks != Checks::default() {
+        dump.checks(&file.checks);
+        dump.out = dump.out.trim_end().to_owned() + "\n";
+    }
     if file.escape != '\\' {
         dump.out += &format!("escape {}\n", file.escape);
     }
@@ -37,13 +48,16 @@ struct Dump<'s> {
 
 impl Dump<'_> {
     fn stage(&mut self, stage: &Stage) {
+        self.checks(&stage.checks);
         let platform = self.flag("platform", stage.platform.as_ref());
+        let after = self.flags("after", &stage.after);
         let base = self.word(&stage.base);
         let name = stage
             .name
             .as_ref()
             .map(|name| format!(" AS {:?}", name.value));
-        let line = format!("FROM{platform} {base}{}", name.unwrap_or_default());
+        let line = format!("FROM{platform}{after} {base}{}", name.unwrap_or_default());
+        let line = line + &self.description(stage.description.as_ref());
         self.line(&stage.span, &line);
         for instruction in &stage.instructions {
             self.out += "  ";
@@ -52,6 +66,7 @@ impl Dump<'_> {
     }
 
     fn instruction(&mut self, instruction: &Instruction) {
+        self.checks(&instruction.checks);
         let text = match &instruction.kind {
             Kind::Arg(arguments) => "ARG".to_owned() + &self.arguments(arguments),
             Kind::Env(pairs) => "ENV".to_owned() + &self.pairs(pairs),
@@ -64,17 +79,33 @@ impl Dump<'_> {
             Kind::Shell(words) => format!("SHELL {words:?}"),
             Kind::Cmd(command) => format!("CMD {}", self.command(command)),
             Kind::Entrypoint(command) => format!("ENTRYPOINT {}", self.command(command)),
-            Kind::Run(command) => format!("RUN {}", self.command(command)),
-            Kind::Copy(copy) => {
-                let from = self.flag("from", copy.from.as_ref());
-                let chown = self.flag("chown", copy.chown.as_ref());
-                let chmod = self.flag("chmod", copy.chmod.as_ref());
-                let sources = self.words(&copy.sources);
-                let destination = self.word(&copy.destination);
-                format!("COPY{from}{chown}{chmod}{sources} -> {destination}")
+            Kind::Run(run) => format!("RUN{} {}", self.run_flags(run), self.form(&run.form)),
+            Kind::Copy(copy) => format!("COPY{}", self.copy(copy)),
+            Kind::Add(add) => format!("ADD{}", self.add(add)),
+            Kind::Healthcheck(Healthcheck::None) => "HEALTHCHECK NONE".to_owned(),
+            Kind::Healthcheck(Healthcheck::Probe(probe)) => {
+                format!("HEALTHCHECK{}", self.probe(probe))
+            }
+            Kind::Maintainer(name) => format!("MAINTAINER {}", self.word(name)),
+            Kind::Onbuild(onbuild) => {
+                self.line(
+                    &instruction.span,
+                    &format!("ONBUILD {:?}", onbuild.text.value),
+                );
+                self.out += "    ";
+                return self.instruction(&onbuild.instruction);
             }
         };
         self.line(&instruction.span, &text);
+    }
+
+    /// `{check=…}` at the start of a line.
+    fn checks(&mut self, checks: &Checks) {
+        if *checks != Checks::default() {
+            let text = crate::print::checks(checks);
+            let text = text.trim_start_matches("# ").trim_end();
+            let _ = write!(self.out, "{{{text}}} ");
+        }
     }
 
     fn diagnostic(&mut self, diagnostic: &Diagnostic) {
@@ -83,7 +114,9 @@ impl Dump<'_> {
             Severity::Error => "error",
         };
         let place = self.range(&diagnostic.span);
-        let _ = writeln!(self.out, "{place} {severity}: {}", diagnostic.message);
+        let rule = diagnostic.rule.map(|rule| format!(" ({rule})"));
+        let rule = rule.unwrap_or_default();
+        let _ = writeln!(self.out, "{place} {severity}: {}{rule}", diagnostic.message);
         if let Some(hint) = &diagnostic.hint {
             let _ = writeln!(self.out, "  hint: {hint}");
         }
@@ -105,9 +138,10 @@ impl Dump<'_> {
             let default = argument.default.as_ref();
             let default = default.map(|default| "=".to_owned() + &self.word(default));
             format!(
-                " {}{}",
+                " {}{}{}",
                 self.word(&argument.name),
-                default.unwrap_or_default()
+                default.unwrap_or_default(),
+                self.description(argument.description.as_ref())
             )
         };
         arguments.iter().map(one).collect()
@@ -177,9 +211,9 @@ mod tests {
             2:1-6 ARG "v"
             3:1-12 FROM "a" AS "b"
               4:1-6:3 ENV "x"="y z"@4:7-6:3
-            4:5-6:3 warning: `ENV key value` is an outdated form
+            4:5-6:3 warning: `ENV key value` is an outdated form (LegacyKeyValueFormat)
               hint: write `ENV x=…`
-            5:1-1 warning: a blank line inside of an instruction
+            5:1-1 warning: a blank line inside of an instruction (NoEmptyContinuation)
               hint: delete it, or end the line before it without the escape character
             7:1-6 error: unknown instruction `COPPY`
               hint: did you mean `COPY`?

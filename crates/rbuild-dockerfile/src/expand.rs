@@ -48,6 +48,23 @@ pub fn expand(
     })
 }
 
+/// Expands the `body` of a heredoc that is a file: quotes stay, `\` escapes (H4).
+/// The result has at most 4 MiB.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_body(
+    body: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Expanded, ExpandError> {
+    let mut lexer = Lexer::of_body(body, lookup);
+    let output = lexer.word()?;
+    Ok(Expanded {
+        text: output.text(),
+        undefined: lexer.undefined(),
+    })
+}
+
 /// Expands `word`, then splits it at white space that is neither quoted nor
 /// escaped (V8): `EXPOSE $PORTS` may name several ports. Empty words vanish.
 ///

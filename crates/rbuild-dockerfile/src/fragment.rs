@@ -79,6 +79,16 @@ impl<'l> Fragment<'l> {
         }
     }
 
+    /// Whether `other`, of the same line, is inside of this one.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// Whether this ends before `other`, of the same line, starts.
+    pub(crate) fn precedes(self, other: Self) -> bool {
+        self.end <= other.start
+    }
+
     /// Without white space at both ends.
     pub(crate) fn trim(self) -> Self {
         let text = self.text();
@@ -113,12 +123,21 @@ impl<'l> Fragment<'l> {
 
     /// Words between white space outside of quotes. Quotes and escapes stay (P17).
     pub(crate) fn quoted_words(self, escape: char) -> Vec<Self> {
+        self.split_quoted(escape, char::is_whitespace)
+    }
+
+    /// As a shell splits words: Unicode spaces do not count.
+    pub(crate) fn shell_words(self, escape: char) -> Vec<Self> {
+        self.split_quoted(escape, |char| SPACES.contains(&char))
+    }
+
+    fn split_quoted(self, escape: char, is_space: fn(char) -> bool) -> Vec<Self> {
         let mut words = Vec::new();
         let mut start = None;
         let mut quote = None;
         let mut chars = self.text().char_indices();
         while let Some((at, char)) = chars.next() {
-            if quote.is_none() && char.is_whitespace() {
+            if quote.is_none() && is_space(char) {
                 words.extend(start.take().map(|start| self.slice(start..at)));
                 continue;
             }

@@ -1,11 +1,10 @@
 //! The names of the instructions and of their flags.
 //!
-//! Knows: what the language has, and which part of it rbuild has.
-//! Does not know: what any of it means.
+//! Knows: what the language has. Does not know: what any of it means.
 //!
 //! Spec: dockerfile.md P6, P13, C29.
 
-use crate::suggest::closest;
+use crate::suggest::nearest;
 
 /// An instruction of the language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +29,15 @@ pub(crate) enum Keyword {
     Workdir,
 }
 
-/// What is known about a flag.
+/// How often a flag may be given, and with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Support {
-    /// Parsed and obeyed.
-    Now,
-    /// Part of the language, not of this version.
-    Later,
+pub(crate) enum Arity {
+    /// Once, with a value.
+    Value,
+    /// Once; its value is a boolean and may be left out.
+    Switch,
+    /// Any number of times, with a value each.
+    List,
 }
 
 const NAMES: [(&str, Keyword); 18] = [
@@ -71,7 +72,7 @@ impl Keyword {
 
     /// The instruction that `name` is a misspelling of.
     pub(crate) fn meant(name: &str) -> Option<Self> {
-        closest(name, NAMES.iter().map(|(known, _)| *known)).and_then(Self::parse)
+        nearest(name, NAMES.iter().map(|(known, _)| *known)).and_then(Self::parse)
     }
 
     /// Its name, upper case.
@@ -80,22 +81,38 @@ impl Keyword {
     }
 
     /// Its flags, without the dashes.
-    pub(crate) fn flags(self) -> &'static [(&'static str, Support)] {
+    pub(crate) fn flags(self) -> &'static [(&'static str, Arity)] {
         match self {
-            Self::From => &[("platform", Support::Now), ("after", Support::Later)],
+            Self::From => &[("platform", Arity::Value), ("after", Arity::List)],
             Self::Copy => &[
-                ("from", Support::Now),
-                ("chown", Support::Now),
-                ("chmod", Support::Now),
-                ("link", Support::Later),
-                ("parents", Support::Later),
-                ("exclude", Support::Later),
+                ("from", Arity::Value),
+                ("chown", Arity::Value),
+                ("chmod", Arity::Value),
+                ("link", Arity::Switch),
+                ("parents", Arity::Switch),
+                ("exclude", Arity::List),
+            ],
+            Self::Add => &[
+                ("checksum", Arity::Value),
+                ("keep-git-dir", Arity::Switch),
+                ("unpack", Arity::Switch),
+                ("chown", Arity::Value),
+                ("chmod", Arity::Value),
+                ("link", Arity::Switch),
+                ("exclude", Arity::List),
             ],
             Self::Run => &[
-                ("mount", Support::Later),
-                ("network", Support::Later),
-                ("security", Support::Later),
-                ("device", Support::Later),
+                ("mount", Arity::List),
+                ("network", Arity::Value),
+                ("security", Arity::Value),
+                ("device", Arity::List),
+            ],
+            Self::Healthcheck => &[
+                ("interval", Arity::Value),
+                ("timeout", Arity::Value),
+                ("start-period", Arity::Value),
+                ("start-interval", Arity::Value),
+                ("retries", Arity::Value),
             ],
             _ => &[],
         }

@@ -7,7 +7,7 @@
 //!
 //! Spec: dockerfile.md P3, P6–P10.
 
-use crate::ast::Span;
+use crate::ast::{Span, Spanned};
 
 /// Most bytes of one line after its continuations are joined (sandbox.md, "Limits").
 pub(crate) const MAX_LINE: usize = 1 << 20;
@@ -24,6 +24,8 @@ pub(crate) struct Line {
     pub too_long: bool,
     /// The first blank line among the continuations (P9).
     pub blank: Option<Span>,
+    /// The comments directly above it, without `#` and the white space around.
+    pub comments: Vec<Spanned<String>>,
     segments: Vec<Segment>,
 }
 
@@ -37,6 +39,13 @@ struct Segment {
 }
 
 impl Line {
+    /// A line that is `text`, written in one piece.
+    pub(crate) fn verbatim(text: &str) -> Self {
+        let mut line = Self::default();
+        line.push(text, 0);
+        line
+    }
+
     /// Where the bytes `range` of the text were written.
     pub(crate) fn span(&self, range: Span) -> Span {
         let start = self.source_of(range.start);
@@ -88,6 +97,15 @@ impl Physical<'_> {
         self.text.trim_start().starts_with('#')
     }
 
+    /// What a comment says.
+    fn comment(self) -> Spanned<String> {
+        let after = self.text.trim_start().trim_start_matches('#');
+        let value = after.trim().to_owned();
+        let start = self.start + self.text.len() - after.trim_start().len();
+        let span = start..start + value.len();
+        Spanned { value, span }
+    }
+
     fn is_blank(self) -> bool {
         self.text.trim_start().is_empty()
     }
@@ -130,17 +148,38 @@ impl<'s> Lines<'s> {
         })
     }
 
+    /// The size of the source, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    /// Where the next line starts.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Bytes `range` of the source.
+    pub(crate) fn slice(&self, range: Span) -> &'s str {
+        &self.source[range]
+    }
+
     /// The next instruction's line; `None` at the end.
     pub(crate) fn next_logical(&mut self) -> Option<Line> {
+        let mut comments = Vec::new();
         loop {
             let first = self.next_physical()?;
-            if first.is_comment() || first.is_blank() {
+            if first.is_comment() {
+                comments.push(first.comment());
                 continue;
             }
-            let line = self.join(first);
-            if line.too_long || !line.text.trim().is_empty() {
-                return Some(line);
+            if !first.is_blank() {
+                let mut line = self.join(first);
+                if line.too_long || !line.text.trim().is_empty() {
+                    line.comments = comments;
+                    return Some(line);
+                }
             }
+            comments.clear();
         }
     }
 
@@ -174,7 +213,7 @@ impl<'s> Lines<'s> {
 
 /// Takes the continuation off the end of `text`, if there is one: exactly one
 /// escape character, then spaces and tabs only (P8).
-fn strip_continuation(text: &str, escape: char) -> (&str, bool) {
+pub(crate) fn strip_continuation(text: &str, escape: char) -> (&str, bool) {
     match text.trim_end_matches([' ', '\t']).strip_suffix(escape) {
         Some(before) if !before.ends_with(escape) => (before, true),
         _ => (text, false),

@@ -1,69 +1,73 @@
-//! "Did you mean …?": the candidate that a misspelt word is closest to.
+//! "Did you mean …?": the nearest of some names.
 //!
-//! Knows: edit distance. Does not know: what the words mean.
+//! Knows: spelling distance. Does not know: what the names stand for.
 
-/// The candidate within two edits of `word` (one edit for words of up to three
-/// bytes), or `None`. Case does not count.
-pub(crate) fn closest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
-    let most = if word.len() <= 3 { 1 } else { 2 };
-    candidates
+/// The one of `names` that `word` is most likely a misspelling of, ignoring case;
+/// `None` if none is near. The first of equally near ones wins.
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    let limit = if length <= 3 { 1 } else { 2 };
+    names
         .into_iter()
-        .filter(|candidate| candidate.len().abs_diff(word.len()) <= most)
-        .map(|candidate| (distance(word.as_bytes(), candidate.as_bytes()), candidate))
-        .filter(|(edits, _)| *edits <= most)
-        .min()
-        .map(|(_, candidate)| candidate)
+        // A word of a megabyte is not compared.
+        .filter(|name| name.chars().count().abs_diff(length) <= limit)
+        .map(|name| (distance(&word, &name.to_lowercase()), name))
+        .filter(|&(distance, name)| distance <= limit && distance < name.chars().count())
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, name)| name)
 }
 
-/// Edits between two ASCII words: a letter more, less, other, or two swapped. Case
-/// does not count.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let same = |i: usize, j: usize| a[i].eq_ignore_ascii_case(&b[j]);
-    let mut before = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1];
-        for j in 0..b.len() {
-            let edits = (above[j] + usize::from(!same(i, j)))
-                .min(above[j + 1] + 1)
-                .min(row[j] + 1);
-            let swapped = i > 0 && j > 0 && same(i, j - 1) && same(i - 1, j);
-            row.push(if swapped {
-                edits.min(before[j - 1] + 1)
-            } else {
-                edits
-            });
+/// The hint that goes with [`nearest`].
+pub fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, names).map(|name| format!("did you mean `{name}`?"))
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that make `b` of `a`
+/// (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut before_last = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before_last[j - 2] + 1);
+            }
         }
-        before = std::mem::replace(&mut above, row);
+        before_last = std::mem::replace(&mut last, row);
     }
-    above[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::closest;
+    use super::{distance, nearest};
 
-    fn check(word: &str, expected: Option<&str>) {
-        assert_eq!(closest(word, ["RUN", "FROM", "COPY", "from"]), expected);
+    #[test]
+    fn a_swap_is_one_mistake() {
+        for (a, b, expected) in [
+            ("build", "biuld", 1),
+            ("build", "build", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("build", "bild", 1),
+            ("build", "test", 5),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
     }
 
     #[test]
-    fn swapped_letters_are_understood() {
-        check("FORM", Some("FROM"));
-    }
-
-    #[test]
-    fn short_words_may_be_one_edit_away() {
-        check("rum", Some("RUN"));
-        check("RNU", Some("RUN"));
-        check("xx", None);
-    }
-
-    #[test]
-    fn far_words_get_no_suggestion() {
-        check("INCLUDE", None);
+    fn only_near_names_are_suggested() {
+        let names = ["build", "test"];
+        assert_eq!(nearest("Biuld", names), Some("build"));
+        assert_eq!(nearest("tset", names), Some("test"));
+        assert_eq!(nearest("alpine", names), None);
+        assert_eq!(nearest("a", ["b"]), None);
     }
 }

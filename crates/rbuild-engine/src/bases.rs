@@ -209,7 +209,7 @@ impl Bases<'_> {
             .and_then(|(layout, manifest)| pull(&Origin::Layout(layout), manifest, self.session));
         fetched.map_err(|source| Error::Layout {
             path: directory.into(),
-            tag: tag.unwrap_or_default().to_owned(),
+            image: tag.map_or_else(|| "the image".to_owned(), |tag| format!("`{tag}`")),
             source: Box::new(source),
         })
     }

@@ -10,8 +10,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rbuild_context::{Owners, ReadFiles, digest};
 use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
+use rbuild_sandbox::Network;
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
     CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store,
@@ -20,10 +20,13 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     BaseTree, BuildContext, Error, Event, Runner,
-    context::select,
+    fetch::Fetcher,
+    selection::{Root, Selection, Staging},
     step::{
         StepError,
-        copy::{Owner, copy},
+        copy::{Destination, Mounted, copy},
+        mounts::{self, Confidential},
+        place,
         run::{chown, run},
         workdir::workdir,
     },
@@ -39,10 +42,18 @@ pub struct Builder<'a> {
     pub runner: &'a dyn Runner,
     /// Where COPY looks.
     pub context: &'a BuildContext,
+    /// Where it looks for names that `--build-context` gave.
+    pub named_contexts: &'a BTreeMap<String, BuildContext>,
     /// The base images' trees, by the reference text of the plan.
     pub bases: &'a BTreeMap<String, BaseTree>,
     /// Directories that lie under every tree.
     pub bottoms: &'a Bottoms,
+    /// Fetches what ADD names.
+    pub fetcher: Fetcher<'a>,
+    /// What only single commands may see.
+    pub confidential: &'a Confidential,
+    /// The network of commands that do not say.
+    pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// Is told what happens.
@@ -83,26 +94,32 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+        let built = self.execute(plan);
+        // A build that failed has read the context too.
+        for context in self.named_contexts.values().chain([self.context]) {
+            context.save(self.session);
+        }
+        built
+    }
+
+    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
         let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
         for (step, id) in plan.steps.iter().zip((0..).map(StepId)) {
-            let parent = self.state(plan, &step.parent, &states);
-            let source = match &step.op {
-                Op::Copy(Copy {
-                    source: Source::Tree(tree),
-                    ..
-                }) => Some(self.state(plan, tree, &states)),
-                _ => None,
-            };
+            let state = |tree: &Tree| self.state(plan, tree, &states);
             let work = Work {
                 builder: self,
                 id,
                 step,
-                parent,
-                source,
+                parent: state(&step.parent),
+                sources: step
+                    .op
+                    .sources()
+                    .into_iter()
+                    .map(|source| source.tree().map(state))
+                    .collect(),
             };
             states.push(work.execute()?);
         }
-        self.context.save(self.session);
         Ok(states)
     }
 
@@ -130,35 +147,67 @@ impl Builder<'_> {
             Tree::Step(id) => states[id.0 as usize].clone(),
         }
     }
+
+    /// The context that `source` names; for a tree, the main one.
+    pub(crate) fn context_of(&self, source: &Source) -> &BuildContext {
+        match source {
+            Source::Named(name) => self.named_contexts.get(name).unwrap_or(self.context),
+            Source::Context | Source::Tree(_) => self.context,
+        }
+    }
+
+    pub(crate) fn staging(&self) -> Staging<'_> {
+        Staging {
+            store: self.store,
+            session: self.session,
+            fetcher: self.fetcher,
+        }
+    }
+
+    /// The tree of `state`, to be read.
+    pub(crate) fn open(&self, state: &State) -> Result<Dir, Error> {
+        let layers = Layers::open(self.store, &state.layers)?;
+        Ok(readable(&layers.top_first(), &self.bottoms.empty)?)
+    }
 }
 
 /// One step and what it stands on.
-struct Work<'a> {
-    builder: &'a Builder<'a>,
-    id: StepId,
-    step: &'a Step,
-    parent: State,
-    /// For `COPY --from`: the tree that is copied from.
-    source: Option<State>,
+pub(crate) struct Work<'a> {
+    pub builder: &'a Builder<'a>,
+    pub id: StepId,
+    pub step: &'a Step,
+    pub parent: State,
+    /// For each of the operation's sources that is a tree: its state.
+    pub sources: Vec<Option<State>>,
+}
+
+/// How much of other trees a key looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// How they are made.
+    Definition,
+    /// The bytes that are selected from them (K3, T55).
+    Content,
 }
 
 impl Work<'_> {
     /// Branches are here, work is below.
     fn execute(&self) -> Result<State, Error> {
-        let definition = self.definition_key()?;
+        let definition = self.key(Depth::Definition)?;
         if let Some(hit) = self.lookup(&definition)? {
             return Ok(hit);
         }
-        let _lock = self
-            .builder
-            .session
-            .key_lock(&store_key(&definition), &mut || {
-                (self.builder.emit)(Event::Waiting(self.id));
-            })?;
+        let lock = store_key(&definition);
+        let _lock = self.builder.session.key_lock(&lock, &mut || {
+            (self.builder.emit)(Event::Waiting(self.id));
+        })?;
         if let Some(hit) = self.lookup(&definition)? {
             return Ok(hit);
         }
-        let content = self.content_key()?.unwrap_or(definition);
+        let content = match self.sources.iter().any(Option::is_some) {
+            true => self.key(Depth::Content)?,
+            false => definition,
+        };
         if content != definition
             && let Some(hit) = self.lookup(&content)?
         {
@@ -175,42 +224,38 @@ impl Work<'_> {
         Ok(state)
     }
 
-    /// The key by what is known without looking into other stages' trees.
-    fn definition_key(&self) -> Result<Key, Error> {
-        let source = match (&self.step.op, &self.source) {
-            (Op::Copy(_), Some(tree)) => Some(SourceDigest::Tree(tree.key)),
-            (Op::Copy(copy), None) => Some(
-                self.context_digest(copy)
-                    .map_err(|error| self.failed(error))?,
-            ),
-            _ => None,
-        };
-        Ok(step_key(self.step, &self.parent.key, source.as_ref()))
+    fn key(&self, depth: Depth) -> Result<Key, Error> {
+        let mut digests = Vec::with_capacity(self.sources.len());
+        for (index, state) in self.sources.iter().enumerate() {
+            digests.push(match (state, depth) {
+                (Some(state), Depth::Definition) => SourceDigest::Tree(state.key),
+                _ => SourceDigest::Content(self.content(index, state.as_ref())?),
+            });
+        }
+        Ok(step_key(self.step, &self.parent.key, &digests))
     }
 
-    fn context_digest(&self, copy: &Copy) -> Result<SourceDigest, StepError> {
-        let context = self.builder.context;
-        let sources = context.select(&copy.patterns)?;
-        context
-            .digest(self.builder.store, &sources)
-            .map(SourceDigest::Content)
+    /// Digest of what the step reads from its source number `index`, which is the context if it
+    /// has no `state`.
+    fn content(&self, index: usize, state: Option<&State>) -> Result<[u8; 32], Error> {
+        let tree = state.map(|state| self.builder.open(state)).transpose()?;
+        let root = self.root(index, tree.as_ref());
+        let staging = self.builder.staging();
+        let digest = match &self.step.op {
+            Op::Copy(copy) => Selection::of(copy, root, staging)
+                .and_then(|selection| selection.digest(root, staging)),
+            Op::Run(run) => mounts::digest(run, index, root, staging),
+            Op::Workdir(_) => unreachable!("WORKDIR has no sources"),
+        };
+        digest.map_err(|error| self.failed(error))
     }
 
-    /// The key by the bytes that `COPY --from` selects (K3, T55); `None` for all other steps.
-    fn content_key(&self) -> Result<Option<Key>, Error> {
-        let (Op::Copy(copy), Some(from)) = (&self.step.op, &self.source) else {
-            return Ok(None);
-        };
-        let layers = Layers::open(self.builder.store, &from.layers)?;
-        let tree = readable(&layers.top_first(), &self.builder.bottoms.empty)?;
-        let digest = select(&tree, &copy.patterns, None)
-            .and_then(|sources| Ok(digest(&sources, None, Owners::Counted, &mut ReadFiles)?))
-            .map_err(|error| self.failed(error))?;
-        Ok(Some(step_key(
-            self.step,
-            &self.parent.key,
-            Some(&SourceDigest::Content(digest)),
-        )))
+    /// Where the source number `index` is; `tree` if it is one.
+    fn root<'r>(&'r self, index: usize, tree: Option<&'r Dir>) -> Root<'r> {
+        let context = |source| Root::Context(self.builder.context_of(source));
+        let source = self.step.op.sources().get(index).copied();
+        let main = Root::Context(self.builder.context);
+        tree.map_or_else(|| source.map_or(main, context), Root::Tree)
     }
 
     /// The state that an earlier build recorded under `key`, if all of it is still there.
@@ -228,7 +273,7 @@ impl Work<'_> {
             ..self.parent.clone()
         };
         if let Some(layer) = record.layer {
-            if self.builder.session.layer(&layer)?.is_none() {
+            if self.builder.session.finished_layer(&layer)?.is_none() {
                 return Ok(None);
             }
             state.layers.push(layer);
@@ -276,19 +321,10 @@ impl Work<'_> {
     /// Does to the tree what the step says; it is unmounted when this returns.
     fn apply(&self, below: &[&Dir], staged: &StagedLayer) -> Result<(), Error> {
         let Bottoms { empty, skeleton } = self.builder.bottoms;
-        let bottom = if matches!(self.step.op, Op::Run(_)) {
-            skeleton
-        } else {
-            empty
+        let upper = Upper {
+            changes: &staged.diff,
+            work: &staged.work,
         };
-        let tree = writable(
-            below,
-            bottom,
-            Upper {
-                changes: &staged.diff,
-                work: &staged.work,
-            },
-        )?;
         let done = match &self.step.op {
             Op::Run(command) => {
                 let mut output = |stream, line: &[u8]| {
@@ -299,31 +335,60 @@ impl Work<'_> {
                         line,
                     });
                 };
-                run(self.builder.runner, &tree, command, &mut output)
+                let tree = writable(below, skeleton, upper)?;
+                let ran = run(self, &tree, command, &mut output);
+                let traces = ran.map_err(|error| self.failed(error))?;
+                drop(tree);
+                return traces.erase(&staged.diff).map_err(Error::Traces);
             }
-            Op::Copy(command) => match &self.source {
-                None => self.copy_from_context(&tree, command),
-                Some(from) => return self.copy_from_tree(&tree, command, from),
-            },
-            Op::Workdir(command) => workdir(&tree, command),
+            Op::Copy(command) => {
+                let tree = readable(below, empty)?;
+                let tree = place::Tree {
+                    // A linked copy does not look at what is below (C22).
+                    below: if command.link { empty } else { &tree },
+                    changes: &staged.diff,
+                };
+                return self.copy((tree, below), command);
+            }
+            Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
         };
         done.map_err(|error| self.failed(error))
     }
 
-    fn copy_from_context(&self, tree: &Dir, command: &Copy) -> Result<(), StepError> {
-        let context = self.builder.context;
-        let owner = owner(tree, command, Owner::Fixed { uid: 0, gid: 0 })?;
-        let sources = context.select(&command.patterns)?;
-        copy(tree, command, &sources, (owner, context.rules()))
-    }
-
-    fn copy_from_tree(&self, tree: &Dir, command: &Copy, from: &State) -> Result<(), Error> {
-        let layers = Layers::open(self.builder.store, &from.layers)?;
-        let other = readable(&layers.top_first(), &self.builder.bottoms.empty)?;
+    fn copy(
+        &self,
+        (tree, layers): (place::Tree<'_>, &[&Dir]),
+        command: &Copy,
+    ) -> Result<(), Error> {
+        let Builder {
+            session, bottoms, ..
+        } = self.builder;
+        let source = self.sources.first().and_then(Option::as_ref);
+        let other = source.map(|state| self.builder.open(state)).transpose()?;
+        let root = self.root(0, other.as_ref());
+        let mount = || {
+            let work = session.new_layer()?;
+            let upper = Upper {
+                changes: tree.changes,
+                work: &work.work,
+            };
+            let layers = if command.link { &[] } else { layers };
+            let tree = writable(layers, &bottoms.empty, upper).map_err(StepError::Mount)?;
+            Ok(Mounted { tree, _work: work })
+        };
         let copied = || {
-            let owner = owner(tree, command, Owner::AsInSource)?;
-            let sources = select(&other, &command.patterns, None)?;
-            copy(tree, command, &sources, (owner, None))
+            let owner = command.chown.as_deref();
+            let owner = owner.map(|owner| chown(tree.below, owner)).transpose()?;
+            let selection = Selection::of(command, root, self.builder.staging())?;
+            copy(
+                Destination {
+                    tree,
+                    mount: &mount,
+                },
+                command,
+                &selection,
+                owner,
+            )
         };
         copied().map_err(|error| self.failed(error))
     }
@@ -334,14 +399,6 @@ impl Work<'_> {
             source: Box::new(source),
         }
     }
-}
-
-/// Who owns what `command` copies into `tree`: `usual`, unless it says otherwise.
-fn owner(tree: &Dir, command: &Copy, usual: Owner) -> Result<Owner, StepError> {
-    command
-        .chown
-        .as_deref()
-        .map_or(Ok(usual), |owner| chown(tree, owner))
 }
 
 /// Open handles on the layers of a state.

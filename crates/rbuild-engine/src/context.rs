@@ -5,14 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rbuild_context::{
-    IgnoreRules, Owners, Place, Source, StatCache, digest, ignore_file_names, read_ignore_file,
-    sources,
-};
+use rbuild_context::{IgnoreRules, Place, StatCache, ignore_file_names, read_ignore_file};
 use rbuild_store::{Key, Session, Store};
 use rbuild_sys::Dir;
 
-use crate::{Error, step::StepError};
+use crate::Error;
 
 /// Kind of the store's notes that keep digests of context files.
 const NOTES: &str = "context";
@@ -57,34 +54,28 @@ impl BuildContext {
         })
     }
 
+    /// Its root.
+    pub fn root(&self) -> &Dir {
+        &self.root
+    }
+
     /// The rules of the ignore file; `None` if there is none.
     pub fn rules(&self) -> Option<&IgnoreRules> {
         self.rules.as_ref()
     }
 
-    /// What `patterns` select.
-    ///
-    /// # Errors
-    /// [`StepError::Source`]: a literal source is missing, or a file cannot be read.
-    pub fn select(&self, patterns: &[String]) -> Result<Vec<Source>, StepError> {
-        select(&self.root, patterns, self.rules())
-    }
-
-    /// Digest of the content of `sources`; reads only files that are new or have changed.
-    ///
-    /// # Errors
-    /// [`StepError::Source`] if a file cannot be read.
-    pub fn digest(&self, store: &Store, sources: &[Source]) -> Result<[u8; 32], StepError> {
+    /// Calls `compute` with the digests of files that are known; new ones are remembered.
+    pub(crate) fn with_digests<T>(
+        &self,
+        store: &Store,
+        compute: &mut dyn FnMut(&mut StatCache) -> T,
+    ) -> T {
         let mut slot = self.digests.borrow_mut();
         let cache = slot.get_or_insert_with(|| {
-            let bytes = store
-                .note(NOTES, &self.key)
-                .ok()
-                .flatten()
-                .unwrap_or_default();
-            StatCache::load(&bytes).unwrap_or_default()
+            let bytes = store.note(NOTES, &self.key).ok().flatten();
+            StatCache::load(&bytes.unwrap_or_default()).unwrap_or_default()
         });
-        Ok(digest(sources, self.rules(), Owners::Ignored, cache)?)
+        compute(cache)
     }
 
     /// Remembers the digests for the next build. It is only a cache, so failing is fine.
@@ -128,20 +119,4 @@ fn ignore_rules(
         }
     }
     Ok(None)
-}
-
-/// What `patterns` select below `root`, in their order.
-///
-/// # Errors
-/// [`StepError::Source`].
-pub(crate) fn select(
-    root: &Dir,
-    patterns: &[String],
-    rules: Option<&IgnoreRules>,
-) -> Result<Vec<Source>, StepError> {
-    let mut selected = Vec::new();
-    for pattern in patterns {
-        selected.extend(sources(root, pattern.as_bytes(), rules)?);
-    }
-    Ok(selected)
 }

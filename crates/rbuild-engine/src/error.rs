@@ -51,6 +51,9 @@ pub enum Error {
     /// Trees cannot be stacked.
     #[error("cannot prepare the step's tree")]
     Snapshot(#[from] rbuild_snapshot::Error),
+    /// What mount points left in the tree cannot be removed.
+    #[error("cannot remove the traces of mount points")]
+    Traces(#[source] rbuild_sys::Error),
     /// No random numbers.
     #[error("cannot read /dev/urandom")]
     Random(#[source] std::io::Error),
@@ -68,12 +71,12 @@ pub enum Error {
         source: Box<PullError>,
     },
     /// An OCI layout is damaged, or lacks the image.
-    #[error("cannot take `{tag}` from the OCI layout `{path}`")]
+    #[error("cannot take {image} from the OCI layout `{path}`")]
     Layout {
         /// The layout's directory.
         path: PathBuf,
-        /// What was asked for; empty for the only one.
-        tag: String,
+        /// What was asked for, in words.
+        image: String,
         /// Why.
         source: Box<PullError>,
     },

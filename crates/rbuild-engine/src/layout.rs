@@ -21,6 +21,9 @@ pub struct Layout {
 /// Why an image cannot be taken from a layout.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
+    /// It is missing, or not a directory.
+    #[error("cannot open the directory")]
+    Directory(#[source] rbuild_sys::Error),
     /// A file is missing or not a regular one.
     #[error("cannot open `{file}`")]
     Open {
@@ -66,13 +69,11 @@ impl Layout {
     /// Opens the layout at the host path `path`.
     ///
     /// # Errors
-    /// [`LayoutError::Open`].
+    /// [`LayoutError::Directory`].
     pub fn open(path: &Path) -> Result<Self, LayoutError> {
-        let dir = Dir::open(path).map_err(|source| LayoutError::Open {
-            file: String::new(),
-            source,
-        })?;
-        Ok(Self { dir })
+        Dir::open(path)
+            .map(|dir| Self { dir })
+            .map_err(LayoutError::Directory)
     }
 
     /// The manifest of the image with `tag` (without: of the only one) for `platform`.

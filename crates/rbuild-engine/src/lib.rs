@@ -9,9 +9,11 @@ mod build;
 mod context;
 mod error;
 mod event;
+pub mod fetch;
 mod layout;
 mod lines;
 mod pull;
+mod selection;
 mod step;
 
 pub use bases::{BaseTree, Bases, Resolved};
@@ -22,5 +24,6 @@ pub use event::Event;
 pub use layout::split_layout;
 pub use step::{
     StepError,
+    mounts::Confidential,
     run::{Confined, HOSTNAME, Runner, environment, identity},
 };

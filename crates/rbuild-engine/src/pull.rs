@@ -206,7 +206,7 @@ impl Wanted<'_> {
     /// Bytes of the layer's tar, if the store has both tree and blob.
     fn present(&self) -> Result<Option<u64>, PullError> {
         let look = || {
-            let Some(layer) = self.session.layer(&self.id)? else {
+            let Some(layer) = self.session.finished_layer(&self.id)? else {
                 return Ok(None);
             };
             let blob = self.session.store().open_blob(&self.blob.digest)?;
@@ -228,7 +228,10 @@ impl Wanted<'_> {
             .blob()
             .map_err(|source| self.store_error(source))?;
         // One byte more than announced tells that there is more.
-        let fetched = self.origin.blob(self.blob)?.take(self.blob.size + 1);
+        let fetched = self
+            .origin
+            .blob(self.blob)?
+            .take(self.blob.size.saturating_add(1));
         let mut keeping = Keeping {
             from: fetched,
             copy: &mut blob,

@@ -1,6 +1,9 @@
 //! What a step does to its tree, one file for each kind.
 
 pub mod copy;
+mod directory;
+pub(crate) mod mounts;
+pub mod place;
 pub mod run;
 pub mod workdir;
 
@@ -37,11 +40,50 @@ pub enum StepError {
         path: String,
     },
     /// A directory is wanted where something else is.
-    #[error("`{path}` is not a directory, so nothing can be copied into it")]
+    #[error("`{path}` is not a directory, so nothing can be put into it")]
     OntoFile {
         /// In the image.
         path: String,
     },
+    /// `--checksum` is not a digest.
+    #[error("cannot use the checksum")]
+    Checksum(#[source] rbuild_oci::Error),
+    /// A source of ADD looks like a repository and is none.
+    #[error("`{url}` is not a git repository")]
+    NoRepository {
+        /// As written, expanded.
+        url: String,
+    },
+    /// An archive cannot be unpacked.
+    #[error(transparent)]
+    Archive(#[from] crate::fetch::FetchError),
+    /// A secret or agent that a mount requires was not given.
+    #[error("the {what} `{id}` is required here: give it with {flag}")]
+    Missing {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        id: String,
+        /// How to give it.
+        flag: &'static str,
+    },
+    /// The tree cannot be mounted for an archive.
+    #[error("cannot mount the image")]
+    Mount(#[source] rbuild_snapshot::Error),
+    /// Another stage's tree cannot be opened.
+    #[error("cannot open the tree of another stage")]
+    Tree(#[source] Box<crate::Error>),
+    /// Something that was to be copied or mounted cannot be put aside.
+    #[error("cannot prepare {what}")]
+    Stage {
+        /// E.g. a heredoc.
+        what: String,
+        /// Why.
+        source: SysError,
+    },
+    /// The store refused.
+    #[error("cannot use the store")]
+    Store(#[from] rbuild_store::Error),
     /// The tree cannot be written.
     #[error("cannot write `{path}` in the image")]
     Write {
@@ -67,4 +109,9 @@ impl StepError {
             source,
         }
     }
+}
+
+/// A path of the tree for a message.
+fn shown(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
 }

@@ -4,7 +4,7 @@
 //! build from cache reads no layer at all.
 
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_oci::{DiffId, Hasher, ImageConfig, ImageId, Name};
+use rbuild_oci::{DiffId, ImageConfig, ImageId, Name};
 use rbuild_plan::{Stage, StepId};
 use rbuild_store::{ImageLayer, ImageRecord, Key, LayerId, Session, Store};
 use rbuild_sys::{Dir, Timestamp};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Assembly, Error, Layers, NewLayer, assemble,
+    hashing::hash_aside,
     import::{Root, freeze},
 };
 
@@ -139,8 +140,9 @@ pub(crate) fn packed(
     let what = format!("{layer} {mtime_limit:?}");
     remember(store, session, ("packed", what.as_bytes()), || {
         let found = store.layer(&layer)?.ok_or(Error::LayerMissing(layer))?;
-        let mut hasher = Hasher::new();
-        pack(&[&found.diff], &pack_options(mtime_limit), &mut hasher).map_err(Error::Pack)?;
+        let options = pack_options(mtime_limit);
+        let (packed, hasher) = hash_aside(|out| pack(&[&found.diff], &options, out));
+        packed.map_err(Error::Pack)?;
         Ok(Packed {
             size: hasher.size(),
             diff_id: DiffId(hasher.finish()),

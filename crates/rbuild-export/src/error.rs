@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rbuild_oci::DiffId;
+use rbuild_oci::{BlobDigest, DiffId};
 
 /// An image could not be made, or could not be sent somewhere.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,15 @@ pub enum Error {
         expected: DiffId,
         /// What the tree packs to.
         found: DiffId,
+    },
+    /// The store's copy of a blob is not what it was; it has been removed, so that the same
+    /// command makes it again, or a pull fetches it again.
+    #[error("blob {expected} has changed on disk: it now is {found}")]
+    BlobChanged {
+        /// Its digest.
+        expected: BlobDigest,
+        /// That of the bytes on disk.
+        found: BlobDigest,
     },
     /// A tree cannot become a tar.
     #[error("cannot pack a layer")]

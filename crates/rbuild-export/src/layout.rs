@@ -5,11 +5,11 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::Path,
 };
 
-use rbuild_oci::{Descriptor, media_type};
+use rbuild_oci::{BlobDigest, Descriptor, Hasher, media_type};
 use serde_json::{Value, json};
 
 use crate::{Error, Exported, Place};
@@ -24,7 +24,8 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// blobs are there.
 ///
 /// # Errors
-/// [`Error::NotALayout`] if `directory` holds something else; [`Error::File`].
+/// [`Error::NotALayout`] if `directory` holds something else; [`Error::File`], with
+/// [`Error::BlobChanged`] as its source if the store's copy of a layer is damaged.
 pub fn write_layout(
     place: Place<'_>,
     image: &Exported,
@@ -123,7 +124,7 @@ pub fn write_archive(
 fn append(
     archive: &mut tar::Builder<&mut dyn Write>,
     path: &str,
-    content: (u64, &mut dyn io::Read),
+    content: (u64, &mut dyn Read),
 ) -> io::Result<()> {
     let (size, content) = content;
     let mut header = header(tar::EntryType::Regular, 0o644, size);
@@ -135,13 +136,49 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_size(size);
     header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_entry_type(kind);
     header
 }
 
-fn open(place: Place<'_>, layer: &Descriptor) -> Result<File, Error> {
+/// A blob of the store that is hashed again while it leaves (store.md, fault 24).
+struct Leaving<'a> {
+    place: Place<'a>,
+    file: File,
+    expected: &'a Descriptor,
+    hasher: Hasher,
+}
+
+fn open<'a>(place: Place<'a>, layer: &'a Descriptor) -> Result<Leaving<'a>, Error> {
     let missing = || Error::file("read", layer.digest.to_string())(io::ErrorKind::NotFound.into());
-    place.store.open_blob(&layer.digest)?.ok_or_else(missing)
+    let file = place.store.open_blob(&layer.digest)?.ok_or_else(missing)?;
+    Ok(Leaving {
+        place,
+        file,
+        expected: layer,
+        hasher: Hasher::new(),
+    })
+}
+
+impl Read for Leaving<'_> {
+    /// At the end: an error if the bytes were not those that the blob is named after.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        if count > 0 || buffer.is_empty() {
+            return Ok(count);
+        }
+        let found = BlobDigest(std::mem::take(&mut self.hasher).finish());
+        let expected = self.expected.digest;
+        if found == expected {
+            return Ok(0);
+        }
+        // A damaged object is a missing one. If it stays, the next export finds it out again.
+        let _ = self.place.store.remove_blob(&expected);
+        Err(io::Error::other(Error::BlobChanged { expected, found }))
+    }
 }
 
 /// Writes a file beside `path` and renames it over it.
@@ -160,7 +197,8 @@ fn empty_index() -> Value {
     json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
 }
 
-/// The index of an existing layout, or an empty one for a directory that is missing or empty.
+/// The index of an existing layout, or an empty one where nothing is but what an earlier attempt
+/// may have left.
 fn read_index(directory: &Path, index: &Path) -> Result<Value, Error> {
     let not_a_layout = || Error::NotALayout {
         path: directory.to_owned(),
@@ -175,12 +213,19 @@ fn read_index(directory: &Path, index: &Path) -> Result<Value, Error> {
                 .ok_or_else(not_a_layout)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let empty =
-                fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
-            empty.then(empty_index).ok_or_else(not_a_layout)
+            let mut left = fs::read_dir(directory).into_iter().flatten().flatten();
+            left.all(|entry| is_begun(&entry.file_name().to_string_lossy()))
+                .then(empty_index)
+                .ok_or_else(not_a_layout)
         }
         Err(error) => Err(Error::file("read", index)(error)),
     }
+}
+
+/// Whether `name` is what a layout begins with; its index comes last.
+fn is_begun(name: &str) -> bool {
+    let partial = |file: &str| name.starts_with(&format!("{file}.rbuild-"));
+    matches!(name, "blobs" | "oci-layout") || partial("oci-layout") || partial("index")
 }
 
 /// `index` with `image` in it; the tag is taken from whoever had it.

@@ -13,8 +13,10 @@
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
 
 mod assemble;
+mod check;
 mod commit;
 mod error;
+mod hashing;
 mod import;
 mod layout;
 mod local;
@@ -22,6 +24,7 @@ mod manifest;
 mod push;
 
 pub use assemble::{Assembly, Layers, NewLayer, assemble, rfc3339};
+pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, commit};
 pub use error::Error;
 pub use import::{Import, Root, import};

@@ -81,4 +81,27 @@ impl Error {
             _ => false,
         }
     }
+
+    /// What the user can try, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        let Self::Send { source, .. } = self else {
+            return None;
+        };
+        is_certificate(source).then_some(
+            "name the file of its authority in SSL_CERT_FILE, or trust it blindly: --tls-verify=false",
+        )
+    }
+}
+
+/// Whether the server's certificate was the problem; ureq wraps that in an I/O error.
+fn is_certificate(error: &ureq::Error) -> bool {
+    let is = |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(_));
+    match error {
+        ureq::Error::Rustls(error) => is(error),
+        ureq::Error::Io(error) => error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref())
+            .is_some_and(is),
+        _ => false,
+    }
 }

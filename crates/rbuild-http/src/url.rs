@@ -80,6 +80,11 @@ impl Url {
         text.parse().expect("an encoded value keeps a URL valid")
     }
 
+    /// The path, as it is encoded; starts with `/`.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
     pub(crate) fn uri(&self) -> &Uri {
         &self.0
     }
@@ -90,7 +95,7 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = |why| Error::Url {
-            url: text.to_owned(),
+            url: without_user(text),
             why,
         };
         let uri: Uri = text.parse().map_err(|_| bad("it cannot be parsed"))?;
@@ -114,6 +119,32 @@ impl fmt::Display for Url {
     }
 }
 
+/// `text` without what is before an `@` in its authority, for messages: a password may be there.
+pub fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => text.to_owned(),
+    }
+}
+
+/// `text` with its percent-encoding undone; `None` if that is malformed or not UTF-8.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut parts = text.split('%');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let digits = part.get(..2)?;
+        let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| hex)?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
 fn has_scheme(location: &str) -> bool {
     let end = location.find([':', '/', '?']);
     end.is_some_and(|end| location[end..].starts_with(':'))
@@ -134,7 +165,7 @@ pub fn percent_encoded(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Url;
+    use super::{Url, percent_decoded, without_user};
 
     #[track_caller]
     fn check(base: &str, location: &str, expected: Option<&str>) {
@@ -159,6 +190,27 @@ mod tests {
         check("https://a/", "https://user:secret@x/", None);
         check("https://a/", "https://", None);
         check("https://a/", "//\u{0}", None);
+    }
+
+    #[test]
+    fn errors_show_no_passwords() {
+        for text in [
+            "https://me:secret@h/",
+            "https://secret@h",
+            "ftp://a:secret@b@h/?x",
+        ] {
+            let error = text.parse::<Url>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert_eq!(without_user("https://h/a@b"), "https://h/a@b");
+    }
+
+    #[test]
+    fn percent_signs_are_followed_by_two_digits() {
+        assert_eq!(percent_decoded("a%2Fb%c3%A4").as_deref(), Some("a/bä"));
+        for text in ["%", "%2", "%+1", "%ff", "%zz"] {
+            assert_eq!(percent_decoded(text), None);
+        }
     }
 
     #[test]

@@ -2,27 +2,84 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use liblzma::{bufread::XzDecoder, stream};
 use rbuild_oci::media_type::Compression;
 
 /// Input buffer, in bytes.
 const BUFFER: usize = 128 * 1024;
 /// Largest window of zstd, as a power of two: 128 MiB.
 const WINDOW_LOG: u32 = 27;
+/// Most memory for xz, in bytes: what `xz -9` needs, twice.
+const XZ_MEMORY: u64 = 128 << 20;
 /// The ratio is judged only after this many bytes.
 const RATIO_FROM: u64 = 1 << 30;
 
-/// The compression that `start`, the first bytes of a file, shows (RFC 1952, RFC 8878);
-/// [`Compression::None`] for anything else. Four bytes suffice.
-pub fn sniff(start: &[u8]) -> Compression {
-    match start {
-        [0x1f, 0x8b, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
-        _ => Compression::None,
+/// How the bytes of an archive are compressed. Layers know fewer ways: [`Compression`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// As bzip2(1) does.
+    Bzip2,
+    /// As xz(1) does.
+    Xz,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl From<Compression> for Codec {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::None,
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+        }
     }
 }
 
-/// Reads the decompressed bytes: all members of gzip, all frames of zstd.
+/// The compression that `start`, the first bytes of a file, shows; [`Codec::None`] for anything
+/// else. Ten bytes suffice.
+pub fn sniff(start: &[u8]) -> Codec {
+    match start {
+        [0x1f, 0x8b, ..] => Codec::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Codec::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Codec::Xz,
+        // The digit is the size of a block; then the number of one follows, or that of the end.
+        [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            0x31,
+            0x41,
+            0x59,
+            0x26,
+            0x53,
+            0x59,
+            ..,
+        ]
+        | [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            0x17,
+            0x72,
+            0x45,
+            0x38,
+            0x50,
+            0x90,
+            ..,
+        ] => Codec::Bzip2,
+        _ => Codec::None,
+    }
+}
+
+/// Reads the decompressed bytes: all members of gzip, bzip2 and xz, all frames of zstd.
 pub struct Decoder<'a, R: Read> {
     stream: Stream<'a, R>,
     produced: u64,
@@ -32,6 +89,8 @@ pub struct Decoder<'a, R: Read> {
 enum Stream<'a, R: Read> {
     None(Counted<R>),
     Gzip(Box<MultiGzDecoder<Counted<R>>>),
+    Bzip2(Box<MultiBzDecoder<Counted<R>>>),
+    Xz(Box<XzDecoder<Counted<R>>>),
     Zstd(zstd::stream::read::Decoder<'a, Counted<R>>),
 }
 
@@ -41,15 +100,20 @@ impl<R: Read> Decoder<'_, R> {
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn new(input: R, compression: Compression, ratio_limit: u64) -> io::Result<Self> {
+    pub fn new(input: R, codec: impl Into<Codec>, ratio_limit: u64) -> io::Result<Self> {
         let input = Counted {
             input: BufReader::with_capacity(BUFFER, input),
             consumed: 0,
         };
-        let stream = match compression {
-            Compression::None => Stream::None(input),
-            Compression::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(input))),
-            Compression::Zstd => {
+        let stream = match codec.into() {
+            Codec::None => Stream::None(input),
+            Codec::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(input))),
+            Codec::Bzip2 => Stream::Bzip2(Box::new(MultiBzDecoder::new(input))),
+            Codec::Xz => {
+                let decoder = stream::Stream::new_stream_decoder(XZ_MEMORY, stream::CONCATENATED)?;
+                Stream::Xz(Box::new(XzDecoder::new_stream(input, decoder)))
+            }
+            Codec::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
                 decoder.window_log_max(WINDOW_LOG)?;
                 Stream::Zstd(decoder)
@@ -66,6 +130,8 @@ impl<R: Read> Decoder<'_, R> {
         match &self.stream {
             Stream::None(input) => input.consumed,
             Stream::Gzip(decoder) => decoder.get_ref().consumed,
+            Stream::Bzip2(decoder) => decoder.get_ref().consumed,
+            Stream::Xz(decoder) => decoder.get_ref().consumed,
             Stream::Zstd(decoder) => decoder.get_ref().consumed,
         }
     }
@@ -76,6 +142,8 @@ impl<R: Read> Read for Decoder<'_, R> {
         let count = match &mut self.stream {
             Stream::None(input) => input.read(buffer)?,
             Stream::Gzip(decoder) => decoder.read(buffer)?,
+            Stream::Bzip2(decoder) => decoder.read(buffer)?,
+            Stream::Xz(decoder) => decoder.read(buffer)?,
             Stream::Zstd(decoder) => decoder.read(buffer)?,
         };
         self.produced += count as u64;
@@ -117,3 +185,6 @@ impl<R: Read> BufRead for Counted<R> {
         self.input.consume(count);
     }
 }
+
+#[cfg(test)]
+mod tests;

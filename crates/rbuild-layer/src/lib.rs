@@ -1,6 +1,7 @@
 //! Trees and archives: canonical packing, safe unpacking, whiteouts, compression.
 //!
-//! Knows: tar (ustar, PAX, GNU long names), the overlayfs form of a tree, gzip, zstd.
+//! Knows: tar (ustar, PAX, GNU long names), the overlayfs form of a tree, gzip, zstd;
+//! reads bzip2 and xz too.
 //! Does not know: images, digests, stores, networks.
 //!
 //! A *tree* is an overlayfs upper directory in its `userxattr` form: a 0/0 character device is a
@@ -22,9 +23,9 @@ mod unpack;
 mod unpack_options;
 
 pub use archive::is_tar;
-pub use decode::{Decoder, sniff};
+pub use decode::{Codec, Decoder, sniff};
 pub use encode::{Encoder, EncoderOptions};
 pub use error::{Error, Result};
 pub use pack::{Form, PackOptions, Packed, Root, pack};
 pub use unpack::{Unpacked, unpack};
-pub use unpack_options::{Limits, Ownership, UnpackOptions, Whiteouts};
+pub use unpack_options::{Limits, Ownership, RootEntry, UnpackOptions, Whiteouts};

@@ -12,7 +12,7 @@ use std::{
     io::{Read, Write},
 };
 
-use rbuild_sys::{Dir, FileKind, Stat, Timestamp};
+use rbuild_sys::{Dir, FileKind, Stat, Timestamp, Xattr, file_xattrs};
 
 use crate::{
     attribute,
@@ -101,7 +101,7 @@ pub fn pack(trees: &[&Dir], options: &PackOptions, out: &mut dyn Write) -> Resul
     };
     if let (Root::Listed, Some(top)) = (options.root, trees.last()) {
         let stat = top.stat_self().map_err(at_root)?;
-        let xattrs = xattrs(top, b"", b"./")?;
+        let xattrs = belonging(top.xattrs(b""), b"./")?;
         packer.entry(
             b"./",
             &stat,
@@ -142,7 +142,7 @@ struct Packer<'a> {
 struct Extra<'a> {
     kind: Type,
     link: &'a [u8],
-    xattrs: &'a [(Vec<u8>, Vec<u8>)],
+    xattrs: &'a [Xattr],
 }
 
 impl Packer<'_> {
@@ -163,23 +163,21 @@ impl Packer<'_> {
             return Ok(());
         }
         let dir = merge.dir(node.tree);
-        let xattrs = xattrs(dir, &node.name, path)?;
         let failed = |source| Error::Pack {
             path: shown(path),
             source,
         };
+        if node.stat.kind == FileKind::File {
+            let file = dir.read_seen(&node.name).map_err(failed)?;
+            return self.file(file, path, &node.stat);
+        }
+        let xattrs = belonging(dir.xattrs(&node.name), path)?;
         let mut extra = Extra {
             kind: Type::Fifo,
             link: b"",
             xattrs: &xattrs,
         };
         match node.stat.kind {
-            FileKind::File => {
-                let file = dir.read(&node.name).map_err(failed)?;
-                extra.kind = Type::File;
-                self.entry(path, &node.stat, extra)?;
-                self.out.content(file, node.stat.size, path)
-            }
             FileKind::Directory => {
                 extra.kind = Type::Directory;
                 let path = [path, b"/"].concat();
@@ -204,8 +202,23 @@ impl Packer<'_> {
                 };
                 self.entry(path, &node.stat, extra)
             }
-            FileKind::Fifo | FileKind::Socket => self.entry(path, &node.stat, extra),
+            // Files have returned above, and sockets before them.
+            FileKind::Fifo | FileKind::Socket | FileKind::File => {
+                self.entry(path, &node.stat, extra)
+            }
         }
+    }
+
+    /// A regular file, through one descriptor.
+    fn file(&mut self, file: File, path: &[u8], stat: &Stat) -> Result<()> {
+        let xattrs = belonging(file_xattrs(&file), path)?;
+        let extra = Extra {
+            kind: Type::File,
+            link: b"",
+            xattrs: &xattrs,
+        };
+        self.entry(path, stat, extra)?;
+        self.out.content(file, stat.size, path)
     }
 
     /// Writes a hard link if the file was packed under another name.
@@ -280,9 +293,8 @@ impl Packer<'_> {
     }
 }
 
-/// The attributes of `name` that belong to the image.
-fn xattrs(dir: &Dir, name: &[u8], path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let all = dir.xattrs(name);
+/// Those of the attributes of `path` that belong to the image.
+fn belonging(all: rbuild_sys::Result<Vec<Xattr>>, path: &[u8]) -> Result<Vec<Xattr>> {
     let mut all = all.map_err(|source| Error::Pack {
         path: shown(path),
         source,

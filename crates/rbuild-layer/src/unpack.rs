@@ -16,7 +16,7 @@ use crate::{
     attribute,
     error::{Error, Result, shown},
     header::Type,
-    unpack_options::{Ownership, UnpackOptions, Whiteouts},
+    unpack_options::{Ownership, RootEntry, UnpackOptions, Whiteouts},
 };
 
 /// How much is copied at once, in bytes.
@@ -146,12 +146,16 @@ impl Unpacker<'_> {
         Ok(clean)
     }
 
-    /// The archive's own root, `./`: it exists and gets the entry's metadata.
+    /// The archive's own root, `./`: it exists and gets the entry's metadata, if that is wanted.
     fn root_entry(&mut self, path: &[u8], member: &Member) -> Result<()> {
         if member.kind != Type::Directory {
             return Err(refused(member, "would replace the root"));
         }
         let dir = self.enter(path, member)?;
+        if self.options.root == RootEntry::Ignored {
+            self.parent = Some((path.to_vec(), dir));
+            return Ok(());
+        }
         let owner = self.owner(member)?;
         sys::set_file_owner(&dir, owner.0, owner.1)
             .map_err(|source| owner_error(member, owner, source))?;

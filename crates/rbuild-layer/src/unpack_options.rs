@@ -12,6 +12,8 @@ pub struct UnpackOptions {
     pub whiteouts: Whiteouts,
     /// Who owns the unpacked files.
     pub ownership: Ownership,
+    /// What the archive's own root, `./`, says about the directory that it is unpacked into.
+    pub root: RootEntry,
     /// What is too much.
     pub limits: Limits,
 }
@@ -23,6 +25,7 @@ impl UnpackOptions {
             below: Vec::new(),
             whiteouts,
             ownership: Ownership::Keep,
+            root: RootEntry::Applied,
             limits: Limits::default(),
         }
     }
@@ -36,6 +39,15 @@ pub enum Whiteouts {
     Overlay,
     /// A file with that name: the archive is not a layer.
     Literal,
+}
+
+/// Whether the archive's own root changes the directory that it is unpacked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootEntry {
+    /// Owner, mode, time and attributes are set.
+    Applied,
+    /// They stay as they are: other things are in there too.
+    Ignored,
 }
 
 /// Who owns an unpacked file.

@@ -1,5 +1,5 @@
 //! The vocabulary of the OCI specifications: digests, references, platforms,
-//! in-image paths, image configurations.
+//! in-image paths, modes, image configurations.
 //!
 //! Pure. Manifests, indexes and descriptors are those of the `oci-spec` crate,
 //! re-exported as [`spec`]; the image configuration is ours, because Docker's
@@ -10,6 +10,7 @@ mod descriptor;
 mod digest;
 mod manifest;
 pub mod media_type;
+mod mode;
 mod path;
 mod platform;
 mod reference;
@@ -18,6 +19,7 @@ pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConf
 pub use descriptor::Descriptor;
 pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
 pub use manifest::{Document, Index, Manifest, ManifestError};
+pub use mode::ModeChange;
 pub use oci_spec::image as spec;
 pub use path::ImagePath;
 pub use platform::Platform;
@@ -34,6 +36,14 @@ pub enum Error {
     Reference {
         /// The text.
         reference: String,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// Not a mode that `--chmod` takes.
+    #[error("`{mode}` is not a mode: {why}")]
+    Mode {
+        /// The text.
+        mode: String,
         /// The rule that it breaks.
         why: &'static str,
     },

@@ -39,18 +39,20 @@ impl Reference {
     /// A short name is first `localhost/…` (what local builds are called, as in podman),
     /// then Docker Hub's.
     pub fn local_names(&self) -> Vec<Name> {
+        let full = self.on_docker_hub().name_in(None);
         if self.registry.is_some() {
-            return vec![self.name_in(None)];
+            return vec![full];
         }
-        vec![
-            self.name_in(Some("localhost")),
-            self.on_docker_hub().name_in(None),
-        ]
+        vec![self.name_in(Some("localhost")), full]
     }
 
-    /// The name that a local build gives its result: short names become `localhost/…`.
+    /// The name that a local build gives its result: short names become `localhost/…`, and
+    /// `docker.io/x` is `docker.io/library/x`, as everywhere.
     pub fn local_name(&self) -> Name {
-        self.name_in(self.registry.is_none().then_some("localhost"))
+        match self.registry {
+            None => self.name_in(Some("localhost")),
+            Some(_) => self.on_docker_hub().name_in(None),
+        }
     }
 
     /// This reference with Docker Hub's registry and `library/` filled in where it is short.
@@ -278,17 +280,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn short_names_are_local_first_then_docker_hub() {
-        let reference: Reference = "alpine".parse().unwrap();
-        let names: Vec<String> = reference
+    #[track_caller]
+    fn check_names(text: &str, names: &[&str]) {
+        let reference: Reference = text.parse().unwrap();
+        let found: Vec<String> = reference
             .local_names()
             .iter()
             .map(ToString::to_string)
             .collect();
-        assert_eq!(
-            names,
-            ["localhost/alpine:latest", "docker.io/library/alpine:latest"]
+        assert_eq!(found, names);
+        assert_eq!(reference.local_name().as_str(), names[0]);
+    }
+
+    #[test]
+    fn short_names_are_local_first_then_docker_hub() {
+        check_names(
+            "alpine",
+            &["localhost/alpine:latest", "docker.io/library/alpine:latest"],
         );
+        check_names("a/b:1", &["localhost/a/b:1", "docker.io/a/b:1"]);
+    }
+
+    #[test]
+    fn names_on_docker_hub_are_one_with_and_without_library() {
+        check_names("docker.io/alpine", &["docker.io/library/alpine:latest"]);
+        check_names("docker.io/library/a:1", &["docker.io/library/a:1"]);
+        check_names("quay.io/a:1", &["quay.io/a:1"]);
     }
 }

@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 
 use rbuild_dockerfile::Diagnostic;
-use rbuild_dockerfile::ast::{ArgPair, Dockerfile, Kind};
+use rbuild_dockerfile::ast::{ArgPair, Dockerfile, Instruction, Kind};
+use rbuild_dockerfile::lint::rules;
 use rbuild_oci::Platform;
 
 use crate::inputs::Inputs;
-use crate::suggest::did_you_mean;
 use crate::variables::Variables;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 /// Passed to `RUN` without an `ARG`; neither in the key nor in history (A7).
 const PROXIES: [&str; 10] = [
@@ -29,8 +30,20 @@ const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
-/// Read by the exporter, so it is never unused (A8).
-const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+/// They are for the builder, so they are never unused (A8).
+const CONTROLS: [&str; 11] = [
+    "SOURCE_DATE_EPOCH",
+    "BUILDKIT_BUILD_NAME",
+    "BUILDKIT_CACHE_MOUNT_NS",
+    "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+    "BUILDKIT_DOCKERFILE_CHECK",
+    "BUILDKIT_INLINE_CACHE",
+    "BUILDKIT_MULTI_PLATFORM",
+    "BUILDKIT_SANDBOX_HOSTNAME",
+    "BUILDKIT_SBOM_SCAN_CONTEXT",
+    "BUILDKIT_SBOM_SCAN_STAGE",
+    "BUILDKIT_SYNTAX",
+];
 
 /// ARGs in scope, in the order of their declaration, each once (T8).
 #[derive(Clone, Debug, Default)]
@@ -124,7 +137,7 @@ impl Givers<'_> {
 /// The automatic ARGs and those before the first `FROM`: what `FROM` sees (A1).
 pub(crate) fn globals(
     file: &Dockerfile,
-    inputs: &Inputs,
+    given: &BTreeMap<String, String>,
     automatic: Args,
     found: &mut Vec<Diagnostic>,
 ) -> Args {
@@ -134,7 +147,7 @@ pub(crate) fn globals(
             continue; // the parser lets nothing else stand before FROM (P12)
         };
         let givers = Givers {
-            given: &inputs.build_args,
+            given,
             globals: &args,
         };
         let variables = Variables {
@@ -158,16 +171,22 @@ pub(crate) fn proxies(
         .filter(|(name, _)| PROXIES.contains(&name.as_str()))
 }
 
-/// A warning for each `--build-arg` that no `ARG` of the file takes (A9).
+/// A warning for each `--build-arg` that no `ARG` of the file or of `triggers` takes (A9).
 ///
 /// An `ARG` in a stage that is not built counts as well: there is nothing to
 /// warn about when the same arguments are used for several targets (T13).
-pub(crate) fn unused(file: &Dockerfile, inputs: &Inputs, automatic: &Args) -> Vec<Diagnostic> {
+pub(crate) fn unused<'a>(
+    file: &'a Dockerfile,
+    triggers: impl Iterator<Item = &'a Instruction>,
+    inputs: &Inputs,
+    automatic: &Args,
+) -> Vec<Diagnostic> {
     let stages = file.stages.iter().flat_map(|stage| &stage.instructions);
     let declared: Vec<&str> = file
         .globals
         .iter()
         .chain(stages)
+        .chain(triggers)
         .filter_map(|instruction| match &instruction.kind {
             Kind::Arg(pairs) => Some(pairs),
             _ => None,
@@ -178,7 +197,7 @@ pub(crate) fn unused(file: &Dockerfile, inputs: &Inputs, automatic: &Args) -> Ve
     let known = |name: &str| {
         declared.contains(&name)
             || PROXIES.contains(&name)
-            || name == SOURCE_DATE_EPOCH
+            || CONTROLS.contains(&name)
             || automatic.declares(name)
     };
     inputs
@@ -188,6 +207,7 @@ pub(crate) fn unused(file: &Dockerfile, inputs: &Inputs, automatic: &Args) -> Ve
         .map(|name| Diagnostic {
             hint: did_you_mean(name, declared.iter().copied()),
             ..Diagnostic::warning(0..0, format!("no `ARG` takes build argument `{name}`"))
+                .of_rule(rules::UNUSED_BUILD_ARG)
         })
         .collect()
 }

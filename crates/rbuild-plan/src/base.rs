@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::Span;
+use rbuild_dockerfile::lint::rules;
 use rbuild_oci::{DEFAULT_PATH, ImageConfig, Platform, RootFs};
 
 use crate::graph::{Base, History, Stage, StageId, Tree};
 use crate::history;
-use crate::inputs::{BaseImage, Inputs};
+use crate::inputs::{BaseImage, Edits, Inputs};
 
 /// Fields that Docker wrote about the container and the image that a base was made of:
 /// wrong for what is built on it.
@@ -48,13 +49,16 @@ pub(crate) fn image(reference: &str, image: &BaseImage, platform: &Platform) -> 
     stage(base, Tree::Image(reference.to_owned()), config, platform)
 }
 
-/// `FROM stage`: its files, its configuration and its history (F9).
+/// `FROM stage`: its files, its configuration but for triggers, and its history (F9).
 pub(crate) fn child(id: StageId, parent: &Stage) -> Stage {
-    Stage {
+    let mut stage = Stage {
         name: None,
         base: Base::Stage(id),
+        after: Vec::new(),
         ..parent.clone()
-    }
+    };
+    stage.config.config.on_build = None;
+    stage
 }
 
 /// What speaks against building on `image`, which was named at `span`.
@@ -66,20 +70,12 @@ pub(crate) fn objections(
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let config = &image.config;
-    if config
-        .config
-        .on_build
-        .as_ref()
-        .is_some_and(|it| !it.is_empty())
-    {
-        let message = format!("ONBUILD of base image `{reference}` is not supported yet");
-        found.push(Diagnostic::error(span.clone(), message));
-    }
     let its = Platform::new(&config.os, &config.architecture, config.variant.as_deref());
     if !its.matches(&inputs.platform) && !inputs.platform.matches(&its) {
         let ours = &inputs.platform;
         let message = format!("base image `{reference}` is for `{its}`, the result for `{ours}`");
-        found.push(Diagnostic::warning(span.clone(), message));
+        let warning = Diagnostic::warning(span.clone(), message);
+        found.push(warning.of_rule(rules::INVALID_BASE_IMAGE_PLATFORM));
     }
     found
 }
@@ -100,6 +96,31 @@ pub(crate) fn add_labels(target: &mut Stage, labels: &BTreeMap<String, String>) 
     target.config.config.labels.extend(pairs);
 }
 
+/// `--env`, `--unsetenv` and `--unsetlabel`, on the target only: first what is added. As in
+/// buildah, removing leaves no trace in the history.
+pub(crate) fn edit(target: &mut Stage, edits: &Edits) {
+    if !edits.env.is_empty() {
+        target.history.push(History {
+            created_by: history::pairs("ENV", &edits.env),
+            step: None,
+        });
+    }
+    for (name, value) in &edits.env {
+        target.config.set_env(name, value);
+    }
+    let config = &mut target.config.config;
+    let is_unset = |entry: &String| {
+        let name = entry
+            .split_once('=')
+            .map_or(entry.as_str(), |(name, _)| name);
+        edits.unsetenv.iter().any(|unset| unset == name)
+    };
+    config.env.retain(|entry| !is_unset(entry));
+    config
+        .labels
+        .retain(|key, _| !edits.unsetlabel.contains(key));
+}
+
 fn stage(base: Base, tree: Tree, mut config: ImageConfig, platform: &Platform) -> Stage {
     config.os.clone_from(&platform.os);
     config.architecture.clone_from(&platform.architecture);
@@ -111,6 +132,7 @@ fn stage(base: Base, tree: Tree, mut config: ImageConfig, platform: &Platform) -
         name: None,
         index: 0,
         base,
+        after: Vec::new(),
         tree,
         config,
         history: Vec::new(),

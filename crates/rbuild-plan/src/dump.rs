@@ -7,7 +7,8 @@ use std::fmt::{self, Write as _};
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::RunConfig;
 
-use crate::graph::{Base, Copy, Op, Plan, Run, Source, Stage, Step, StepId, Tree};
+use crate::graph::{Base, Plan, Stage, Step, StepId, Tree};
+use crate::op::{Archives, Copy, Item, Mount, MountKind, Network, Op, Run, Source};
 
 /// The printable form of `plan`.
 pub fn dump(plan: &Plan) -> String {
@@ -57,15 +58,64 @@ fn write_run(run: &Run, out: &mut String) -> fmt::Result {
         writeln!(out, "  proxy {name}={value}")?;
     }
     writeln!(out, "  cwd {}", run.cwd)?;
-    write_text("user", &run.user, out)
+    write_text("user", &run.user, out)?;
+    if let Some(script) = &run.script {
+        writeln!(out, "  script {} {:?}", script.path, script.body)?;
+    }
+    match run.network {
+        Network::Default => {}
+        Network::None => writeln!(out, "  network none")?,
+        Network::Host => writeln!(out, "  network host")?,
+    }
+    run.mounts
+        .iter()
+        .try_for_each(|mount| write_mount(mount, out))
+}
+
+fn write_mount(mount: &Mount, out: &mut String) -> fmt::Result {
+    write!(out, "  mount {} ", mount.target)?;
+    match &mount.kind {
+        MountKind::Bind {
+            source,
+            path,
+            access,
+        } => {
+            writeln!(out, "bind /{path} of {} {access:?}", SourceName(source))
+        }
+        MountKind::Cache(cache) => {
+            write!(
+                out,
+                "cache {:?} {:?} {:?}",
+                cache.id, cache.sharing, cache.access
+            )?;
+            write!(out, " {:04o} {:?}:{:?}", cache.mode, cache.uid, cache.gid)?;
+            match &cache.seed {
+                Some((source, path)) => writeln!(out, " from /{path} of {}", SourceName(source)),
+                None => writeln!(out),
+            }
+        }
+        MountKind::Tmpfs { size } => writeln!(out, "tmpfs {size:?}"),
+        MountKind::Secret(secret) => writeln!(out, "{secret:?}"),
+        MountKind::Ssh { id, node, required } => {
+            writeln!(out, "ssh {id:?} {node:?} required {required}")
+        }
+    }
 }
 
 fn write_copy(copy: &Copy, out: &mut String) -> fmt::Result {
-    match &copy.source {
-        Source::Context => writeln!(out, "  from context")?,
-        Source::Tree(tree) => writeln!(out, "  from {}", TreeName(tree))?,
+    writeln!(out, "  from {}", SourceName(&copy.source))?;
+    let paths = copy.items.iter().filter_map(|item| match item {
+        Item::Path(path) => Some(path),
+        _ => None,
+    });
+    writeln!(out, "  select {:?}", paths.collect::<Vec<_>>())?;
+    for item in &copy.items {
+        match item {
+            Item::Path(_) => {}
+            Item::Inline { name, content } => writeln!(out, "  inline {name:?} {content:?}")?,
+            other => writeln!(out, "  fetch {other:?}")?,
+        }
     }
-    writeln!(out, "  select {:?}", copy.patterns)?;
     let kind = if copy.destination_is_dir {
         " (a directory)"
     } else {
@@ -73,10 +123,25 @@ fn write_copy(copy: &Copy, out: &mut String) -> fmt::Result {
     };
     writeln!(out, "  to {}{kind}", copy.destination)?;
     write_text("chown", copy.chown.as_deref().unwrap_or_default(), out)?;
-    match copy.chmod {
-        Some(mode) => writeln!(out, "  chmod {mode:04o}"),
-        None => Ok(()),
+    if let Some(change) = &copy.chmod {
+        match change.octal() {
+            Some(mode) => writeln!(out, "  chmod {mode:04o}")?,
+            None => writeln!(out, "  chmod {change}")?,
+        }
     }
+    for pattern in &copy.exclude {
+        writeln!(out, "  exclude {pattern:?}")?;
+    }
+    for (flag, set) in [
+        ("link", copy.link),
+        ("parents", copy.parents),
+        ("unpack", copy.archives == Archives::Unpack),
+    ] {
+        if set {
+            writeln!(out, "  {flag}")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_stage(id: usize, stage: &Stage, out: &mut String) -> fmt::Result {
@@ -89,6 +154,9 @@ fn write_stage(id: usize, stage: &Stage, out: &mut String) -> fmt::Result {
         Base::Scratch => writeln!(out, "  based on scratch")?,
         Base::Image(reference) => writeln!(out, "  based on image {reference}")?,
         Base::Stage(base) => writeln!(out, "  based on stage {}", base.0)?,
+    }
+    for after in &stage.after {
+        writeln!(out, "  after stage {}", after.0)?;
     }
     writeln!(out, "  ends with {}", TreeName(&stage.tree))?;
     write_text(
@@ -153,7 +221,11 @@ fn write_diagnostic(diagnostic: &Diagnostic, out: &mut String) -> fmt::Result {
     };
     let span = &diagnostic.span;
     let message = &diagnostic.message;
-    writeln!(out, "{severity} at {}-{}: {message}", span.start, span.end)?;
+    write!(out, "{severity} at {}-{}: {message}", span.start, span.end)?;
+    match diagnostic.rule {
+        Some(rule) => writeln!(out, " ({rule})")?,
+        None => writeln!(out)?,
+    }
     write_text("hint", diagnostic.hint.as_deref().unwrap_or_default(), out)
 }
 
@@ -174,6 +246,18 @@ struct StepName(StepId);
 impl fmt::Display for StepName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "step {}", self.0.0)
+    }
+}
+
+struct SourceName<'a>(&'a Source);
+
+impl fmt::Display for SourceName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Source::Context => f.write_str("context"),
+            Source::Named(name) => write!(f, "context {name}"),
+            Source::Tree(tree) => TreeName(tree).fmt(f),
+        }
     }
 }
 

@@ -12,13 +12,16 @@
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{ArgPair, Instruction, Kind, Pair, Span, Word};
+use rbuild_dockerfile::lint::check_port;
 use rbuild_oci::{Empty, ImagePath};
 
 use crate::args::{Args, Givers};
-use crate::graph::{History, Op, Source, Stage, StageId, Step, StepId, Tree, Workdir};
+use crate::graph::{History, Stage, StageId, Step, StepId, Tree};
 use crate::inputs::Inputs;
+use crate::op::{Op, Source, Workdir};
+use crate::trigger::{Foreign, Trigger};
 use crate::variables::Variables;
-use crate::{history, port, signal, title};
+use crate::{copy, history, port, signal, title, unsupported};
 
 /// What all stages of a plan share.
 pub(crate) struct Context<'a> {
@@ -45,6 +48,8 @@ pub(crate) struct Fold<'a> {
     steps: &'a mut Vec<Step>,
     id: StageId,
     found: Vec<Diagnostic>,
+    /// What steps are called and where they are, if that is not in the file.
+    foreign: Option<Foreign>,
 }
 
 impl<'a> Fold<'a> {
@@ -63,6 +68,7 @@ impl<'a> Fold<'a> {
             steps,
             id,
             found: Vec::new(),
+            foreign: None,
         }
     }
 
@@ -71,9 +77,19 @@ impl<'a> Fold<'a> {
         (self.stage, self.args, self.found)
     }
 
-    /// Applies one instruction. `source` is where it copies from, if it is a `COPY`.
-    pub(crate) fn instruction(&mut self, instruction: &Instruction, source: &Source) {
+    /// Applies one instruction. `source` says what its `from` with that number names: `COPY`
+    /// has number 0, mounts are counted.
+    pub(crate) fn instruction(
+        &mut self,
+        instruction: &Instruction,
+        source: &dyn Fn(usize) -> Source,
+    ) {
         let span = &instruction.span;
+        let refused = unsupported::in_instruction(instruction);
+        if !refused.is_empty() {
+            self.found.extend(refused);
+            return;
+        }
         // `None` means that an error was reported.
         let _: Option<()> = match &instruction.kind {
             Kind::Arg(pairs) => self.arg(pairs),
@@ -87,14 +103,52 @@ impl<'a> Fold<'a> {
             Kind::Shell(argv) => self.shell(argv),
             Kind::Cmd(command) => self.cmd(command),
             Kind::Entrypoint(command) => self.entrypoint(command),
-            Kind::Run(command) => self.run(command, span),
-            Kind::Copy(copy) => self.copy(copy, source, span),
+            Kind::Run(run) => self.run(run, source, span),
+            Kind::Copy(copy) => self.copy(copy, &source(0), span),
+            Kind::Add(add) => self.add(add, span),
+            Kind::Healthcheck(check) => self.healthcheck(check),
+            Kind::Maintainer(name) => self.maintainer(&name.value),
+            Kind::Onbuild(onbuild) => self.onbuild(&onbuild.text.value),
         };
+    }
+
+    /// Applies an instruction of the base; else as [`Self::instruction`].
+    pub(crate) fn trigger(&mut self, trigger: &Trigger, source: &dyn Fn(usize) -> Source) {
+        let before = self.found.len();
+        self.foreign.clone_from(&trigger.foreign);
+        self.instruction(&trigger.instruction, source);
+        self.foreign = None;
+        let problems = self.found.split_off(before);
+        let problems = problems.into_iter().map(|it| trigger.blamed(it));
+        self.found.extend(problems);
+    }
+
+    /// Makes the stage what a named context is: a copy of its files. `FROM` is at `span`.
+    pub(crate) fn files(&mut self, name: &str, span: &Span) {
+        let text = format!("FROM {name}");
+        self.foreign = Some(Foreign {
+            text: text.clone(),
+            span: span.clone(),
+        });
+        self.push_step(Op::Copy(Box::new(copy::all_of(name))), span, text);
+        self.foreign = None;
+    }
+
+    /// Kept for those who build on the image (O1).
+    fn onbuild(&mut self, text: &str) -> Option<()> {
+        let triggers = &mut self.stage.config.config.on_build;
+        triggers.get_or_insert_default().push(text.to_owned());
+        Some(())
     }
 
     /// `word` as this point of the stage understands it; `None` after an error.
     pub(crate) fn expand(&mut self, word: &Word) -> Option<String> {
         variables(self.context, &self.stage, &self.args).expand(word, &mut self.found)
+    }
+
+    /// The body of a heredoc as this point of the stage understands it; `None` after an error.
+    pub(crate) fn expand_body(&mut self, body: &Word) -> Option<String> {
+        variables(self.context, &self.stage, &self.args).expand_body(body, &mut self.found)
     }
 
     /// All of `words`; `None` after an error in any of them.
@@ -120,10 +174,17 @@ impl<'a> Fold<'a> {
         let index = u32::try_from(self.steps.len())
             .expect("a step takes bytes of a file that is in memory");
         let id = StepId(index);
+        let (span, title) = match &self.foreign {
+            Some(Foreign { text, span }) => (span, title::of(text, &(0..text.len()), '\\')),
+            None => {
+                let Context { text, escape, .. } = self.context;
+                (span, title::of(text, span, *escape))
+            }
+        };
         self.steps.push(Step {
             stage: self.id,
             span: span.clone(),
-            title: title::of(self.context.text, span, self.context.escape),
+            title,
             parent: std::mem::replace(&mut self.stage.tree, Tree::Step(id)),
             op,
         });
@@ -210,6 +271,13 @@ impl<'a> Fold<'a> {
         Some(())
     }
 
+    /// The author, not expanded (E9).
+    fn maintainer(&mut self, name: &str) -> Option<()> {
+        self.push_history(format!("MAINTAINER {name}"));
+        self.stage.config.author = Some(name.to_owned());
+        Some(())
+    }
+
     fn user(&mut self, word: &Word) -> Option<()> {
         let user = self.expand(word)?;
         self.push_history(format!("USER {user}"));
@@ -223,6 +291,12 @@ impl<'a> Fold<'a> {
         for word in words {
             let variables = variables(self.context, &self.stage, &self.args);
             let texts = variables.expand_words(word, &mut self.found)?;
+            if word.value.contains('$') {
+                // Ports without variables were looked at with the text.
+                let ports = texts.iter();
+                self.found
+                    .extend(ports.flat_map(|port| check_port(port, &word.span)));
+            }
             specs.extend(texts.into_iter().map(|text| (text, word)));
         }
         specs.sort_by(|(a, _), (b, _)| a.cmp(b));

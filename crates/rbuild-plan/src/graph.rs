@@ -4,7 +4,9 @@
 //! smaller than the step's own id, so running steps in order is always right.
 
 use rbuild_dockerfile::{Diagnostic, ast::Span};
-use rbuild_oci::{ImageConfig, ImagePath, Platform};
+use rbuild_oci::{ImageConfig, Platform};
+
+use crate::op::Op;
 
 /// Index into [`Plan::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +38,9 @@ pub struct Stage {
     pub index: usize,
     /// What it starts from.
     pub base: Base,
+    /// Stages that must be done before this one starts, although it has nothing of them
+    /// (`FROM --after`).
+    pub after: Vec<StageId>,
     /// The tree it ends with.
     pub tree: Tree,
     /// Configuration of the result, without `rootfs` and `history`.
@@ -47,7 +52,7 @@ pub struct Stage {
 /// What `FROM` named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base {
-    /// `FROM scratch`.
+    /// `FROM scratch`, or a named context of files, which its first step copies.
     Scratch,
     /// An image; the reference text as in [`crate::Inputs::bases`].
     Image(String),
@@ -89,67 +94,6 @@ pub struct Step {
     pub parent: Tree,
     /// What to do to it.
     pub op: Op,
-}
-
-/// What a step does.
-#[derive(Clone, Debug)]
-pub enum Op {
-    /// Runs a command.
-    Run(Run),
-    /// Copies files in.
-    Copy(Copy),
-    /// Creates the working directory.
-    Workdir(Workdir),
-}
-
-/// A command and all that it sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Program and arguments; the program is looked up in `PATH` of `env` inside the tree.
-    pub argv: Vec<String>,
-    /// The complete environment, in order, without proxies; `HOME` is added by the engine (R2).
-    pub env: Vec<(String, String)>,
-    /// Proxy variables: in the environment, but neither in the key nor in history (A7).
-    pub proxy_env: Vec<(String, String)>,
-    /// Working directory.
-    pub cwd: ImagePath,
-    /// `USER` verbatim; empty means root.
-    pub user: String,
-}
-
-/// Files to copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
-    /// Where from.
-    pub source: Source,
-    /// Patterns below the source's root, expanded, cleaned: no leading `/`, no `..`; empty means the root itself (C1).
-    pub patterns: Vec<String>,
-    /// Where to, absolute.
-    pub destination: ImagePath,
-    /// The destination was written with a trailing `/` or `/.`, or is the working directory (C2).
-    pub destination_is_dir: bool,
-    /// `--chown=`, expanded, not empty.
-    pub chown: Option<String>,
-    /// `--chmod=`, 0..=0o7777.
-    pub chmod: Option<u32>,
-}
-
-/// Where `COPY` takes files from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The build context.
-    Context,
-    /// A stage's or an image's tree.
-    Tree(Tree),
-}
-
-/// A directory that must exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workdir {
-    /// The directory.
-    pub path: ImagePath,
-    /// `USER` verbatim: the owner when it has to be created; empty means root (W2).
-    pub user: String,
 }
 
 impl Plan {

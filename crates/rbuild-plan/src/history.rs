@@ -6,12 +6,14 @@
 //!
 //! Spec: dockerfile.md 1.16.
 
-/// The words of a `COPY`, expanded, as written.
+use std::time::Duration;
+
+/// The words of a `COPY` or `ADD`, expanded, as written.
 pub(crate) struct CopyWords<'a> {
-    /// `--chown=`.
-    pub chown: Option<&'a str>,
-    /// `--chmod=`.
-    pub chmod: Option<&'a str>,
+    /// `COPY` or `ADD`.
+    pub name: &'a str,
+    /// Flags that are told, with their values; a flag without one is a switch.
+    pub flags: Vec<(&'a str, Option<&'a str>)>,
     /// What to copy.
     pub sources: &'a [String],
     /// Where to.
@@ -45,16 +47,62 @@ pub(crate) fn run(args: &[&str], argv: &[String]) -> String {
 
 /// `COPY --chown=a --chmod=644 from… to`; where it came from is not told.
 pub(crate) fn copy(words: &CopyWords<'_>) -> String {
-    let mut text = "COPY".to_owned();
-    for (flag, value) in [("--chown", words.chown), ("--chmod", words.chmod)] {
+    let mut text = words.name.to_owned();
+    for (flag, value) in &words.flags {
+        text.push_str(&format!(" {flag}"));
         if let Some(value) = value {
-            text.push_str(&format!(" {flag}={value}"));
+            text.push_str(&format!("={value}"));
         }
     }
     for source in words.sources {
         text.push_str(&format!(" {source}"));
     }
     format!("{text} {}", words.destination)
+}
+
+/// `duration` as Go prints it: `1h0m0s`, `1.5s`, `20ms`, `0s`.
+pub(crate) fn go_duration(duration: Duration) -> String {
+    let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+    if seconds == 0 {
+        return match nanoseconds {
+            0 => "0s".to_owned(),
+            1..1_000 => format!("{nanoseconds}ns"),
+            1_000..1_000_000 => format!("{}µs", decimal(nanoseconds, 1_000)),
+            _ => format!("{}ms", decimal(nanoseconds, 1_000_000)),
+        };
+    }
+    let fraction = decimal(nanoseconds, 1_000_000_000);
+    let fraction = fraction.trim_start_matches('0');
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let rest = format!("{}{fraction}s", seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => rest,
+        (0, minutes) => format!("{minutes}m{rest}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{rest}"),
+    }
+}
+
+/// `number / unit`, which is a power of ten, without zeros at the end.
+fn decimal(number: u32, unit: u32) -> String {
+    let width = unit.ilog10() as usize;
+    let fraction = format!("{:0width$}", number % unit);
+    match fraction.trim_end_matches('0') {
+        "" => (number / unit).to_string(),
+        fraction => format!("{}.{fraction}", number / unit),
+    }
+}
+
+/// The character with that number as Go's `%q` prints it.
+pub(crate) fn go_quoted_char(number: u32) -> String {
+    match char::from_u32(number) {
+        Some('\'') => "'\\''".to_owned(),
+        Some('"') => "'\"'".to_owned(),
+        Some(c) => {
+            let quoted = go_quote(&c.to_string());
+            format!("'{}'", &quoted[1..quoted.len() - 1])
+        }
+        None => "'\u{fffd}'".to_owned(),
+    }
 }
 
 /// `text` as Go's `strconv.Quote` writes it.
@@ -85,7 +133,30 @@ fn go_quote(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{go_quote, run};
+    use super::{go_duration, go_quote, go_quoted_char, run};
+    use std::time::Duration;
+
+    #[test]
+    fn durations_are_gos() {
+        for (nanoseconds, expected) in [
+            (0, "0s"),
+            (1_000_000, "1ms"),
+            (1_500_000, "1.5ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (3_601_050_000_000, "1h0m1.05s"),
+        ] {
+            assert_eq!(go_duration(Duration::from_nanos(nanoseconds)), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_are_characters_to_go() {
+        for (number, expected) in [(0, r"'\x00'"), (3, r"'\x03'"), (10, r"'\n'"), (65, "'A'")] {
+            assert_eq!(go_quoted_char(number), expected);
+        }
+    }
 
     #[test]
     fn quoting_is_gos() {

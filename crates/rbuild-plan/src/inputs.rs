@@ -18,8 +18,34 @@ pub struct Inputs {
     pub platform: Platform,
     /// `--label KEY=VALUE`, on the final image only (T21).
     pub labels: BTreeMap<String, String>,
+    /// Other changes to the final image.
+    pub edits: Edits,
+    /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).
+    pub contexts: BTreeMap<String, ContextKind>,
     /// Base images found so far, by the reference text as [`Planning::Needs`] gave it.
     pub bases: BTreeMap<String, BaseImage>,
+}
+
+/// Changes to the configuration of the final image, made after all its instructions and labels.
+#[derive(Clone, Debug, Default)]
+pub struct Edits {
+    /// `--env NAME=VALUE`: set, with an entry in the history; no command of the build sees it.
+    pub env: Vec<(String, String)>,
+    /// `--unsetenv NAME`: removed, whoever set it; no entry in the history.
+    pub unsetenv: Vec<String>,
+    /// `--unsetlabel KEY`: removed, whoever set it; no entry in the history.
+    pub unsetlabel: Vec<String>,
+}
+
+/// What a name given to `--build-context` stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContextKind {
+    /// Files: [`crate::Source::Named`] with the key in [`Inputs::contexts`] names them.
+    Files,
+    /// An image, or `scratch`: the reference as [`Planning::Needs`] is to ask for it.
+    Image(String),
+    /// An image in an OCI layout: the text as [`Planning::Needs`] is to ask for it.
+    Layout(String),
 }
 
 /// What a plan must know of an image.

@@ -17,10 +17,11 @@ use std::fmt;
 
 use rbuild_oci::Platform;
 
-use crate::graph::{Copy, Op, Run, Source, Step, Workdir};
+use crate::graph::Step;
+use crate::op::{Access, CacheMount, Copy, Item, Mount, MountKind, Op, Run, Secret, Workdir};
 
 /// Version of the recipe below; part of every key.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// Names a file system state by how it is made. Printed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,24 +84,24 @@ impl fmt::Debug for Key {
 
 /// The key of the tree after `step`, when `parent` is the key of the tree before it.
 ///
-/// `source` belongs to `COPY` alone and may be either of two things that name what is
-/// copied: a digest of the selected files' content (names, modes, owners, bytes; never
-/// times), or the [`Key`] of the tree that they come from, which is known before that tree
-/// exists. Keys of the two kinds never meet.
-pub fn step_key(step: &Step, parent: &Key, source: Option<&SourceDigest>) -> Key {
+/// `sources` has one entry for each of [`Op::sources`]. It may be either of two things that
+/// name what is read: a digest of the selected files' content (names, modes, owners, bytes;
+/// never times; for `COPY` of all items), or the [`Key`] of the tree that they come from,
+/// which is known before that tree exists. Keys of the two kinds never meet.
+pub fn step_key(step: &Step, parent: &Key, sources: &[SourceDigest]) -> Key {
     debug_assert_eq!(
-        matches!(step.op, Op::Copy(_)),
-        source.is_some(),
-        "a source belongs to COPY, and COPY has one"
+        step.op.sources().len(),
+        sources.len(),
+        "one for each source"
     );
     match &step.op {
-        Op::Run(run) => run_key(run, parent),
-        Op::Copy(copy) => copy_key(copy, parent, source),
+        Op::Run(run) => run_key(run, parent, sources),
+        Op::Copy(copy) => copy_key(copy, parent, sources),
         Op::Workdir(workdir) => workdir_key(workdir, parent),
     }
 }
 
-/// What names the files that `COPY` selects.
+/// What names the files that a step reads besides its tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceDigest {
     /// Their content.
@@ -109,49 +110,104 @@ pub enum SourceDigest {
     Tree(Key),
 }
 
-fn run_key(run: &Run, parent: &Key) -> Key {
+fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
     let Run {
         argv,
         env,
         proxy_env: _, // where bytes come from must not change what they are (A7)
         cwd,
         user,
+        script,
+        mounts,
+        network,
     } = run;
     let mut recipe = Recipe::new("run").key(parent).texts(argv).count(env.len());
     for (name, value) in env {
         recipe = recipe.text(name).text(value);
     }
-    recipe.text(cwd.as_str()).text(user).finish()
+    recipe = recipe
+        .text(cwd.as_str())
+        .text(user)
+        .optional(script.as_ref().map(|script| script.body.as_str()))
+        .count(*network as usize)
+        .count(mounts.len());
+    let recipe = mounts.iter().fold(recipe, mount);
+    recipe.digests(sources).finish()
+}
+
+/// The shape of a mount: what the command can tell about it without reading it. Content of bind
+/// mounts is in the digests that the caller adds ([`step_key`]); contents of caches, secrets and
+/// agents never count (K4), nor does which cache it is.
+fn mount(recipe: Recipe, mount: &Mount) -> Recipe {
+    let recipe = recipe.text(mount.target.as_str());
+    match &mount.kind {
+        MountKind::Bind { path, access, .. } => recipe.text("bind").text(path).access(*access),
+        MountKind::Cache(CacheMount { access, .. }) => recipe.text("cache").access(*access),
+        MountKind::Tmpfs { size } => {
+            let size = size.map(|size| size.to_string());
+            recipe.text("tmpfs").optional(size.as_deref())
+        }
+        MountKind::Secret(Secret { file, env, .. }) => {
+            let recipe = recipe.text("secret").count(usize::from(*file));
+            recipe.optional(env.as_deref())
+        }
+        MountKind::Ssh { .. } => recipe.text("ssh"),
+    }
 }
 
 /// Where a selected file lies does not matter, only its name: of the patterns, the last
-/// components count, unless the content is not known yet.
-fn copy_key(copy: &Copy, parent: &Key, digest: Option<&SourceDigest>) -> Key {
+/// components count, unless the content is not known yet or parents are kept.
+fn copy_key(copy: &Copy, parent: &Key, sources: &[SourceDigest]) -> Key {
     let Copy {
         source,
-        patterns,
+        items,
         destination,
         destination_is_dir,
         chown,
         chmod,
+        link,
+        parents,
+        exclude,
+        archives,
     } = copy;
+    let chmod = chmod.as_ref().map(ToString::to_string);
     let recipe = Recipe::new("copy")
         .key(parent)
         .text(destination.as_str())
         .count(usize::from(*destination_is_dir))
         .optional(chown.as_deref())
-        .optional(chmod.map(|mode| mode.to_string()).as_deref())
-        // Owners are kept from a tree and dropped from the context (C11).
-        .count(usize::from(*source == Source::Context));
-    let recipe = match digest {
-        None => recipe.text("nothing"),
-        Some(SourceDigest::Content(digest)) => {
-            let names: Vec<&str> = patterns.iter().map(|it| base_name(it)).collect();
-            recipe.text("content").texts(&names).bytes(digest)
-        }
-        Some(SourceDigest::Tree(key)) => recipe.text("tree").texts(patterns).key(key),
-    };
-    recipe.finish()
+        .optional(chmod.as_deref())
+        .count(usize::from(*link))
+        .count(usize::from(*parents))
+        .texts(exclude)
+        .count(*archives as usize)
+        // Owners are kept from a tree and dropped from a context (C11).
+        .count(usize::from(source.tree().is_none()));
+    let known = matches!(sources, [SourceDigest::Content(_)]) && !parents;
+    let recipe = items
+        .iter()
+        .fold(recipe.count(items.len()), |recipe, item| match item {
+            Item::Path(path) if known => recipe.text("path").text(base_name(path)),
+            Item::Path(path) => recipe.text("path").text(path),
+            Item::Inline { name, content } => recipe.text("inline").text(name).text(content),
+            Item::Url {
+                url,
+                checksum,
+                archives,
+            } => {
+                let recipe = recipe.text("url").text(url).optional(checksum.as_deref());
+                recipe.count(*archives as usize)
+            }
+            Item::Git {
+                url,
+                checksum,
+                keep_git_dir,
+            } => {
+                let recipe = recipe.text("git").text(url).optional(checksum.as_deref());
+                recipe.optional(keep_git_dir.map(|keep| keep.to_string()).as_deref())
+            }
+        });
+    recipe.digests(sources).finish()
 }
 
 fn workdir_key(workdir: &Workdir, parent: &Key) -> Key {
@@ -204,6 +260,19 @@ impl Recipe {
     /// Written as a list of at most one.
     fn optional(self, text: Option<&str>) -> Self {
         self.texts(text.as_slice())
+    }
+
+    fn digests(self, sources: &[SourceDigest]) -> Self {
+        sources
+            .iter()
+            .fold(self.count(sources.len()), |recipe, source| match source {
+                SourceDigest::Content(digest) => recipe.text("content").bytes(digest),
+                SourceDigest::Tree(key) => recipe.text("tree").key(key),
+            })
+    }
+
+    fn access(self, access: Access) -> Self {
+        self.count(access as usize)
     }
 
     fn key(self, key: &Key) -> Self {

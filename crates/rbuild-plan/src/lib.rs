@@ -6,26 +6,35 @@
 
 mod args;
 mod base;
+mod contexts;
 mod copy;
 mod dump;
 mod fold;
 mod graph;
+mod healthcheck;
 mod history;
 mod inputs;
 mod key;
+mod linker;
+mod mount;
+mod names;
+mod op;
 mod plan;
 mod port;
 mod run;
 mod signal;
 mod stages;
-mod suggest;
 mod title;
+mod trigger;
+mod unsupported;
 mod variables;
 
 pub use dump::dump;
-pub use graph::{
-    Base, Copy, History, Op, Plan, Run, Source, Stage, StageId, Step, StepId, Tree, Workdir,
-};
-pub use inputs::{BaseImage, Inputs, Planning};
+pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
+pub use inputs::{BaseImage, ContextKind, Edits, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
+pub use op::{
+    Access, Archives, CacheMount, Copy, Item, Mount, MountKind, Network, Node, Op, Run, Script,
+    Secret, Sharing, Source, Workdir,
+};
 pub use plan::{blame, plan};

@@ -8,15 +8,18 @@
 use std::collections::BTreeMap;
 
 use rbuild_dockerfile::ast::Dockerfile;
+use rbuild_dockerfile::lint;
+use rbuild_dockerfile::suggest::did_you_mean;
 use rbuild_dockerfile::{Diagnostic, Severity};
 
 use crate::args::Args;
 use crate::base;
 use crate::fold::{Context, Fold};
-use crate::graph::{Base, Op, Plan, Source, Stage, StageId, Step, Tree};
+use crate::graph::{Base, Plan, Stage, StageId, Step, Tree};
 use crate::inputs::{Inputs, Planning};
-use crate::stages::{self, Graph, Linked, Named, Origin};
-use crate::suggest::did_you_mean;
+use crate::names::{self, Named, Origin};
+use crate::op::Source;
+use crate::stages::{self, Graph, Linked};
 
 /// Turns a Dockerfile into a build graph, or says what is missing for that.
 ///
@@ -26,7 +29,7 @@ pub fn plan(file: &Dockerfile, text: &str, inputs: &Inputs) -> Planning {
     let mut found = Vec::new();
     let linked = stages::link(file, inputs, &mut found);
     let Some(graph) = linked.filter(|_| !has_error(&found)) else {
-        return Planning::Rejected(in_file_order(found));
+        return Planning::Rejected(wanted(file, found));
     };
     let missing = graph.missing(inputs);
     if !missing.is_empty() {
@@ -39,7 +42,7 @@ pub fn plan(file: &Dockerfile, text: &str, inputs: &Inputs) -> Planning {
         globals: &graph.globals,
     };
     let mut plan = fold(file, &graph, &context, &mut found);
-    let found = in_file_order(found);
+    let found = wanted(file, found);
     if has_error(&found) {
         return Planning::Rejected(found);
     }
@@ -55,10 +58,10 @@ pub fn blame(file: &Dockerfile, inputs: &Inputs, reference: &str) -> Vec<Diagnos
         return Vec::new();
     };
     let blame = |(linked, named): (&Linked, &Named)| Diagnostic {
-        hint: did_you_mean(reference, stages::names_before(file, linked.index)),
+        hint: did_you_mean(reference, names::before(file, linked.index)),
         ..Diagnostic::error(
             named.span.clone(),
-            format!("no stage or image named `{reference}`"),
+            format!("no stage or image named `{reference}` here, and it cannot be pulled"),
         )
     };
     graph.places_of(reference).map(blame).collect()
@@ -84,9 +87,16 @@ fn fold(
             &mut steps,
         );
         fold.stage.name = ast.name.as_ref().map(|name| name.value.clone());
-        for (position, instruction) in ast.instructions.iter().enumerate() {
-            let source = folded.source(linked.copies.get(&position));
-            fold.instruction(instruction, &source);
+        let source = |position, number| folded.source(linked.froms.get(&(position, number)));
+        if let Origin::Files(name) = &linked.base.origin {
+            fold.files(name, &linked.base.span);
+        }
+        for (position, trigger) in linked.triggers.iter().enumerate() {
+            fold.trigger(trigger, &|number| source(position, number));
+        }
+        let own = ast.instructions.iter().filter(|_| !linked.replaced);
+        for (position, instruction) in (linked.triggers.len()..).zip(own) {
+            fold.instruction(instruction, &|number| source(position, number));
         }
         let (stage, args, problems) = fold.finish();
         found.extend(problems);
@@ -95,6 +105,7 @@ fn fold(
     let mut stages = folded.stages;
     if let Some(target) = stages.last_mut() {
         base::add_labels(target, &context.inputs.labels);
+        base::edit(target, &context.inputs.edits);
     }
     Plan {
         target: stage_id(stages.len().saturating_sub(1)),
@@ -124,7 +135,7 @@ impl Folded {
     ) -> (Stage, Args) {
         let inputs = context.inputs;
         let mut stage = match &linked.base.origin {
-            Origin::Scratch => base::scratch(&inputs.platform),
+            Origin::Scratch | Origin::Files(_) => base::scratch(&inputs.platform),
             Origin::Image(reference) => {
                 let image = &inputs.bases[reference];
                 found.extend(base::objections(
@@ -141,6 +152,11 @@ impl Folded {
             }
         };
         stage.index = linked.index;
+        stage.after = linked
+            .after
+            .iter()
+            .filter_map(|named| self.id_of(&named.origin))
+            .collect();
         let args = match stage.base {
             Base::Stage(id) => self.args[id.0 as usize].clone(),
             Base::Scratch | Base::Image(_) => Args::default(),
@@ -148,16 +164,24 @@ impl Folded {
         (stage, args)
     }
 
-    /// Where `COPY` copies from; `None`: it has no `--from`.
+    /// Where files come from; without a `from`: the build context.
     fn source(&self, from: Option<&Named>) -> Source {
         match from.map(|named| &named.origin) {
             None => Source::Context,
             Some(Origin::Scratch) => Source::Tree(Tree::Empty),
+            Some(Origin::Files(name)) => Source::Named(name.clone()),
             Some(Origin::Image(reference)) => Source::Tree(Tree::Image(reference.clone())),
             Some(Origin::Stage(index)) => {
                 let stage = &self.stages[self.ids[index].0 as usize];
                 Source::Tree(stage.tree.clone())
             }
+        }
+    }
+
+    fn id_of(&self, origin: &Origin) -> Option<StageId> {
+        match origin {
+            Origin::Stage(index) => self.ids.get(index).copied(),
+            Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
         }
     }
 
@@ -176,8 +200,9 @@ fn has_error(found: &[Diagnostic]) -> bool {
     found.iter().any(|it| it.severity == Severity::Error)
 }
 
-/// Sorts by place; two findings at one place keep their order.
-fn in_file_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+/// What the file wants to hear of, sorted by place; two findings at one place keep their order.
+fn wanted(file: &Dockerfile, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut found = lint::applied(file, found);
     found.sort_by_key(|it| it.span.start);
     found.dedup();
     found
@@ -189,14 +214,10 @@ fn edges_point_backwards(plan: &Plan) -> bool {
         Tree::Empty | Tree::Image(_) => true,
     };
     let fine = |(id, step): (usize, &Step)| {
-        let source = match &step.op {
-            Op::Copy(copy) => match &copy.source {
-                Source::Tree(tree) => backwards(tree, id),
-                Source::Context => true,
-            },
-            Op::Run(_) | Op::Workdir(_) => true,
-        };
-        source && backwards(&step.parent, id)
+        let sources = step.op.sources().into_iter().filter_map(Source::tree);
+        sources
+            .chain([&step.parent])
+            .all(|tree| backwards(tree, id))
     };
     plan.steps.iter().enumerate().all(fine)
 }

@@ -1,19 +1,21 @@
 //! `RUN`, `CMD`, `ENTRYPOINT`: commands and what they see.
 //!
 //! Knows: the shell form, the environment of a build command.
-//! Does not know: how a command is run; mounts and networks (`RUN --…`).
+//! Does not know: how a command is run; mounts are in [`crate::mount`].
 //!
 //! Invariant: a proxy that nobody declared is in `proxy_env` only, so it is neither
 //! in a key nor in history (A7).
 //!
 //! Spec: dockerfile.md 1.8, 1.12 R1–R2, 1.16.
 
-use rbuild_dockerfile::ast::{Command, Span};
+use rbuild_dockerfile::ast::{self, Command, RunForm, Span};
+
+use rbuild_oci::ImagePath;
 
 use crate::args;
 use crate::fold::Fold;
-use crate::graph::{Op, Run};
 use crate::history;
+use crate::op::{Network, Op, Run, Script, Source};
 use crate::variables::env_value;
 
 /// What runs the shell form when neither `SHELL` nor the base image say anything.
@@ -42,8 +44,26 @@ impl Fold<'_> {
         Some(())
     }
 
-    pub(crate) fn run(&mut self, command: &Command, span: &Span) -> Option<()> {
-        let argv = self.argv(command);
+    pub(crate) fn run(
+        &mut self,
+        run: &ast::Run,
+        source: &dyn Fn(usize) -> Source,
+        span: &Span,
+    ) -> Option<()> {
+        let mounts = self.mounts(&run.mounts, source);
+        let script = match &run.form {
+            RunForm::Program(heredoc) => Some(script(heredoc)?),
+            _ => None,
+        };
+        let argv = match (&run.form, &script) {
+            (_, Some(script)) => vec![script.path.to_string()],
+            (RunForm::Command(command), None) => self.argv(command),
+            (form, None) => {
+                let mut argv = self.shell_argv();
+                argv.extend(form.shell_text());
+                argv
+            }
+        };
         let args = self.visible_args();
         let names: Vec<&str> = args.iter().map(|(name, _)| name.as_str()).collect();
         let created_by = history::run(&names, &argv);
@@ -54,8 +74,18 @@ impl Fold<'_> {
             env,
             cwd: self.cwd(),
             user: self.stage.config.config.user.clone(),
+            script,
+            mounts: mounts?,
+            network: run
+                .network
+                .as_ref()
+                .map_or(Network::Default, |it| match it.value {
+                    ast::Network::Default => Network::Default,
+                    ast::Network::None => Network::None,
+                    ast::Network::Host => Network::Host,
+                }),
         };
-        self.push_step(Op::Run(run), span, created_by);
+        self.push_step(Op::Run(Box::new(run)), span, created_by);
         Some(())
     }
 
@@ -111,6 +141,18 @@ impl Fold<'_> {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }
+}
+
+/// The program that the heredoc holds, where BuildKit puts it (H6). `None` cannot be: a name has
+/// neither slashes nor a NUL.
+fn script(heredoc: &ast::Heredoc) -> Option<Script> {
+    let path = ImagePath::root()
+        .join("/dev/pipes")?
+        .join(&heredoc.name.value)?;
+    Some(Script {
+        path,
+        body: heredoc.body.value.clone(),
+    })
 }
 
 /// Docker stores an empty command as none (P15).

@@ -2,7 +2,7 @@
 //!
 //! Spec: dockerfile.md E6; signal(7).
 
-use crate::suggest;
+use rbuild_dockerfile::suggest;
 
 /// Names without `SIG`, those that are other names for a number included.
 const NAMES: [&str; 37] = [

@@ -1,24 +1,25 @@
-//! Which stages are needed, and what `FROM` and `COPY --from` mean.
+//! Which stages are needed.
 //!
-//! Knows: names, numbers and platforms of stages; what a stage needs.
-//! Does not know: what instructions do, nor what is inside of an image.
+//! Knows: the target, and what a stage needs: other stages and images.
+//! Does not know: what names stand for ([`crate::names`]), what instructions do.
 //!
 //! Invariant: a stage depends only on stages before it, so going backwards from
 //! the target meets each needed stage after all that need it. Stages that the
 //! target does not need are not looked at: neither resolved nor complained about.
 //!
-//! Spec: dockerfile.md 1.5, C23; traps T15–T19.
+//! Spec: dockerfile.md F10, F11, O3; trap T16.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_dockerfile::Diagnostic;
-use rbuild_dockerfile::ast::{Dockerfile, Kind, Span, Spanned, Stage};
-use rbuild_oci::{Platform, Reference};
+use rbuild_dockerfile::ast::Dockerfile;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 use crate::args::{self, Args};
 use crate::inputs::Inputs;
-use crate::suggest::did_you_mean;
-use crate::variables::Variables;
+use crate::linker::Linker;
+use crate::names::{self, Named, Names, Origin};
+use crate::trigger::Trigger;
 
 /// The part of the file that the target needs.
 pub(crate) struct Graph {
@@ -32,49 +33,39 @@ pub(crate) struct Graph {
 pub(crate) struct Linked {
     /// Position in the file.
     pub index: usize,
-    /// What `FROM` names.
+    /// What `FROM` names, or the context that replaces the stage.
     pub base: Named,
-    /// What `COPY --from` names, by the position of the instruction in its stage.
-    pub copies: BTreeMap<usize, Named>,
-}
-
-/// A name in the file and what it stands for.
-#[derive(Clone)]
-pub(crate) struct Named {
-    /// What it stands for.
-    pub origin: Origin,
-    /// Where it was written.
-    pub span: Span,
-}
-
-/// Where files come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Nowhere: `scratch`.
-    Scratch,
-    /// An image, by its reference as written, expanded.
-    Image(String),
-    /// An earlier stage, by its position in the file.
-    Stage(usize),
+    /// Its instructions do not count: a context replaces it (F5).
+    pub replaced: bool,
+    /// Stages that `--after` names.
+    pub after: Vec<Named>,
+    /// What runs before its own instructions.
+    pub triggers: Vec<Trigger>,
+    /// What `from` names: by the position of the instruction, triggers first, and there the
+    /// number of the mount (0 for `COPY`).
+    pub froms: BTreeMap<(usize, usize), Named>,
 }
 
 /// Links the stages that the target needs; what is wrong with them goes to `found`.
 /// `None` if there is no such target.
+///
+/// What images ask for is known only of those in [`Inputs::bases`].
 pub(crate) fn link(
     file: &Dockerfile,
     inputs: &Inputs,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Graph> {
     let target = target(file, inputs).map_err(|it| found.push(it)).ok()?;
-    let name = file.stages[target].name.as_ref();
-    let automatic = Args::automatic(inputs, name.map_or("default", |name| &name.value));
-    found.extend(args::unused(file, inputs, &automatic));
-    let globals = args::globals(file, inputs, automatic, found);
+    let name = names::of_stage(&file.stages[target]).unwrap_or("default");
+    let automatic = Args::automatic(inputs, name);
+    let globals = args::globals(file, &inputs.build_args, automatic.clone(), found);
+    let none_given = BTreeMap::new();
+    let defaults = args::globals(file, &none_given, automatic.clone(), &mut Vec::new());
 
     let mut linker = Linker {
-        file,
-        platform: &inputs.platform,
+        names: Names { file, inputs },
         globals: &globals,
+        defaults: &defaults,
         found,
     };
     let mut stages = Vec::new();
@@ -85,11 +76,14 @@ pub(crate) fn link(
         };
         needed.extend(linked.origins().filter_map(|named| match named.origin {
             Origin::Stage(earlier) => Some(earlier),
-            Origin::Scratch | Origin::Image(_) => None,
+            Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
         }));
         stages.push(linked);
     }
     stages.reverse();
+    let triggers = stages.iter().flat_map(|linked| &linked.triggers);
+    let triggers = triggers.map(|trigger| &trigger.instruction);
+    found.extend(args::unused(file, triggers, inputs, &automatic));
     Some(Graph { stages, globals })
 }
 
@@ -123,14 +117,23 @@ impl Graph {
 }
 
 impl Linked {
-    fn origins(&self) -> impl Iterator<Item = &Named> {
-        std::iter::once(&self.base).chain(self.copies.values())
+    /// Stage `index`, of which nothing counts but that it is `base`.
+    pub(crate) fn replaced(index: usize, base: Named) -> Self {
+        Self {
+            index,
+            base,
+            replaced: true,
+            after: Vec::new(),
+            triggers: Vec::new(),
+            froms: BTreeMap::new(),
+        }
     }
-}
 
-/// Names of the stages before position `end`.
-pub(crate) fn names_before(file: &Dockerfile, end: usize) -> impl Iterator<Item = &str> {
-    file.stages[..end].iter().filter_map(name_of)
+    fn origins(&self) -> impl Iterator<Item = &Named> {
+        std::iter::once(&self.base)
+            .chain(&self.after)
+            .chain(self.froms.values())
+    }
 }
 
 /// Position of the target: the last stage of that name, else the one of that number,
@@ -143,12 +146,12 @@ fn target(file: &Dockerfile, inputs: &Inputs) -> Result<usize, Diagnostic> {
         return count.checked_sub(1).ok_or_else(nothing);
     };
     let number = || wanted.parse().ok().filter(|&number| number < count);
-    last_named(&file.stages, wanted)
+    names::last_named(&file.stages, wanted)
         .or_else(number)
         .ok_or_else(|| {
             let message = format!("no stage named `{wanted}`: {}", listed(file));
             Diagnostic {
-                hint: did_you_mean(wanted, names_before(file, count)),
+                hint: did_you_mean(wanted, names::before(file, count)),
                 ..Diagnostic::error(0..0, message)
             }
         })
@@ -160,7 +163,7 @@ fn listed(file: &Dockerfile) -> String {
         .stages
         .iter()
         .enumerate()
-        .map(|(index, stage)| match name_of(stage) {
+        .map(|(index, stage)| match names::of_stage(stage) {
             Some(name) => format!("`{name}`"),
             None => format!("`{index}`"),
         })
@@ -169,173 +172,5 @@ fn listed(file: &Dockerfile) -> String {
         [] => "there are no stages".to_owned(),
         [only] => format!("the only stage is {only}"),
         all => format!("the stages are {}", all.join(", ")),
-    }
-}
-
-/// Position of the last of `stages` with that name, ignoring case (F2, T19).
-fn last_named(stages: &[Stage], name: &str) -> Option<usize> {
-    stages
-        .iter()
-        .rposition(|stage| name_of(stage).is_some_and(|it| it.eq_ignore_ascii_case(name)))
-}
-
-fn name_of(stage: &Stage) -> Option<&str> {
-    stage.name.as_ref().map(|name| name.value.as_str())
-}
-
-/// Resolves the names in one stage after the other.
-struct Linker<'a> {
-    file: &'a Dockerfile,
-    platform: &'a Platform,
-    globals: &'a Args,
-    found: &'a mut Vec<Diagnostic>,
-}
-
-impl Linker<'_> {
-    /// `None` if its base is wrong, which is reported.
-    fn stage(&mut self, index: usize) -> Option<Linked> {
-        let stage = &self.file.stages[index];
-        self.check_platform(stage);
-        let mut copies = BTreeMap::new();
-        for (position, instruction) in stage.instructions.iter().enumerate() {
-            if let Kind::Copy(copy) = &instruction.kind
-                && let Some(from) = &copy.from
-            {
-                match self.copy_from(index, from) {
-                    Ok(named) => drop(copies.insert(position, named)),
-                    Err(diagnostic) => self.found.push(diagnostic),
-                }
-            }
-        }
-        let base = self.base(index)?;
-        Some(Linked {
-            index,
-            base,
-            copies,
-        })
-    }
-
-    fn expand(&mut self, word: &Spanned<String>) -> Option<String> {
-        let variables = Variables {
-            escape: self.file.escape,
-            env: &[],
-            args: self.globals,
-        };
-        variables.expand(word, self.found)
-    }
-
-    /// Only this machine's platform can be built so far (F13).
-    fn check_platform(&mut self, stage: &Stage) {
-        let Some(word) = &stage.platform else { return };
-        let Some(text) = self.expand(word) else {
-            return;
-        };
-        let ours = self.platform.to_string();
-        match text.parse::<Platform>() {
-            Ok(wanted) if self.platform.matches(&wanted) => {}
-            Ok(wanted) => {
-                let message = format!("cannot build for `{wanted}` on this machine yet");
-                let diagnostic = Diagnostic::error(word.span.clone(), message);
-                self.found
-                    .push(diagnostic.with_hint(format!("this machine is `{ours}`")));
-            }
-            Err(error) => self.found.push(Diagnostic {
-                hint: did_you_mean(&text, [ours.as_str()]),
-                ..Diagnostic::error(word.span.clone(), error.to_string())
-            }),
-        }
-    }
-
-    /// What `FROM` names: an earlier stage, `scratch` or an image (F5). A later stage of
-    /// that name does not count: `FROM golang AS golang` is an image (T17).
-    fn base(&mut self, index: usize) -> Option<Named> {
-        let word = &self.file.stages[index].base;
-        let text = self.expand(word)?;
-        let span = word.span.clone();
-        if text.is_empty() {
-            let message = format!(
-                "`{}` is empty: `FROM` needs an image or a stage",
-                word.value
-            );
-            let diagnostic = Diagnostic::error(span, message)
-                .with_hint("`FROM` sees only the `ARG`s before the first `FROM`");
-            self.found.push(diagnostic);
-            return None;
-        }
-        if let Some(earlier) = last_named(&self.file.stages[..index], &text) {
-            return Some(Named {
-                origin: Origin::Stage(earlier),
-                span,
-            });
-        }
-        if let Some(later) = last_named(&self.file.stages[index + 1..], &text) {
-            let message = format!(
-                "`{text}` is taken as an image: the stage of that name comes later (stage {})",
-                index + 1 + later
-            );
-            self.found.push(Diagnostic::warning(span.clone(), message));
-        }
-        let named = self.image(index, text, span);
-        named.map_err(|it| self.found.push(it)).ok()
-    }
-
-    /// What `--from` names: the number or the name of an earlier stage, or an image (C23).
-    fn copy_from(&self, index: usize, from: &Spanned<String>) -> Result<Named, Diagnostic> {
-        let (name, span) = (&from.value, from.span.clone());
-        if name.contains('$') {
-            let message = format!("cannot expand variables in `--from={name}`");
-            return Err(Diagnostic::error(span, message)
-                .with_hint("name a stage for it: `FROM image AS name`, where variables work"));
-        }
-        let stages = &self.file.stages;
-        let number = name.parse::<usize>().ok();
-        let earlier = last_named(&stages[..index], name);
-        let Some(stage) = number.or(earlier).or_else(|| last_named(stages, name)) else {
-            return self.image(index, name.clone(), span);
-        };
-        if stage < index {
-            let origin = Origin::Stage(stage);
-            return Ok(Named { origin, span });
-        }
-        let message = if stage == index {
-            format!("stage `{name}` cannot copy from itself")
-        } else if stage < stages.len() {
-            format!("stage `{name}` comes later: a stage can copy only from earlier ones")
-        } else {
-            format!(
-                "no stage number `{name}`: the last one is {}",
-                stages.len() - 1
-            )
-        };
-        Err(Diagnostic {
-            hint: did_you_mean(name, names_before(self.file, index)),
-            ..Diagnostic::error(span, message)
-        })
-    }
-
-    /// A name that is not a stage's.
-    fn image(&self, index: usize, text: String, span: Span) -> Result<Named, Diagnostic> {
-        if text == "scratch" {
-            let origin = Origin::Scratch;
-            return Ok(Named { origin, span });
-        }
-        // A layout's path is the caller's business.
-        let parsed = match text.strip_prefix("oci:") {
-            Some(_) => Ok(()),
-            None => {
-                let name = text.strip_prefix("docker://").unwrap_or(&text);
-                name.parse::<Reference>().map(drop)
-            }
-        };
-        match parsed {
-            Ok(()) => Ok(Named {
-                origin: Origin::Image(text),
-                span,
-            }),
-            Err(error) => Err(Diagnostic {
-                hint: did_you_mean(&text, names_before(self.file, index)),
-                ..Diagnostic::error(span, error.to_string())
-            }),
-        }
     }
 }

@@ -8,10 +8,12 @@
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{Span, Word};
-use rbuild_dockerfile::expand::{expand, expand_words};
+use rbuild_dockerfile::expand::{ExpandError, Expanded, expand, expand_body, expand_words};
+
+use rbuild_dockerfile::lint::rules;
 
 use crate::args::Args;
-use crate::suggest::did_you_mean;
+use rbuild_dockerfile::suggest::did_you_mean;
 
 /// The variables that one instruction sees: those from before it (V1).
 pub(crate) struct Variables<'a> {
@@ -27,7 +29,23 @@ impl Variables<'_> {
     /// `word` with quotes removed and variables replaced; `None` if that is
     /// impossible, which is then among `found`. So are unknown names (V2).
     pub(crate) fn expand(&self, word: &Word, found: &mut Vec<Diagnostic>) -> Option<String> {
-        match expand(&word.value, self.escape, &|name| self.value(name)) {
+        let expanded = expand(&word.value, self.escape, &|name| self.value(name));
+        self.report(expanded, word, found)
+    }
+
+    /// The body of a heredoc with variables replaced, quotes kept (H4).
+    pub(crate) fn expand_body(&self, body: &Word, found: &mut Vec<Diagnostic>) -> Option<String> {
+        let expanded = expand_body(&body.value, &|name| self.value(name));
+        self.report(expanded, body, found)
+    }
+
+    fn report(
+        &self,
+        expanded: Result<Expanded, ExpandError>,
+        word: &Word,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<String> {
+        match expanded {
             Ok(expanded) => {
                 let names = expanded.undefined.iter();
                 let unknown = names.filter(|name| !self.args.declares(name));
@@ -68,6 +86,7 @@ impl Variables<'_> {
                 span.clone(),
                 format!("`{name}` is not set, so it expands to nothing"),
             )
+            .of_rule(rules::UNDEFINED_VAR)
         }
     }
 }

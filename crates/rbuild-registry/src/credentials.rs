@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-
 use crate::{
     Error, Result,
     auth_file::{AuthFile, Entry},
@@ -63,8 +61,7 @@ impl Login {
         let Self::Password { user, password } = self else {
             return None;
         };
-        let pair = STANDARD.encode(format!("{user}:{password}"));
-        Some(format!("Basic {pair}"))
+        Some(rbuild_http::basic(&format!("{user}:{password}")))
     }
 }
 
@@ -90,7 +87,7 @@ impl CredentialSources {
         for path in &self.files {
             let found = match read(path)?.lookup(host, repository) {
                 Some(Entry::Login(login)) => Some(login),
-                Some(Entry::Helper(name)) => helper::get(&name, host)?,
+                Some(Entry::Helper(name)) => credential_helper::get(&name, host)?,
                 None => None,
             };
             if found.is_some() {
@@ -98,7 +95,7 @@ impl CredentialSources {
             }
         }
         for name in &self.helpers {
-            if let Some(login) = helper::get(name, host)? {
+            if let Some(login) = credential_helper::get(name, host)? {
                 return Ok(Some(login));
             }
         }

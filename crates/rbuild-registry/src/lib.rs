@@ -10,9 +10,9 @@
 mod auth;
 mod auth_file;
 mod blob;
+mod credential_helper;
 mod credentials;
 mod error;
-mod helper;
 mod manifest;
 mod push;
 mod registries;
@@ -20,8 +20,8 @@ mod repository;
 
 pub use auth_file::{AuthFile, Entry, edited, emptied};
 pub use blob::BlobReader;
+pub use credential_helper::{erase as erase_login, get as get_login, store as store_login};
 pub use credentials::{CredentialSources, Login};
 pub use error::{Error, Result};
-pub use helper::{erase as erase_login, get as get_login, store as store_login};
 pub use registries::{Endpoint, Registries, ShortNameMode, Target};
 pub use repository::{Access, Repository, Scope};

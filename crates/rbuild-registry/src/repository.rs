@@ -153,16 +153,17 @@ impl Repository {
     /// The one of two URLs that answers in its own protocol; the first if none does.
     fn first_to_answer(&self, [first, second]: [Url; 2]) -> Url {
         let http = self.http.once();
-        let answers = |url: &Url| {
+        // 400: plain http to a port that speaks TLS. What is wrong with its TLS is then worth
+        // knowing, so the other URL need not answer.
+        let status = |url: &Url| {
             let request = Request::new(Method::Get, url.clone(), self.access.security);
-            // 400: plain http to a port that speaks TLS.
-            http.send(request)
-                .is_ok_and(|response| response.status != 400)
+            http.send(request).ok().map(|response| response.status)
         };
-        if !answers(&first) && answers(&second) {
-            return second;
+        match status(&first) {
+            Some(400) => second,
+            None if status(&second).is_some_and(|status| status != 400) => second,
+            _ => first,
         }
-        first
     }
 
     /// Sends a request to this registry; logs in when asked to, once. `request` may be called

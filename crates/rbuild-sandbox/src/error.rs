@@ -1,6 +1,6 @@
 //! What can go wrong around a command, and what to try then.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use rbuild_sys as sys;
 
@@ -97,6 +97,58 @@ pub enum Error {
     Nul {
         /// Where.
         what: &'static str,
+    },
+
+    /// The source of a bind mount cannot be found.
+    #[error("cannot find `{path}` in the source of a mount")]
+    MountSource {
+        /// In the source.
+        path: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// The source of a bind mount is something that is not mounted.
+    #[error("`{path}` in the source of a mount is neither a file nor a directory")]
+    MountSourceKind {
+        /// In the source.
+        path: String,
+    },
+
+    /// What a mount shows cannot be made.
+    #[error("cannot make what is mounted at `{target}`")]
+    MakeMount {
+        /// In the image.
+        target: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// A mount would hide the whole tree, or what the kernel says.
+    #[error("nothing can be mounted at `{target}`")]
+    ForbiddenTarget {
+        /// In the image.
+        target: String,
+    },
+
+    /// A mount has no place.
+    #[error("cannot mount a {shape} at `{target}`")]
+    MountTarget {
+        /// `directory` or `file`.
+        shape: &'static str,
+        /// In the image.
+        target: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// The agent does not answer, or cannot be forwarded.
+    #[error("cannot forward the agent's socket `{path}`")]
+    Agent {
+        /// On the host.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
     },
 
     /// A step of the set-up failed in the child.

@@ -3,7 +3,8 @@
 use std::{fs::File, path::Path};
 
 use rbuild_sys::{
-    self as sys, Dir, Exec, Made, MountLimits, SpawnError, Step, in_child, new_mount, spawn,
+    self as sys, Dir, Exec, Made, MountLimits, NetworkNamespace, SpawnError, Step, in_child,
+    new_mount, spawn,
 };
 
 use crate::enter::{Ids, enter, is_full_root, status_field, subordinate_ids, sysctl};
@@ -92,7 +93,7 @@ fn in_namespaces(dir: &Path) -> String {
         // There is no such program: a failure here means that the step before worked.
         Step::Exec(Exec::new(Vec::new(), Vec::new(), Vec::new())),
     ];
-    let proc = match spawn(&entered.guardian, &steps) {
+    let proc = match spawn(&entered.guardian, NetworkNamespace::Shared, &steps) {
         Err(SpawnError::Step { index: 0, errno }) => Err(std::io::Error::from(errno)),
         Err(SpawnError::Start(error)) => Err(error.source),
         Ok(_) | Err(SpawnError::Step { .. }) => Ok(()),

@@ -8,18 +8,24 @@
 //!
 //! Knows nothing of images, snapshots or Dockerfiles: a tree is a mount that somebody made.
 
+mod agent;
 mod capability;
 mod enter;
 mod error;
 mod etc_files;
 mod host;
+mod mount;
+mod mount_point;
+mod mount_source;
 mod ops;
 mod program;
 mod run;
 mod sandbox;
+mod seccomp;
 mod skeleton;
 mod spec;
 pub mod subids;
+mod traces;
 pub mod users;
 
 pub use capability::{CapabilitySet, DEFAULT_CAPABILITIES};
@@ -27,9 +33,11 @@ pub use enter::{Entered, Ids, enter};
 pub use error::Error;
 pub use etc_files::EtcFile;
 pub use host::{Host, Probe};
-pub use ops::{Mount, Op, Place, Surroundings, dump, ops};
+pub use mount::{BindAccess, CacheAccess, FileOwner, Mount, MountKind, SecretBytes};
+pub use ops::{Fixture, Op, Place, Surroundings, dump, ops};
 pub use run::{Cancel, Exit, Stream};
 pub use sandbox::Sandbox;
 pub use skeleton::skeleton;
-pub use spec::{Spec, Stdio};
+pub use spec::{Network, Spec, Stdio};
+pub use traces::Traces;
 pub use users::UserError;

@@ -12,7 +12,8 @@ use rbuild_sys::{MountLimits, Resource};
 use crate::{
     capability::CapabilitySet,
     etc_files::EtcFile,
-    spec::{Spec, Stdio},
+    mount::order,
+    spec::{Network, Spec, Stdio},
 };
 
 /// One step, carried out in the child.
@@ -25,13 +26,26 @@ pub enum Op {
     /// Standard descriptor 0, 1 or 2 as [`Stdio`] says.
     Descriptor(i32),
     /// Make a mount that depends on the child's own namespaces.
-    Make(Mount),
+    Make(Fixture),
     /// The tree becomes `/`.
     EnterRoot,
     /// Put a mount in its place.
-    Attach(Mount, Place),
+    Attach(Fixture, Place),
+    /// Put a mount of the spec in its place.
+    Mount {
+        /// Which of [`Spec::mounts`].
+        index: usize,
+        /// As after `type=`.
+        kind: &'static str,
+        /// As in the spec.
+        target: ImagePath,
+        /// What it forbids.
+        limits: MountLimits,
+    },
     /// Make a part of /proc read-only.
     Freeze(&'static str),
+    /// Switch on the only network interface.
+    LoopbackUp,
     /// Name of the machine.
     Hostname(String),
     /// Permission bits that new files do not get.
@@ -40,6 +54,8 @@ pub enum Op {
     ResourceLimit(Resource, u64, u64),
     /// Leave the keys of the user behind.
     SessionKeyring,
+    /// From now on dangerous system calls fail.
+    Filter,
     /// Enter it.
     WorkingDirectory(ImagePath),
     /// Capabilities that no program can ever gain back are all but these.
@@ -60,13 +76,15 @@ pub enum Op {
 
 /// A mount of the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mount {
+pub enum Fixture {
     /// A new instance for the pid namespace.
     Proc,
     /// A new instance for the ipc namespace.
     Mqueue,
     /// The host's tree, read-only: it belongs to the network namespace, which is the host's.
     Sys,
+    /// A new instance for the network namespace.
+    OwnSys,
     /// A small tmpfs with the places of devices.
     Dev,
     /// A new devpts.
@@ -88,11 +106,11 @@ pub enum Mount {
 pub enum Place {
     /// A name in the root of the tree.
     Root(&'static str),
-    /// A path below [`Mount::Proc`].
+    /// A path below [`Fixture::Proc`].
     Proc(&'static str),
-    /// A path below [`Mount::Sys`].
+    /// A path below [`Fixture::Sys`] or [`Fixture::OwnSys`].
     Sys(&'static str),
-    /// A name in [`Mount::Dev`].
+    /// A name in [`Fixture::Dev`].
     Dev(&'static str),
     /// Over a file of the tree that was found beforehand.
     Etc(EtcFile),
@@ -109,6 +127,8 @@ pub struct Surroundings {
     pub frozen: Vec<&'static str>,
     /// Directories below /sys to hide.
     pub hidden_sys: Vec<&'static str>,
+    /// Whether a /sys for a network namespace of one's own can be mounted.
+    pub own_sys: bool,
     /// The hard limit on open files; `None` if there is none.
     pub open_files: Option<u64>,
 }
@@ -128,17 +148,17 @@ const OPEN_FILES_SOFT: u64 = 1024;
 const OPEN_FILES_HARD: u64 = 524_288;
 
 /// What the mount forbids.
-pub(crate) fn limits(mount: Mount) -> MountLimits {
+pub(crate) fn limits(mount: Fixture) -> MountLimits {
     let no_suid_exec = MountLimits {
         no_suid: true,
         no_exec: true,
         ..MountLimits::default()
     };
     match mount {
-        Mount::Proc | Mount::Mqueue | Mount::Shm => MountLimits::INERT,
-        Mount::Sys | Mount::Empty | Mount::Etc(_) => MountLimits::READ_ONLY,
-        Mount::Dev | Mount::Pts | Mount::Device(_) => no_suid_exec,
-        Mount::Null => MountLimits {
+        Fixture::Proc | Fixture::Mqueue | Fixture::Shm => MountLimits::INERT,
+        Fixture::Sys | Fixture::OwnSys | Fixture::Empty | Fixture::Etc(_) => MountLimits::READ_ONLY,
+        Fixture::Dev | Fixture::Pts | Fixture::Device(_) => no_suid_exec,
+        Fixture::Null => MountLimits {
             read_only: true,
             ..no_suid_exec
         },
@@ -152,17 +172,30 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         ops.push(Op::NewSession);
     }
     ops.extend((0..=2).map(Op::Descriptor));
-    ops.extend([
-        Op::Make(Mount::Proc),
-        Op::Make(Mount::Mqueue),
-        Op::EnterRoot,
-    ]);
-    kernel_files(&mut ops, around);
+    ops.extend([Op::Make(Fixture::Proc), Op::Make(Fixture::Mqueue)]);
+    let sys = sys(spec, around);
+    if sys == Fixture::OwnSys {
+        ops.push(Op::Make(sys));
+    }
+    ops.push(Op::EnterRoot);
+    kernel_files(&mut ops, sys, around);
     devices(&mut ops);
     ops.extend(
         etc.iter()
-            .map(|&file| Op::Attach(Mount::Etc(file), Place::Etc(file))),
+            .map(|&file| Op::Attach(Fixture::Etc(file), Place::Etc(file))),
     );
+    ops.extend(order(&spec.mounts).into_iter().map(|index| {
+        let mount = &spec.mounts[index];
+        Op::Mount {
+            index,
+            kind: mount.kind.name(),
+            target: mount.target.clone(),
+            limits: mount.kind.limits(),
+        }
+    }));
+    if spec.network == Network::None {
+        ops.push(Op::LoopbackUp);
+    }
     let hard = around.open_files.unwrap_or(u64::MAX).min(OPEN_FILES_HARD);
     ops.extend([
         Op::Hostname(spec.hostname.clone()),
@@ -170,6 +203,7 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         Op::ResourceLimit(Resource::Core, 0, 0),
         Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
         Op::SessionKeyring,
+        Op::Filter,
         Op::WorkingDirectory(spec.cwd.clone()),
         Op::Bounding(spec.capabilities),
         Op::Groups(spec.identity.groups.clone()),
@@ -182,27 +216,35 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     ops
 }
 
+/// Which /sys the command sees: that of its own network, where the kernel lets us mount it.
+pub(crate) fn sys(spec: &Spec<'_>, around: &Surroundings) -> Fixture {
+    match spec.network {
+        Network::None if around.own_sys => Fixture::OwnSys,
+        Network::None | Network::Host => Fixture::Sys,
+    }
+}
+
 /// /proc and /sys, with what is hidden and what is read-only.
-fn kernel_files(ops: &mut Vec<Op>, around: &Surroundings) {
-    ops.push(Op::Attach(Mount::Proc, Place::Root("proc")));
+fn kernel_files(ops: &mut Vec<Op>, sys: Fixture, around: &Surroundings) {
+    ops.push(Op::Attach(Fixture::Proc, Place::Root("proc")));
     ops.extend(around.frozen.iter().map(|&name| Op::Freeze(name)));
     let files = around.hidden_files.iter();
-    ops.extend(files.map(|&name| Op::Attach(Mount::Null, Place::Proc(name))));
+    ops.extend(files.map(|&name| Op::Attach(Fixture::Null, Place::Proc(name))));
     let dirs = around.hidden_dirs.iter();
-    ops.extend(dirs.map(|&name| Op::Attach(Mount::Empty, Place::Proc(name))));
-    ops.push(Op::Attach(Mount::Sys, Place::Root("sys")));
+    ops.extend(dirs.map(|&name| Op::Attach(Fixture::Empty, Place::Proc(name))));
+    ops.push(Op::Attach(sys, Place::Root("sys")));
     let dirs = around.hidden_sys.iter();
-    ops.extend(dirs.map(|&name| Op::Attach(Mount::Empty, Place::Sys(name))));
+    ops.extend(dirs.map(|&name| Op::Attach(Fixture::Empty, Place::Sys(name))));
 }
 
 fn devices(ops: &mut Vec<Op>) {
-    ops.push(Op::Attach(Mount::Dev, Place::Root("dev")));
-    let bind = |(name, _)| Op::Attach(Mount::Device(name), Place::Dev(name));
+    ops.push(Op::Attach(Fixture::Dev, Place::Root("dev")));
+    let bind = |(name, _)| Op::Attach(Fixture::Device(name), Place::Dev(name));
     ops.extend(DEVICES.map(bind));
     ops.extend([
-        Op::Attach(Mount::Pts, Place::Dev("pts")),
-        Op::Attach(Mount::Shm, Place::Dev("shm")),
-        Op::Attach(Mount::Mqueue, Place::Dev("mqueue")),
+        Op::Attach(Fixture::Pts, Place::Dev("pts")),
+        Op::Attach(Fixture::Shm, Place::Dev("shm")),
+        Op::Attach(Fixture::Mqueue, Place::Dev("mqueue")),
     ]);
 }
 
@@ -222,13 +264,21 @@ impl fmt::Display for Op {
             Self::Attach(mount, place) => {
                 write!(f, "attach {mount} at {place}{}", Flags(limits(*mount)))
             }
+            Self::Mount {
+                kind,
+                target,
+                limits,
+                ..
+            } => write!(f, "mount {kind} at {target}{}", Flags(*limits)),
             Self::Freeze(name) => write!(f, "freeze /proc/{name}"),
+            Self::LoopbackUp => f.write_str("loopback up"),
             Self::Hostname(name) => write!(f, "hostname {name}"),
             Self::Umask(mask) => write!(f, "umask {mask:04o}"),
             Self::ResourceLimit(resource, soft, hard) => {
                 write!(f, "limit {resource:?} {soft} {hard}")
             }
             Self::SessionKeyring => f.write_str("session keyring"),
+            Self::Filter => f.write_str("filter system calls"),
             Self::WorkingDirectory(path) => write!(f, "working directory {path}"),
             Self::Bounding(set) => write!(f, "bounding {set}"),
             Self::Groups(groups) => write!(f, "groups {groups:?}"),
@@ -241,12 +291,13 @@ impl fmt::Display for Op {
     }
 }
 
-impl fmt::Display for Mount {
+impl fmt::Display for Fixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Proc => f.write_str("proc"),
             Self::Mqueue => f.write_str("mqueue"),
             Self::Sys => f.write_str("sys"),
+            Self::OwnSys => f.write_str("sysfs"),
             Self::Dev => f.write_str("dev"),
             Self::Pts => f.write_str("pts"),
             Self::Shm => f.write_str("shm"),

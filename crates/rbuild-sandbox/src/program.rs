@@ -6,12 +6,14 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use rbuild_sys::{Exec, Handle, Made, Step};
+use rbuild_sys::{Exec, Filter, Handle, Made, Step};
 
 use crate::{
     error::Error,
-    etc_files::Target,
-    ops::{Mount, Op, Place, limits},
+    etc_files::EtcFile,
+    mount_point::MountPoint,
+    mount_source::Source,
+    ops::{Fixture, Op, Place, limits},
     spec::Spec,
 };
 
@@ -22,16 +24,23 @@ pub(crate) struct Handles {
     /// For each op that attaches a mount made by the parent: that mount.
     pub(crate) mounts: Vec<Option<OwnedFd>>,
     /// Where the files of `/etc` go.
-    pub(crate) etc: Vec<Target>,
+    pub(crate) etc: Vec<(EtcFile, MountPoint)>,
+    /// For each mount of the spec: what it shows, and where.
+    pub(crate) asked: Vec<(Source, MountPoint)>,
 }
 
 /// Translates `ops` one to one, so that the index of a step is the index of its op.
 pub(crate) fn program<'a>(
     spec: &'a Spec<'_>,
     ops: &'a [Op],
-    handles: &'a Handles,
+    (handles, filter): (&'a Handles, &'a Filter),
 ) -> Result<Vec<Step<'a>>, Error> {
-    let scope = Scope { spec, ops, handles };
+    let scope = Scope {
+        spec,
+        ops,
+        handles,
+        filter,
+    };
     let steps = ops.iter().enumerate();
     steps.map(|(index, op)| scope.step(index, op)).collect()
 }
@@ -40,6 +49,7 @@ struct Scope<'a, 'root> {
     spec: &'a Spec<'root>,
     ops: &'a [Op],
     handles: &'a Handles,
+    filter: &'a Filter,
 }
 
 impl<'a> Scope<'a, '_> {
@@ -65,8 +75,18 @@ impl<'a> Scope<'a, '_> {
                     path: text("a place", path)?,
                 }
             }
+            Op::Mount { index, .. } => {
+                let (source, point) = &self.handles.asked[*index];
+                Step::Attach {
+                    mount: Handle::Open(source.mount.as_fd()),
+                    dir: Handle::Open(point.place.as_fd()),
+                    path: CString::default(),
+                }
+            }
+            Op::LoopbackUp => Step::LoopbackUp,
+            Op::Filter => Step::Filter(self.filter),
             Op::Freeze(name) => Step::Limit {
-                dir: Handle::Made(made(Mount::Proc)),
+                dir: Handle::Made(made(Fixture::Proc)),
                 name: text("a place", name)?,
                 limits: rbuild_sys::MountLimits::READ_ONLY,
             },
@@ -105,7 +125,7 @@ impl<'a> Scope<'a, '_> {
     }
 
     /// The mount that op `index` attaches.
-    fn mount(&self, index: usize, mount: Mount) -> Handle<'a> {
+    fn mount(&self, index: usize, mount: Fixture) -> Handle<'a> {
         match self.handles.mounts.get(index) {
             Some(Some(open)) => Handle::Open(open.as_fd()),
             _ => Handle::Made(made(mount)),
@@ -115,19 +135,26 @@ impl<'a> Scope<'a, '_> {
     fn place(&self, place: Place) -> (Handle<'a>, &'static str) {
         match place {
             Place::Root(name) => (Handle::Open(self.spec.root), name),
-            Place::Proc(path) => (Handle::Made(made(Mount::Proc)), path),
-            Place::Sys(path) => (self.attached(Mount::Sys), path),
-            Place::Dev(name) => (self.attached(Mount::Dev), name),
+            Place::Proc(path) => (Handle::Made(made(Fixture::Proc)), path),
+            Place::Sys(path) => (self.sys(), path),
+            Place::Dev(name) => (self.attached(Fixture::Dev), name),
             Place::Etc(file) => {
-                let target = self.handles.etc.iter().find(|target| target.file == file);
-                let target = target.expect("there are ops for files with a target only");
-                (Handle::Open(target.place()), "")
+                let found = self.handles.etc.iter().find(|(found, _)| *found == file);
+                let (_, point) = found.expect("there are ops for files with a place only");
+                (Handle::Open(point.place.as_fd()), "")
             }
         }
     }
 
+    fn sys(&self) -> Handle<'a> {
+        match self.ops.contains(&Op::Make(Fixture::OwnSys)) {
+            true => Handle::Made(made(Fixture::OwnSys)),
+            false => self.attached(Fixture::Sys),
+        }
+    }
+
     /// A mount of the parent's making that an earlier op attached.
-    fn attached(&self, wanted: Mount) -> Handle<'a> {
+    fn attached(&self, wanted: Fixture) -> Handle<'a> {
         let is_wanted = |op: &Op| matches!(op, Op::Attach(mount, _) if *mount == wanted);
         let index = self.ops.iter().position(is_wanted);
         let index = index.expect("`ops` attaches a mount before anything below it");
@@ -136,9 +163,10 @@ impl<'a> Scope<'a, '_> {
 }
 
 /// Which of the child's own mounts it is.
-fn made(mount: Mount) -> Made {
+fn made(mount: Fixture) -> Made {
     match mount {
-        Mount::Mqueue => Made::Second,
+        Fixture::Mqueue => Made::Second,
+        Fixture::OwnSys => Made::Third,
         _ => Made::First,
     }
 }

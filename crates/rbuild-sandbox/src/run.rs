@@ -7,17 +7,21 @@ use std::{
 };
 
 use rbuild_sys::{
-    self as sys, Child, Dir, Ended, Errno, Flag, SpawnError, set_file_owner, set_nonblocking,
-    spawn, wait_readable,
+    self as sys, Child, Dir, Ended, Errno, Flag, NetworkNamespace, SpawnError, set_file_owner,
+    set_nonblocking, spawn, wait_readable,
 };
 
 use crate::{
     error::Error,
-    etc_files::{EtcFile, Target},
-    ops::{Op, ops},
+    etc_files::EtcFile,
+    mount::{Mount, Shape, order},
+    mount_point::{MountPoint, MountPoints, Parents},
+    mount_source::Source,
+    ops::{Fixture, Op, ops},
     program::{Handles, program},
     sandbox::Sandbox,
-    spec::{Spec, Stdio},
+    spec::{Network, Spec, Stdio},
+    traces::Traces,
 };
 
 /// Which of its two outputs a command wrote to.
@@ -36,6 +40,9 @@ pub struct Exit {
     pub status: u8,
     /// Files of `/etc` that found no place in the tree and were not to be seen.
     pub without: Vec<EtcFile>,
+    /// What mount points may have left among the tree's changes: to be erased when the tree is
+    /// unmounted.
+    pub traces: Traces,
 }
 
 /// Ends commands: all that run with a clone of it, and all that will.
@@ -86,35 +93,46 @@ impl Sandbox {
             source,
         };
         let (stdio, outputs) = descriptors(spec).map_err(failed)?;
-        let tree = spec.root.try_clone_to_owned().map_err(|source| {
-            failed(sys::Error {
-                call: "dup",
-                operand: String::new(),
-                source,
-            })
-        })?;
-        let tree = Dir::from_fd(tree);
+        let mut points = MountPoints::new(tree(spec).map_err(failed)?);
         let etc: Vec<_> = EtcFile::ALL
             .into_iter()
-            .filter_map(|file| Target::locate(&tree, file))
+            .filter_map(|file| {
+                let point = points.locate(file.path(), Shape::File, Parents::Require);
+                Some((file, point.ok()?))
+            })
             .collect();
-        let placed: Vec<_> = etc.iter().map(|target| target.file).collect();
-        let ops = ops(spec, &self.around, &placed);
+        let placed: Vec<_> = etc.iter().map(|(file, _)| *file).collect();
+        let ops = ops(spec, &self.around(spec.network), &placed);
         let mounts = ops
             .iter()
             .map(|op| self.mount(op))
-            .collect::<Result<_, _>>()?;
-        let mut handles = Handles { stdio, mounts, etc };
-        let child = {
-            let steps = program(spec, &ops, &handles)?;
-            spawn(&self.guardian, &steps).map_err(|error| explain(spec, &ops, error))?
+            .collect::<Result<Vec<_>, _>>()?;
+        enter_devices(&mut points, &ops, &mounts).map_err(failed)?;
+        let asked = self.asked(spec, &mut points)?;
+        let handles = Handles {
+            stdio,
+            mounts,
+            etc,
+            asked,
         };
-        // Attached now: what is left are the command's own copies, without which pipes end.
-        handles.mounts.clear();
-        let Handles { stdio, etc, .. } = handles;
-        drop(stdio);
+        let child = {
+            let steps = program(spec, &ops, (&handles, &self.filter))?;
+            let network = match spec.network {
+                Network::Host => NetworkNamespace::Shared,
+                Network::None => NetworkNamespace::New,
+            };
+            spawn(&self.guardian, network, &steps).map_err(|error| explain(spec, &ops, error))?
+        };
+        // What was attached is the command's now. Pipes end when all copies are closed.
+        let Handles {
+            stdio,
+            mounts,
+            etc,
+            asked,
+        } = handles;
+        drop((stdio, mounts, etc));
         let ended = follow(child, outputs, &cancel.0, output).map_err(failed)?;
-        drop(etc);
+        drop(asked);
         let absent = |file: &EtcFile| !placed.contains(file);
         Ok(Exit {
             status: match ended {
@@ -122,8 +140,94 @@ impl Sandbox {
                 Ended::Killed(signal) => 128_u8.saturating_add(signal),
             },
             without: EtcFile::ALL.into_iter().filter(absent).collect(),
+            traces: points.remove(),
         })
     }
+
+    /// What the mounts of `spec` show and where they go, in the order of the spec.
+    fn asked(
+        &self,
+        spec: &Spec<'_>,
+        points: &mut MountPoints,
+    ) -> Result<Vec<(Source, MountPoint)>, Error> {
+        let mut found: Vec<_> = spec.mounts.iter().map(|_| None).collect();
+        for index in order(&spec.mounts) {
+            let mount = &spec.mounts[index];
+            let source = self.source(mount)?;
+            let point = place(points, mount, &source)?;
+            found[index] = Some((source, point));
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+/// A handle of our own on the tree.
+fn tree(spec: &Spec<'_>) -> Result<Dir, sys::Error> {
+    duplicate(spec.root).map(Dir::from_fd)
+}
+
+fn duplicate(fd: impl AsFd) -> Result<OwnedFd, sys::Error> {
+    fd.as_fd()
+        .try_clone_to_owned()
+        .map_err(|source| sys::Error {
+            call: "dup",
+            operand: String::new(),
+            source,
+        })
+}
+
+/// Lets `points` find what is below the mounts at /dev.
+fn enter_devices(
+    points: &mut MountPoints,
+    ops: &[Op],
+    mounts: &[Option<OwnedFd>],
+) -> Result<(), sys::Error> {
+    for (op, mount) in ops.iter().zip(mounts) {
+        let path: &[&str] = match op {
+            Op::Attach(Fixture::Dev, _) => &["dev"],
+            Op::Attach(Fixture::Shm, _) => &["dev", "shm"],
+            _ => continue,
+        };
+        if let Some(mount) = mount {
+            let path = path.iter().map(|name| name.as_bytes().to_vec()).collect();
+            points.enter(path, Dir::from_fd(duplicate(mount)?));
+        }
+    }
+    Ok(())
+}
+
+/// Finds the place of `mount`, which shows `source`; what is located later can be inside of it.
+fn place(
+    points: &mut MountPoints,
+    mount: &Mount<'_>,
+    source: &Source,
+) -> Result<MountPoint, Error> {
+    let target = mount.target.to_string();
+    let (shape, directory) = (source.shape, source.shape == Shape::Directory);
+    let failed = |cause: sys::Error| match cause.errno() {
+        Some(Errno::BUSY) => Error::ForbiddenTarget {
+            target: target.clone(),
+        },
+        _ => Error::MountTarget {
+            shape: if directory { "directory" } else { "file" },
+            target: target.clone(),
+            source: cause,
+        },
+    };
+    let point = points
+        .locate(mount.target.as_str(), shape, Parents::Make)
+        .map_err(failed)?;
+    let top = point.path.first().map(Vec::as_slice);
+    if matches!(top, Some(b"proc" | b"sys")) {
+        return Err(Error::ForbiddenTarget {
+            target: target.clone(),
+        });
+    }
+    if directory {
+        let root = duplicate(&source.mount).map_err(failed)?;
+        points.enter(point.path.clone(), Dir::from_fd(root));
+    }
+    Ok(point)
 }
 
 /// The child's standard descriptors, and our ends of the pipes among them.

@@ -5,27 +5,39 @@ use std::{
     io::{Read, Write},
     os::fd::OwnedFd,
     path::Path,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rbuild_sys::{
-    self as sys, Depth, Dir, FileKind, Guardian, MountLimits, clone_mount, file_stat, limit_mount,
-    new_mount,
+    self as sys, Depth, Dir, Exec, FileKind, Filter, Guardian, Made, MountLimits, NetworkNamespace,
+    SpawnError, Step, clone_mount, file_stat, limit_mount, new_mount, spawn,
 };
 
 use crate::{
     enter::Entered,
     error::Error,
     etc_files::EtcFile,
-    ops::{DEVICES, Mount, Op, Surroundings, limits},
+    ops::{DEVICES, Fixture, Op, Surroundings, limits},
+    seccomp,
+    spec::Network,
 };
 
 /// Able to run commands, from any thread and several at a time.
 #[derive(Debug)]
 pub struct Sandbox {
     pub(crate) guardian: Guardian,
-    pub(crate) around: Surroundings,
-    /// A private tmpfs: `empty/` and the files of `/etc`.
-    shared: Dir,
+    around: Surroundings,
+    /// Whether the kernel lets us mount a /sys; found out when a command needs it.
+    own_sys: OnceLock<bool>,
+    pub(crate) filter: Filter,
+    /// A private tmpfs: `empty/` and the files of `/etc`; secrets and sockets until they are
+    /// mounted.
+    pub(crate) shared: Dir,
+    /// For names in `shared` that were not used before.
+    next: AtomicU64,
     dev: Dir,
     sys: Dir,
 }
@@ -81,11 +93,43 @@ impl Sandbox {
                 frozen: present(&proc, &FROZEN, |_| true),
                 hidden_sys: present(&sys, &HIDDEN_SYS, directory),
                 open_files: sys::open_files_limit(),
+                own_sys: false,
             },
+            own_sys: OnceLock::new(),
+            filter: seccomp::filter(seccomp::ABIS),
             shared,
+            next: AtomicU64::new(0),
             dev,
             sys,
         })
+    }
+
+    pub(crate) fn unused_name(&self) -> Vec<u8> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("of-run-{number}").into_bytes()
+    }
+
+    /// What the host has, for a command in `network`.
+    pub(crate) fn around(&self, network: Network) -> Surroundings {
+        Surroundings {
+            own_sys: network == Network::None && *self.own_sys.get_or_init(|| self.try_own_sys()),
+            ..self.around.clone()
+        }
+    }
+
+    /// Tries to mount a /sys in a network namespace: containers often forbid it.
+    fn try_own_sys(&self) -> bool {
+        let steps = [
+            Step::NewMount {
+                kind: c"sysfs".to_owned(),
+                limits: limits(Fixture::OwnSys),
+                made: Made::Third,
+            },
+            // There is no such program: a failure here means that the step before worked.
+            Step::Exec(Exec::new(Vec::new(), Vec::new(), Vec::new())),
+        ];
+        let tried = spawn(&self.guardian, NetworkNamespace::New, &steps);
+        matches!(tried, Err(SpawnError::Step { index: 1, .. }))
     }
 
     /// The mount that `op` attaches, if it is one that the parent makes.
@@ -94,17 +138,17 @@ impl Sandbox {
             return Ok(None);
         };
         let made = match mount {
-            Mount::Proc | Mount::Mqueue => return Ok(None),
-            Mount::Device(name) => return self.device(name).map(Some),
-            Mount::Null => self.restricted(&self.dev, "null", *mount),
-            Mount::Empty => self.restricted(&self.shared, "empty", *mount),
-            Mount::Etc(file) => self.restricted(&self.shared, file.name(), *mount),
-            Mount::Sys => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
+            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys => return Ok(None),
+            Fixture::Device(name) => return self.device(name).map(Some),
+            Fixture::Null => self.restricted(&self.dev, "null", *mount),
+            Fixture::Empty => self.restricted(&self.shared, "empty", *mount),
+            Fixture::Etc(file) => self.restricted(&self.shared, file.name(), *mount),
+            Fixture::Sys => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
                 limit_mount(&tree, limits(*mount), Depth::Tree)?;
                 Ok(tree)
             }),
-            Mount::Dev => device_directory(),
-            Mount::Pts => {
+            Fixture::Dev => device_directory(),
+            Fixture::Pts => {
                 let options = [
                     ("newinstance", None),
                     ("ptmxmode", Some("0666")),
@@ -112,7 +156,7 @@ impl Sandbox {
                 ];
                 new_mount("devpts", &options, limits(*mount))
             }
-            Mount::Shm => {
+            Fixture::Shm => {
                 let options = [("mode", Some("1777")), ("size", Some("64m"))];
                 new_mount("tmpfs", &options, limits(*mount))
             }
@@ -121,14 +165,14 @@ impl Sandbox {
     }
 
     /// A copy of `name` in `dir`, restricted as `mount` is to be.
-    fn restricted(&self, dir: &Dir, name: &str, mount: Mount) -> Result<OwnedFd, sys::Error> {
+    fn restricted(&self, dir: &Dir, name: &str, mount: Fixture) -> Result<OwnedFd, sys::Error> {
         let copy = clone_mount(dir, name.as_bytes(), Depth::Mount)?;
         limit_mount(&copy, limits(mount), Depth::Mount)?;
         Ok(copy)
     }
 
     fn device(&self, name: &'static str) -> Result<OwnedFd, Error> {
-        let mount = Mount::Device(name);
+        let mount = Fixture::Device(name);
         let copy = self
             .restricted(&self.dev, name, mount)
             .map_err(prepare(name))?;
@@ -164,7 +208,7 @@ fn present(
 
 /// Covers `scratch` with a tmpfs that has what commands share.
 fn shared_files(scratch: &Dir, hostname: &str) -> Result<Dir, sys::Error> {
-    let options = [("mode", Some("0755")), ("size", Some("1m"))];
+    let options = [("mode", Some("0755")), ("size", Some("64m"))];
     let tmpfs = new_mount("tmpfs", &options, MountLimits::INERT)?;
     sys::attach_mount(&tmpfs, scratch)?;
     let dir = Dir::from_fd(tmpfs);
@@ -202,7 +246,7 @@ fn device_directory() -> Result<OwnedFd, sys::Error> {
         ("size", Some("64k")),
         ("nr_inodes", Some("512")),
     ];
-    let dir = Dir::from_fd(new_mount("tmpfs", &options, limits(Mount::Dev))?);
+    let dir = Dir::from_fd(new_mount("tmpfs", &options, limits(Fixture::Dev))?);
     for (name, _) in DEVICES {
         dir.create(name.as_bytes(), 0o666)?;
     }

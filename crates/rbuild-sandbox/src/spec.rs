@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use rbuild_oci::ImagePath;
 
-use crate::{capability::CapabilitySet, users::Identity};
+use crate::{capability::CapabilitySet, mount::Mount, users::Identity};
 
 /// One command.
 #[derive(Clone, Debug)]
@@ -27,6 +27,20 @@ pub struct Spec<'root> {
     pub hostname: String,
     /// Where input comes from and output goes to.
     pub stdio: Stdio,
+    /// What is mounted beside `/proc`, `/sys`, `/dev` and the files of `/etc`. Targets can be
+    /// inside of each other; of equal ones the last is seen.
+    pub mounts: Vec<Mount<'root>>,
+    /// What the command can reach.
+    pub network: Network,
+}
+
+/// The network of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The builder's.
+    Host,
+    /// Nothing but its own loopback interface, which is up.
+    None,
 }
 
 /// The standard descriptors of a command.

@@ -25,11 +25,13 @@ pub fn writable(below: &[&Dir], bottom: &Dir, upper: Upper<'_>) -> Result<Dir, E
 /// # Errors
 /// [`Error::TooManyLayers`], [`Error::Mount`].
 pub fn readable(below: &[&Dir], empty: &Dir) -> Result<Dir, Error> {
-    match below {
-        // The kernel wants at least two layers when nothing can be written.
-        [] => mount(&[empty], empty, None),
-        _ => mount(below, empty, None),
+    if below.is_empty() {
+        // The kernel wants two layers when nothing can be written, and not the same one twice.
+        return empty
+            .try_clone()
+            .map_err(|source| Error::Mount { layers: 1, source });
     }
+    mount(below, empty, None)
 }
 
 fn mount(below: &[&Dir], bottom: &Dir, upper: Option<Upper<'_>>) -> Result<Dir, Error> {

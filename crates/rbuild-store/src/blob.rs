@@ -14,6 +14,7 @@ use rbuild_sys::{Dir, Errno};
 use crate::{
     Session, Store,
     error::{Context, Error, Result},
+    gc::aside,
     record,
 };
 
@@ -110,7 +111,7 @@ impl BlobWriter<'_> {
             .make_subdirectory(&directory_of(digest))?;
         match self.link(&dir, hex.as_bytes()) {
             Err(error) if error.is(Errno::EXIST) => {}
-            answer => return answer.and_then(|()| self.sync_names(&dir)),
+            answer => return answer.and_then(|()| self.session.sync_names(&dir)),
         }
         // Somebody was first. What a power cut emptied is healed by writing it again.
         if dir.stat(hex.as_bytes())?.size == size {
@@ -119,7 +120,7 @@ impl BlobWriter<'_> {
         self.session.discard(&dir, hex.as_bytes())?;
         match self.link(&dir, hex.as_bytes()) {
             Err(error) if error.is(Errno::EXIST) => Ok(()),
-            answer => answer.and_then(|()| self.sync_names(&dir)),
+            answer => answer.and_then(|()| self.session.sync_names(&dir)),
         }
     }
 
@@ -128,13 +129,6 @@ impl BlobWriter<'_> {
             None => dir.link_unnamed(&self.file, hex),
             Some(name) => dir.link(&self.staging, name, hex),
         }
-    }
-
-    fn sync_names(&self, dir: &Dir) -> rbuild_sys::Result<()> {
-        if self.session.is_durable() {
-            record::sync_names(dir)?;
-        }
-        Ok(())
     }
 }
 
@@ -165,11 +159,15 @@ impl Store {
     /// # Errors
     /// [`Error::Read`] if it is there and cannot be opened.
     pub fn open_blob(&self, digest: &BlobDigest) -> Result<Option<File>> {
-        let path = format!("{}/{}", directory_of(digest), digest.0.hex());
-        match self.root().resolve_file(path.as_bytes()) {
+        let open = |dir: &Dir, name: &[u8]| match dir.read(name) {
             Err(error) if record::is_miss(&error) => Ok(None),
-            answer => answer.map(Some).reading(|| format!("blob {digest}")),
-        }
+            answer => answer.map(Some),
+        };
+        let find = || match self.subdirectory(&directory_of(digest))? {
+            Some(dir) => aside::read(&dir, digest.0.hex().as_bytes(), open),
+            None => Ok(None),
+        };
+        find().reading(|| format!("blob {digest}"))
     }
 
     /// Deletes blob `digest`, which was found to be damaged, so that it can be fetched again.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Key, LayerId, Session, Store,
     error::{Context, Result},
+    gc::aside,
     record,
 };
 
@@ -76,7 +77,11 @@ impl Store {
     fn get(&self, place: &str, key: &Key) -> Result<Option<Vec<u8>>> {
         let key = key.to_string();
         let read = || match self.subdirectory(&format!("{place}/{}", &key[..2]))? {
-            Some(dir) => record::read_bytes(&dir, key.as_bytes()),
+            Some(dir) => {
+                let found = record::read_bytes(&dir, key.as_bytes())?;
+                aside::touch(&dir, key.as_bytes());
+                Ok(found)
+            }
             None => Ok(None),
         };
         read().reading(|| format!("{place}/{key}"))

@@ -64,6 +64,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Somebody else uses it, and waiting was ended.
+    #[error("stopped waiting for {what}")]
+    GaveUp {
+        /// The object.
+        what: String,
+    },
     /// An object cannot be read for a reason other than being absent or damaged.
     #[error("cannot read {what} from the store")]
     Read {

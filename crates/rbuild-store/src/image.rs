@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     LayerId, Session, Store,
     error::{Context, Error, Result},
+    gc::aside,
     record,
 };
 
@@ -47,21 +48,22 @@ impl ImageRecord {
 
 impl Session {
     /// Writes `image` and returns its id; an older record of the same id is replaced. Atomic.
-    /// Its layers come first: a record is only worth as much as they are.
+    /// Its layers are synced first: a record is only worth as much as they are.
     ///
     /// # Errors
     /// [`Error::Write`] if the disk refuses; the older record stays then.
     pub fn put_image(&self, image: &ImageRecord) -> Result<ImageId> {
         let id = image.id();
         self.hold(&id)?;
+        let written = self.store().image(&id)?.is_some_and(|old| old == *image);
         let write = || {
+            self.sync_layers(image.layers.iter().map(|layer| &layer.layer))?;
             let images = self.store().make_subdirectory("images")?;
             let name = id.0.hex();
-            self.replace(&images, name.as_bytes(), &record::encode(image))?;
-            if self.is_durable() {
-                record::sync_names(&images)?;
+            if !written {
+                self.replace(&images, name.as_bytes(), &record::encode(image))?;
             }
-            Ok(())
+            self.sync_names(&images)
         };
         write().writing(|| format!("image {id}"))?;
         Ok(id)
@@ -75,7 +77,9 @@ impl Store {
     /// [`Error::Read`] if it is there and cannot be read.
     pub fn image(&self, id: &ImageId) -> Result<Option<ImageRecord>> {
         let read = || match self.subdirectory("images")? {
-            Some(images) => record::read::<ImageRecord>(&images, id.0.hex().as_bytes()),
+            Some(images) => {
+                aside::read(&images, id.0.hex().as_bytes(), record::read::<ImageRecord>)
+            }
             None => Ok(None),
         };
         let found = read().reading(|| format!("image {id}"))?;

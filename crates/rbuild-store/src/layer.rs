@@ -1,17 +1,26 @@
 //! Layers: frozen trees of files.
 //!
 //! `layers/<id>/diff` is what one step changed, in the form that overlayfs wants for a lower
-//! directory. `record.json` beside it was written before the layer became visible.
+//! directory. `record.json` beside it was written before the layer became visible; `synced`
+//! appears when everything in it has reached the disk.
+//!
+//! Invariant: a layer that a power cut may have emptied is never taken for a result. It is
+//! visible without `synced` and says that an earlier boot of the machine made it. An image
+//! record is written after its layers were synced, so what it names needs no such proof.
 
 use rbuild_oci::DiffId;
-use rbuild_sys::{Dir, Errno};
+use rbuild_sys::{Dir, Errno, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     LayerId, Session, Store,
     error::{Context, Result},
+    gc::aside,
     record,
 };
+
+/// The file that says that a layer has reached the disk.
+const SYNCED: &[u8] = b"synced";
 
 /// What is known of a layer when it is committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +40,23 @@ pub struct Layer {
     pub diff: Dir,
     /// What was known when it was committed.
     pub record: LayerRecord,
+}
+
+/// The content of `record.json`.
+#[derive(Serialize, Deserialize)]
+struct Committed<L> {
+    #[serde(flatten)]
+    layer: L,
+    /// The boot of the machine in which it was written.
+    #[serde(default)]
+    boot: String,
+}
+
+/// A committed layer and what tells whether it can be trusted.
+struct Found {
+    layer: Layer,
+    boot: String,
+    home: Dir,
 }
 
 /// A layer that is being made, in the session's staging directory.
@@ -71,6 +97,9 @@ impl Session {
     /// Freezes `staged` and makes it visible as `id`, by one rename. If `id` is there already,
     /// `staged` is dropped: equal ids mean interchangeable layers.
     ///
+    /// Nothing is synced: that is done once for all layers of an image, by
+    /// [`Session::put_image`].
+    ///
     /// The overlay that writes to it must be unmounted.
     ///
     /// # Errors
@@ -97,6 +126,55 @@ impl Session {
             .removing(|| "an unfinished layer".to_owned())
     }
 
+    /// Opens layer `id` for use as the result of earlier work, and keeps it from being deleted
+    /// as long as this session lives. `None` if it is missing, damaged, or may have been emptied
+    /// by a power cut: a miss, also when it vanished just now (T53).
+    ///
+    /// # Errors
+    /// [`crate::Error::Write`] if the lease cannot be extended, [`crate::Error::Read`] if reading
+    /// fails.
+    pub fn finished_layer(&self, id: &LayerId) -> Result<Option<Layer>> {
+        self.hold(id)?;
+        let found = self.store().found_layer(id)?;
+        Ok(found
+            .filter(|found| self.trusts(found))
+            .map(|found| found.layer))
+    }
+
+    /// Makes sure that `layers` are on disk; nothing is done for those that are known to be.
+    pub(crate) fn sync_layers<'id>(
+        &self,
+        ids: impl Iterator<Item = &'id LayerId>,
+    ) -> rbuild_sys::Result<()> {
+        if !self.is_durable() {
+            return Ok(());
+        }
+        let layers = self.store().make_subdirectory("layers")?;
+        let mut pending = Vec::new();
+        for id in ids {
+            if let Some(found) = open_layer(&layers, id)?
+                && Error::absent(found.home.stat(SYNCED))?.is_none()
+            {
+                pending.push(found.home);
+            }
+        }
+        if pending.is_empty() {
+            return Ok(());
+        }
+        rbuild_sys::sync_file_system(&layers)?;
+        for home in pending {
+            match home.create(SYNCED, 0o600) {
+                Err(error) if !error.is(Errno::EXIST) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn trusts(&self, found: &Found) -> bool {
+        !self.is_durable() || found.boot == self.boot() || found.home.stat(SYNCED).is_ok()
+    }
+
     fn publish_layer(
         &self,
         staged: StagedLayer,
@@ -105,15 +183,14 @@ impl Session {
     ) -> rbuild_sys::Result<()> {
         let StagedLayer { home, name, .. } = staged;
         home.remove_all(b"work")?;
-        record::create(&home, b"record.json", &record::encode(layer))?;
+        let boot = self.boot().to_owned();
+        let committed = record::encode(&Committed { layer, boot });
+        record::create(&home, b"record.json", &committed)?;
         let layers = self.store().make_subdirectory("layers")?;
-        if self.is_durable() {
-            rbuild_sys::sync_file_system(&layers)?;
-        }
         let id_name = id.to_string();
         let mut renamed = layers.rename_new(self.staging(), &name, id_name.as_bytes());
         if renamed.as_ref().is_err_and(|error| error.is(Errno::EXIST)) {
-            if open_layer(&layers, &id)?.is_some() {
+            if open_layer(&layers, &id)?.is_some_and(|found| self.trusts(&found)) {
                 return self.staging().remove_all(&name);
             }
             self.discard(&layers, id_name.as_bytes())?;
@@ -121,9 +198,7 @@ impl Session {
         }
         match renamed {
             Err(error) if error.is(Errno::EXIST) => self.staging().remove_all(&name),
-            Err(error) => Err(error),
-            Ok(()) if self.is_durable() => record::sync_names(&layers),
-            Ok(()) => Ok(()),
+            answer => answer,
         }
     }
 }
@@ -136,6 +211,10 @@ impl Store {
     /// # Errors
     /// [`crate::Error::Read`] if it is there and cannot be opened.
     pub fn layer(&self, id: &LayerId) -> Result<Option<Layer>> {
+        Ok(self.found_layer(id)?.map(|found| found.layer))
+    }
+
+    fn found_layer(&self, id: &LayerId) -> Result<Option<Found>> {
         let read = || match self.subdirectory("layers")? {
             Some(layers) => open_layer(&layers, id),
             None => Ok(None),
@@ -144,14 +223,19 @@ impl Store {
     }
 }
 
-fn open_layer(layers: &Dir, id: &LayerId) -> rbuild_sys::Result<Option<Layer>> {
+fn open_layer(layers: &Dir, id: &LayerId) -> rbuild_sys::Result<Option<Found>> {
     let open = || {
-        let home = layers.child(id.to_string().as_bytes())?;
-        let Some(record) = record::read(&home, b"record.json")? else {
+        let home = aside::open(layers, id.to_string().as_bytes())?;
+        let Some(committed) = record::read::<Committed<LayerRecord>>(&home, b"record.json")? else {
             return Ok(None);
         };
         let diff = home.child(b"diff")?;
-        Ok(Some(Layer { diff, record }))
+        let record = committed.layer;
+        Ok(Some(Found {
+            layer: Layer { diff, record },
+            boot: committed.boot,
+            home,
+        }))
     };
     match open() {
         Err(error) if record::is_miss(&error) => Ok(None),

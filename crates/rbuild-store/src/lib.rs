@@ -12,7 +12,10 @@
 
 mod blob;
 mod cache;
+mod cache_mount;
+mod check;
 mod error;
+mod gc;
 mod id;
 mod image;
 mod layer;
@@ -24,7 +27,15 @@ mod store;
 
 pub use blob::BlobWriter;
 pub use cache::CacheRecord;
+pub use cache_mount::{
+    CacheClaim, CacheEntry, CacheMount, CacheName, CacheRemoval, CacheWait, Sharing,
+};
+pub use check::Damage;
 pub use error::{Error, Result};
+pub use gc::{
+    Budget, Cache, Label, Measure, Object, Part, Policy, Survey, SurveyedImage, SurveyedLayer,
+    SurveyedNote, SurveyedRecord, Usage, Use, Victim, Why, decide, dump,
+};
 pub use id::{Key, LayerId};
 pub use image::{ImageLayer, ImageRecord};
 pub use layer::{Layer, LayerRecord, StagedLayer};

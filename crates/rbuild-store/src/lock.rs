@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a wait stays silent.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The right to compute a key. Ends when it is dropped, or with its process.
 #[derive(Debug)]

@@ -16,16 +16,17 @@ impl Session {
     /// # Errors
     /// [`crate::Error::Write`] if the disk refuses; the older one stays then.
     pub fn set_name(&self, name: &Name, id: &ImageId) -> Result<()> {
+        let written = self.store().name(name)?.as_ref() == Some(id);
         let write = || {
             let names = self.store().make_subdirectory("names")?;
+            if written {
+                return self.sync_names(&names);
+            }
             let temporary = self.unused_name();
             let target = format!("../images/{}", id.0.hex());
             self.staging().symlink(target.as_bytes(), &temporary)?;
             names.rename(self.staging(), &temporary, encode(name.as_str()).as_bytes())?;
-            if self.is_durable() {
-                record::sync_names(&names)?;
-            }
-            Ok(())
+            self.sync_names(&names)
         };
         write().writing(|| format!("the name `{name}`"))
     }

@@ -34,6 +34,9 @@ const SWEEP_TIME: Duration = Duration::from_millis(200);
 pub struct Session {
     store: Store,
     id: String,
+    /// Tells this boot of the machine from others; where the kernel does not say, it is
+    /// something that no other session has.
+    boot: String,
     lease: File,
     staging: Arc<Dir>,
     next: AtomicU64,
@@ -44,12 +47,15 @@ impl Session {
         sweep(store, Instant::now() + SWEEP_TIME);
         let what = || "a lease".to_owned();
         let leases = store.make_subdirectory("leases").writing(what)?;
+        let known = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        let known = known.as_deref().map(str::trim);
         let (id, lease) = loop {
-            let id = new_id().writing(what)?;
+            let id = new_id(known).writing(what)?;
             let lease = leases.create(id.as_bytes(), 0o600).writing(what)?;
-            lease.try_lock().map_err(|error| Error::Lock {
+            // Waits no longer than a sweep needs to see whether it is a dead one.
+            lease.lock().map_err(|source| Error::Lock {
                 what: format!("leases/{id}"),
-                source: error.into(),
+                source,
             })?;
             // A sweep that saw it before it was locked has taken it for a dead one.
             if rbuild_sys::file_stat(&lease).writing(what)?.links > 0 {
@@ -61,6 +67,7 @@ impl Session {
             .writing(|| format!("staging/{id}"))?;
         Ok(Self {
             store: store.clone(),
+            boot: known.unwrap_or(&id).to_owned(),
             id,
             lease,
             staging: Arc::new(staging),
@@ -73,8 +80,9 @@ impl Session {
         &self.store
     }
 
-    /// Opens layer `id` and keeps it from being deleted as long as this session lives.
-    /// `None` if it is missing or damaged: a miss, also when it vanished just now (T53).
+    /// Opens layer `id`, which an image names, and keeps it from being deleted as long as this
+    /// session lives. `None` if it is missing or damaged. For layers that no image vouches for
+    /// there is [`Session::finished_layer`].
     ///
     /// # Errors
     /// [`Error::Write`] if the lease cannot be extended, [`Error::Read`] if reading fails.
@@ -98,6 +106,10 @@ impl Session {
         self.store.durability() == Durability::Commit
     }
 
+    pub(crate) fn boot(&self) -> &str {
+        &self.boot
+    }
+
     /// A name in staging that was not used before.
     pub(crate) fn unused_name(&self) -> Vec<u8> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -112,6 +124,15 @@ impl Session {
             record::on(file.sync_data(), "fdatasync", name)?;
         }
         dir.rename(&self.staging, &temporary, name)
+    }
+
+    /// Forces the names in `dir` to disk, if objects must survive a crash of the machine.
+    pub(crate) fn sync_names(&self, dir: &Dir) -> rbuild_sys::Result<()> {
+        if self.is_durable() {
+            record::sync_names(dir)
+        } else {
+            Ok(())
+        }
     }
 
     /// Moves `name` of `dir`, a damaged object, out of the way.
@@ -134,9 +155,8 @@ impl Drop for Session {
 }
 
 /// `<boot>-<pid>-<random>`.
-fn new_id() -> rbuild_sys::Result<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let boot = boot.get(..8).unwrap_or("unknown");
+fn new_id(boot: Option<&str>) -> rbuild_sys::Result<String> {
+    let boot = boot.and_then(|id| id.get(..8)).unwrap_or("unknown");
     let random = record::on(random_bytes(), "read", b"/dev/urandom")?;
     let random = u64::from_ne_bytes(random);
     Ok(format!("{boot}-{}-{random:016x}", std::process::id()))
@@ -144,7 +164,7 @@ fn new_id() -> rbuild_sys::Result<String> {
 
 /// Throws away what dead sessions left behind, until `deadline`. What fails is left to the
 /// next sweep.
-fn sweep(store: &Store, deadline: Instant) {
+pub(crate) fn sweep(store: &Store, deadline: Instant) {
     let (Ok(leases), Ok(staging), Ok(trash)) = (
         store.make_subdirectory("leases"),
         store.make_subdirectory("staging"),

@@ -8,6 +8,7 @@
 //! images/<hex>       configuration, manifest and layers of an image
 //! names/<name>       symlink to ../images/<hex>
 //! cache/ab/<key>     what a step led to
+//! caches/<key>/      a cache mount: record.json, directories <n> and their locks <n>.lock
 //! notes/<kind>/ab/   <key>: what the engine wants to remember
 //! leases/<session>   flock'ed by a session for its life
 //! staging/<session>/ everything that the session has not finished; staging/key-<key>: key locks
@@ -30,8 +31,8 @@ use crate::{
 };
 
 const VERSION: u32 = 1;
-const SUBDIRECTORIES: [&str; 9] = [
-    "blobs", "layers", "images", "names", "cache", "notes", "leases", "staging", "trash",
+const SUBDIRECTORIES: [&str; 10] = [
+    "blobs", "layers", "images", "names", "cache", "caches", "notes", "leases", "staging", "trash",
 ];
 
 /// When a committed object must survive a crash of the machine.

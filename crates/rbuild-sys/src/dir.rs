@@ -55,6 +55,11 @@ const RESOLVE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGIC
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 
 impl Dir {
     /// Opens the trusted host path `path`.
@@ -250,10 +255,18 @@ impl Dir {
     /// # Errors
     /// `LOOP` for a symlink, `INVAL` for any other kind.
     pub fn read(&self, name: &[u8]) -> Result<File> {
-        let flags =
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = fs::openat(&self.0, name, flags, Mode::empty()).on("openat", name)?;
+        let fd = fs::openat(&self.0, name, READ, Mode::empty()).on("openat", name)?;
         regular(fd, name)
+    }
+
+    /// As [`Dir::read`], for a name that was just seen to be a regular file: it is not looked at
+    /// again. What took its place meanwhile is opened as it is; a FIFO still does not block.
+    ///
+    /// # Errors
+    /// `LOOP` for a symlink.
+    pub fn read_seen(&self, name: &[u8]) -> Result<File> {
+        let fd = fs::openat(&self.0, name, READ, Mode::empty()).on("openat", name)?;
+        Ok(File::from(fd))
     }
 
     /// Creates the regular file `name` for writing; the umask applies to `mode`.

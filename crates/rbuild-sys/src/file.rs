@@ -16,6 +16,9 @@ use crate::{
     error::{Context, Error, Result},
 };
 
+/// Files of at most this size are copied through memory at once, in bytes.
+const SMALL: u64 = 64 * 1024;
+
 /// A file system, told apart by what statfs(2) says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystem {
@@ -121,17 +124,17 @@ pub fn set_file_mtime(fd: impl AsFd, mtime: Timestamp) -> Result<()> {
     .on("futimens", "")
 }
 
-/// Copies the whole content of `from` into the empty file `to`; returns its size in bytes.
+/// Copies the whole content of `from`, of which `stat` was taken, into the empty file `to`;
+/// returns the number of bytes.
 ///
 /// Shares blocks where the file system can (reflink), copies inside the kernel where that
 /// works, and keeps holes. A file that shrinks or grows meanwhile is copied as it was read.
 ///
 /// # Errors
 /// As read(2) and write(2).
-pub fn copy_contents(from: &File, to: &File) -> Result<u64> {
-    let stat = file_stat(from)?;
-    if stat.size == 0 {
-        return Ok(0);
+pub fn copy_contents(from: &File, to: &File, stat: &Stat) -> Result<u64> {
+    if stat.size <= SMALL {
+        return copy_small(from, to, stat.size);
     }
     if fs::ioctl_ficlone(to, from).is_ok() {
         return Ok(stat.size);
@@ -140,6 +143,19 @@ pub fn copy_contents(from: &File, to: &File) -> Result<u64> {
         return copy_range(from, to, 0, u64::MAX);
     }
     copy_sparse(from, to, stat.size)
+}
+
+/// Copies at most `size` bytes with as few calls as possible.
+fn copy_small(from: &File, to: &File, size: u64) -> Result<u64> {
+    let mut content = Vec::with_capacity(usize::try_from(size).expect("at most SMALL"));
+    (&mut &*from)
+        .take(size)
+        .read_to_end(&mut content)
+        .map_err(|source| io("read", source))?;
+    let mut to = to;
+    to.write_all(&content)
+        .map_err(|source| io("write", source))?;
+    Ok(content.len() as u64)
 }
 
 /// Copies the data between the holes, then sets the size.
@@ -179,11 +195,6 @@ fn copy_range(from: &File, to: &File, start: u64, length: u64) -> Result<u64> {
 }
 
 fn copy_through_memory(mut from: &File, mut to: &File, start: u64, end: u64) -> Result<u64> {
-    let io = |call, source: std::io::Error| Error {
-        call,
-        operand: String::new(),
-        source,
-    };
     from.seek(SeekFrom::Start(start))
         .map_err(|e| io("lseek", e))?;
     to.seek(SeekFrom::Start(start))
@@ -206,6 +217,14 @@ fn copy_through_memory(mut from: &File, mut to: &File, start: u64, end: u64) -> 
     Ok(position)
 }
 
+fn io(call: &'static str, source: std::io::Error) -> Error {
+    Error {
+        call,
+        operand: String::new(),
+        source,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -214,7 +233,7 @@ mod tests {
         os::unix::fs::MetadataExt,
     };
 
-    use super::copy_contents;
+    use super::{copy_contents, file_stat};
 
     #[test]
     fn content_and_holes_are_copied() {
@@ -225,7 +244,8 @@ mod tests {
         from.write_all(b"end").unwrap();
         let from = File::open(dir.path().join("from")).unwrap();
         let to = File::create_new(dir.path().join("to")).unwrap();
-        assert_eq!(copy_contents(&from, &to).unwrap(), (8 << 20) + 3);
+        let stat = file_stat(&from).unwrap();
+        assert_eq!(copy_contents(&from, &to, &stat).unwrap(), (8 << 20) + 3);
         let read = |name| std::fs::read(dir.path().join(name)).unwrap();
         assert!(read("from") == read("to"));
         assert!(to.metadata().unwrap().blocks() < 100, "the hole was filled");

@@ -7,10 +7,12 @@
 //! [`Dir`], never through joined host paths.
 
 mod child;
+mod command;
 mod descent;
 mod dir;
 mod error;
 mod file;
+mod filter;
 mod guardian;
 mod mounts;
 mod overlay;
@@ -23,6 +25,7 @@ mod terminal;
 mod userns;
 mod xattr;
 
+pub use command::end_with_parent;
 pub use descent::Descent;
 pub use dir::{Dir, Entry, Node};
 pub use error::{Error, Result};
@@ -30,6 +33,7 @@ pub use file::{
     FileSystem, copy_contents, file_stat, file_system, set_file_mode, set_file_mtime,
     set_file_owner, sync_file_system,
 };
+pub use filter::{Filter, Instruction};
 pub use guardian::Guardian;
 pub use mounts::{
     Depth, MountLimits, attach_mount, clone_mount, limit_mount, make_mounts_private, new_mount,
@@ -41,9 +45,9 @@ pub use process::{
 pub use rustix::fs::{Mode, OFlags};
 pub use rustix::io::Errno;
 pub use signal::{TerminationSignals, block_termination_signals};
-pub use spawn::{SpawnError, spawn};
+pub use spawn::{NetworkNamespace, SpawnError, spawn};
 pub use stat::{FileKind, Stat, Timestamp};
 pub use step::{Exec, Handle, Made, Resource, Step};
 pub use terminal::Unechoed;
 pub use userns::{EnterError, IdMapping, enter_mount_namespace, enter_user_namespace};
-pub use xattr::Xattr;
+pub use xattr::{Xattr, file_xattrs, set_file_xattr};

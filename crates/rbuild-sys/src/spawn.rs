@@ -35,28 +35,53 @@ pub enum SpawnError {
     },
 }
 
+/// Which network a command is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkNamespace {
+    /// Ours.
+    Shared,
+    /// A new one: nothing but `lo`, which is down.
+    New,
+}
+
 /// What all sides see.
 struct Shared<'a, 'fd> {
     steps: &'a [Step<'fd>],
-    stack: Stack,
-    /// Of the command; 0, and an errno, if there is none.
+    network: NetworkNamespace,
+    /// The guardian, whose pid namespace the second child is in.
+    guardian: c_int,
+    /// Of the second and of the third child.
+    stacks: [Stack; 2],
+    /// The second child; 0 if there is none.
+    between: c_int,
+    /// The command; 0, and an errno, if there is none.
     pid: c_int,
     errno: c_int,
     pidfd: c_int,
     failed: Option<(usize, c_int)>,
 }
 
-/// Starts a process in new mount, pid, ipc and uts namespaces which carries out `steps`; the
+/// Starts a process in new mount, pid, ipc and uts namespaces, and in `network`, which carries out `steps`; the
 /// last one must be [`Step::Exec`]. Its pid namespace is nested below the guardian's, and it is
 /// process 1 of it. Returns when the program runs.
 ///
 /// # Errors
 /// [`SpawnError::Step`] tells which step failed; nothing of it is left then.
-pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Child, SpawnError> {
+pub fn spawn(
+    guardian: &Guardian,
+    network: NetworkNamespace,
+    steps: &[Step<'_>],
+) -> std::result::Result<Child, SpawnError> {
     let stack = Stack::new().map_err(SpawnError::Start)?;
     let mut shared = Shared {
         steps,
-        stack: Stack::new().map_err(SpawnError::Start)?,
+        network,
+        guardian: guardian.as_fd().as_raw_fd(),
+        stacks: [
+            Stack::new().map_err(SpawnError::Start)?,
+            Stack::new().map_err(SpawnError::Start)?,
+        ],
+        between: 0,
         pid: 0,
         errno: 0,
         pidfd: -1,
@@ -64,7 +89,6 @@ pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Chi
     };
     let child = {
         let _blocked = BlockedSignals::new();
-        let _nested = NestedPids::new(guardian).map_err(SpawnError::Start)?;
         clone(&stack, &mut shared)
     };
     // A child that becomes another user makes the memory it shares with us undumpable, which
@@ -84,19 +108,26 @@ pub fn spawn(guardian: &Guardian, steps: &[Step<'_>]) -> std::result::Result<Chi
 }
 
 /// A new pid namespace can only be nested below another by a process which is inside of that
-/// one. So there are two clones: the first child is in the guardian's namespace, where it
-/// makes the second one, which is the command, for us (CLONE_PARENT), and ends.
+/// one, and only a new process gets inside. So there are three clones, each but the first for us
+/// (CLONE_PARENT): the first child says that its children belong into the guardian's namespace
+/// and makes the second one, which is there and makes the third one, which is the command.
+///
+/// We never say so ourselves: an unprivileged process cannot take it back, and could start no
+/// thread any more.
 fn clone(stack: &Stack, shared: &mut Shared<'_, '_>) -> Result<Child> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
     let argument = ptr::from_mut(shared).cast::<c_void>();
     // SAFETY: the stack is ours alone and outlives the child's use of our memory, as the kernel
     // suspends this thread until the child has ended (CLONE_VFORK); so does `shared`. All signals
     // are blocked: no handler runs in the child.
-    let pid = unsafe { libc::clone(between, stack.top(), flags, argument) };
+    let pid = unsafe { libc::clone(outside, stack.top(), flags, argument) };
     let Some(pid) = Pid::from_raw(pid.max(0)) else {
         return Err(Error::last("clone", ""));
     };
     reap(pid)?;
+    if let Some(between) = Pid::from_raw(shared.between) {
+        reap(between)?;
+    }
     match shared.pid {
         0 => Err(Error::new(
             "clone",
@@ -110,6 +141,27 @@ fn clone(stack: &Stack, shared: &mut Shared<'_, '_>) -> Result<Child> {
 }
 
 /// The whole life of the first child.
+extern "C" fn outside(argument: *mut c_void) -> c_int {
+    let flags =
+        libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT | libc::CLONE_FILES | libc::SIGCHLD;
+    // SAFETY: as in `between`.
+    unsafe {
+        let shared = argument.cast::<Shared<'_, '_>>();
+        let joined = libc::setns((*shared).guardian, libc::CLONE_NEWPID);
+        let pid = match joined {
+            0 => libc::clone(between, (*shared).stacks[0].top(), flags, argument),
+            failed => failed,
+        };
+        if pid == -1 {
+            (*shared).errno = *libc::__errno_location();
+        } else {
+            (*shared).between = pid;
+        }
+        libc::_exit(0)
+    }
+}
+
+/// The whole life of the second child.
 extern "C" fn between(argument: *mut c_void) -> c_int {
     let flags = libc::CLONE_VM
         | libc::CLONE_VFORK
@@ -121,12 +173,16 @@ extern "C" fn between(argument: *mut c_void) -> c_int {
         | libc::CLONE_NEWUTS
         | libc::SIGCHLD;
     // SAFETY: `clone` passes a `Shared` that nobody else uses while this child runs, except for
-    // the second child, while which runs this one is suspended. The second stack is that child's.
+    // its own child, while which runs this one is suspended. The stack is that child's.
     unsafe {
         let shared = argument.cast::<Shared<'_, '_>>();
         let pidfd = &raw mut (*shared).pidfd;
-        let top = (*shared).stack.top();
-        let pid = libc::clone(command, top, flags, argument, pidfd);
+        let top = (*shared).stacks[1].top();
+        let network = match (*shared).network {
+            NetworkNamespace::Shared => 0,
+            NetworkNamespace::New => libc::CLONE_NEWNET,
+        };
+        let pid = libc::clone(command, top, flags | network, argument, pidfd);
         if pid == -1 {
             (*shared).errno = *libc::__errno_location();
         } else {
@@ -136,7 +192,7 @@ extern "C" fn between(argument: *mut c_void) -> c_int {
     }
 }
 
-/// What the second child does until it executes its program.
+/// What the third child does until it executes its program.
 extern "C" fn command(argument: *mut c_void) -> c_int {
     // SAFETY: as in `between`; this is the child, its signals are blocked, and `_exit` follows,
     // which ends this process only.
@@ -203,37 +259,6 @@ impl Drop for BlockedSignals {
     fn drop(&mut self) {
         // SAFETY: the set was filled in by `new`.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
-    }
-}
-
-/// While it lives, children of this thread start in a namespace nested below the guardian's.
-/// The thread cannot start threads meanwhile.
-struct NestedPids(OwnedFd);
-
-impl NestedPids {
-    fn new(guardian: &Guardian) -> Result<Self> {
-        let own = std::fs::File::open("/proc/self/ns/pid").map_err(|source| Error {
-            call: "open",
-            operand: "/proc/self/ns/pid".to_owned(),
-            source,
-        })?;
-        join_pids(guardian)?;
-        Ok(Self(own.into()))
-    }
-}
-
-impl Drop for NestedPids {
-    fn drop(&mut self) {
-        // It was our namespace a moment ago, and we have not lost privileges since.
-        let _ = join_pids(&self.0);
-    }
-}
-
-fn join_pids(namespace: impl AsFd) -> Result<()> {
-    // SAFETY: a descriptor that is open, and a plain number.
-    match unsafe { libc::setns(namespace.as_fd().as_raw_fd(), libc::CLONE_NEWPID) } {
-        0 => Ok(()),
-        _ => Err(Error::last("setns", "CLONE_NEWPID")),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     ptr,
 };
 
-use crate::mounts::MountLimits;
+use crate::{filter::Filter, mounts::MountLimits};
 
 /// A mount that a child makes in its own namespaces and later steps refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Made {
     First,
     /// The second.
     Second,
+    /// The third.
+    Third,
 }
 
 /// A directory or a mount that a step works on.
@@ -47,7 +49,7 @@ pub enum Step<'fd> {
     },
     /// A new instance of a file system that depends on the child's namespaces.
     NewMount {
-        /// `proc`, `mqueue`.
+        /// `proc`, `mqueue`, `sysfs`.
         kind: CString,
         /// What it forbids.
         limits: MountLimits,
@@ -88,6 +90,10 @@ pub enum Step<'fd> {
         /// The hard limit.
         hard: u64,
     },
+    /// Switches on `lo` of a network namespace of our own. netdevice(7).
+    LoopbackUp,
+    /// System calls are filtered from now on, for good. seccomp(2).
+    Filter(&'fd Filter),
     /// A new, empty session keyring. keyctl(2). A kernel without keyrings is fine.
     SessionKeyring,
     /// Leaves only these capabilities (bit = number) in the bounding set.

@@ -1,16 +1,19 @@
-//! Extended attributes of names in a directory, symlinks not followed. xattr(7).
+//! Extended attributes of open files, and of names in a directory, symlinks not followed. xattr(7).
 
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::{
-    fs::{XattrFlags, lgetxattr, llistxattr, lsetxattr},
-    io::Errno,
+    fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr, lgetxattr, llistxattr, lsetxattr},
+    io::{Errno, Result as Answer},
 };
 
 use crate::{
     Dir,
     error::{Context, Error, Result},
 };
+
+/// The kernel allows no longer list of names and no longer value, in bytes.
+const LONGEST: usize = 1 << 16;
 
 /// Name and value of an attribute.
 pub type Xattr = (Vec<u8>, Vec<u8>);
@@ -23,14 +26,11 @@ impl Dir {
     /// As listxattr(2).
     pub fn xattrs(&self, name: &[u8]) -> Result<Vec<Xattr>> {
         let path = self.proc_path(name);
-        let mut names = [0_u8; 4096];
-        let count = match llistxattr(&path[..], &mut names[..]) {
-            Ok(count) => count,
-            Err(Errno::OPNOTSUPP) => 0,
-            Err(Errno::RANGE) => return self.xattrs_of(&path, name, &long_list(&path, name)?),
-            Err(errno) => return Err(Error::new("llistxattr", name, errno)),
-        };
-        self.xattrs_of(&path, name, &names[..count])
+        all(
+            name,
+            |names| llistxattr(&path[..], names),
+            |key, value| lgetxattr(&path[..], key, value),
+        )
     }
 
     /// The attribute `key` of `name`; `None` if it has none.
@@ -39,18 +39,7 @@ impl Dir {
     /// As getxattr(2).
     pub fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>> {
         let path = self.proc_path(name);
-        let mut value = vec![0; 256];
-        loop {
-            match lgetxattr(&path[..], key, &mut value[..]) {
-                Ok(count) => {
-                    value.truncate(count);
-                    return Ok(Some(value));
-                }
-                Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
-                Err(Errno::RANGE) if value.len() < 1 << 16 => value.resize(1 << 16, 0),
-                Err(errno) => return Err(Error::new("lgetxattr", name, errno)),
-            }
-        }
+        one(name, |value| lgetxattr(&path[..], key, value))
     }
 
     /// Sets the attribute `key` of `name` (empty: of this directory itself).
@@ -69,30 +58,70 @@ impl Dir {
         path.extend_from_slice(if name.is_empty() { b"." } else { name });
         path
     }
-
-    fn xattrs_of(&self, path: &[u8], name: &[u8], list: &[u8]) -> Result<Vec<Xattr>> {
-        let mut found = Vec::new();
-        for key in list.split(|&b| b == 0).filter(|key| !key.is_empty()) {
-            let mut value = vec![0; 256];
-            match lgetxattr(path, key, &mut value[..]) {
-                Ok(count) => value.truncate(count),
-                Err(Errno::NODATA) => continue,
-                Err(Errno::RANGE) => match self.xattr(name, key)? {
-                    Some(long) => value = long,
-                    None => continue,
-                },
-                Err(errno) => return Err(Error::new("lgetxattr", name, errno)),
-            }
-            found.push((key.to_vec(), value));
-        }
-        found.sort_unstable();
-        Ok(found)
-    }
 }
 
-fn long_list(path: &[u8], name: &[u8]) -> Result<Vec<u8>> {
-    let mut names = vec![0; 1 << 16];
-    let count = llistxattr(path, &mut names[..]).on("llistxattr", name)?;
-    names.truncate(count);
-    Ok(names)
+/// All attributes of an open file (not one opened with `O_PATH`), sorted by name. A file system
+/// without attributes has none.
+///
+/// # Errors
+/// As listxattr(2).
+pub fn file_xattrs(fd: impl AsFd) -> Result<Vec<Xattr>> {
+    let fd = fd.as_fd();
+    all(
+        b"",
+        |names| flistxattr(fd, names),
+        |key, value| fgetxattr(fd, key, value),
+    )
+}
+
+/// Sets the attribute `key` of an open file.
+///
+/// # Errors
+/// `OPNOTSUPP` where the file system has none, `PERM` where we may not.
+pub fn set_file_xattr(fd: impl AsFd, key: &[u8], value: &[u8]) -> Result<()> {
+    fsetxattr(fd, key, value, XattrFlags::empty()).on("fsetxattr", key)
+}
+
+/// All attributes that `list` names, with the values that `get` returns for them.
+fn all(
+    operand: &[u8],
+    list: impl Fn(&mut [u8]) -> Answer<usize>,
+    get: impl Fn(&[u8], &mut [u8]) -> Answer<usize>,
+) -> Result<Vec<Xattr>> {
+    let mut short = [0; 1024];
+    let mut long = Vec::new();
+    let names = match list(&mut short) {
+        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        Ok(count) => &short[..count],
+        Err(Errno::RANGE) => {
+            long.resize(LONGEST, 0);
+            let count = list(&mut long).on("listxattr", operand)?;
+            &long[..count]
+        }
+        Err(errno) => return Err(Error::new("listxattr", operand, errno)),
+    };
+    let mut found = Vec::new();
+    for key in names.split(|&b| b == 0).filter(|key| !key.is_empty()) {
+        if let Some(value) = one(operand, |value| get(key, value))? {
+            found.push((key.to_vec(), value));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The value that `get` returns; `None` if there is none.
+fn one(operand: &[u8], get: impl Fn(&mut [u8]) -> Answer<usize>) -> Result<Option<Vec<u8>>> {
+    let mut value = vec![0; 256];
+    loop {
+        match get(&mut value) {
+            Ok(count) => {
+                value.truncate(count);
+                return Ok(Some(value));
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
+            Err(Errno::RANGE) if value.len() < LONGEST => value.resize(LONGEST, 0),
+            Err(errno) => return Err(Error::new("getxattr", operand, errno)),
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! What tests share: gating by what the host can do, accounts, scratch
-//! directories, trees as text, a real registry.
+//! directories, trees as text, a real registry, an HTTP server with faults.
 //!
 //! Only tests and xtask depend on it; no part of the product does. It knows
 //! the command line of the `rbuild` binary, none of its crates.
@@ -8,6 +8,7 @@ mod account;
 mod base;
 mod error;
 mod host;
+pub mod http;
 mod layout;
 mod need;
 mod output;
@@ -20,7 +21,7 @@ pub use base::{Base, target_dir};
 pub use error::Error;
 pub use host::{Host, rbuild_binary};
 pub use layout::unpack;
-pub use need::{Need, need};
+pub use need::{Need, need, skip};
 pub use output::Output;
 pub use registry::Registry;
 pub use scratch::Scratch;

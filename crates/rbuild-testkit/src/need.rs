@@ -34,19 +34,28 @@ pub enum Need {
 /// If a need is not met and `RBUILD_TEST_REQUIRE=1`, or if the scratch
 /// directory cannot be made.
 #[track_caller]
-#[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
 pub fn need(needs: &[Need]) -> Option<Host> {
-    let Some(why) = needs.iter().find_map(|need| need.unmet()) else {
-        let account = Account::unprivileged().expect("the account was probed or is our own");
-        return Some(Host::new(account).expect("/var/tmp is writable"));
-    };
+    if let Some(why) = needs.iter().find_map(|need| need.unmet()) {
+        skip(&why);
+        return None;
+    }
+    let account = Account::unprivileged().expect("the account was probed or is our own");
+    Some(Host::new(account).expect("/var/tmp is writable"))
+}
+
+/// Says that this test cannot run here, and why; the test then returns.
+///
+/// # Panics
+/// If `RBUILD_TEST_REQUIRE=1`.
+#[track_caller]
+#[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
+pub fn skip(why: &str) {
     let required = std::env::var_os("RBUILD_TEST_REQUIRE").is_some_and(|value| value == "1");
     assert!(!required, "cannot run here: {why}");
     eprintln!(
         "SKIP {}: {why}",
         std::thread::current().name().unwrap_or("a test")
     );
-    None
 }
 
 impl Need {

@@ -31,8 +31,9 @@ Files: images and cache live in $XDG_DATA_HOME/rbuild (see --root). `rbuild COMM
 /// Options that every command takes, before or after its name.
 #[derive(Args, Debug)]
 pub struct Global {
-    /// Keep images and cache in DIR [env: RBUILD_STORE] [default: $XDG_DATA_HOME/rbuild]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Keep images and cache in DIR [env: RBUILD_STORE] [default: $XDG_DATA_HOME/rbuild, or
+    /// ~/.local/share/rbuild]
+    #[arg(long, global = true, value_name = "DIR", display_order = 900)]
     pub root: Option<PathBuf>,
 }
 
@@ -63,12 +64,79 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Make an image from a root file system
     Import(ImportArgs),
+    /// Delete what no image needs: results of steps, images without a name, leftovers
+    Prune(PruneArgs),
+    /// Show what the store's disk space is used for
+    Df(DfArgs),
+    /// Look after the store itself
+    Store(StoreArgs),
     /// Say what this machine can do, and what rbuild uses
     Info,
+    /// For contributors
+    #[command(hide = true)]
+    Util(UtilArgs),
 }
+
+/// For contributors.
+#[derive(Args, Debug)]
+pub struct UtilArgs {
+    #[command(subcommand)]
+    pub command: UtilCommand,
+}
+
+/// Looks into rbuild.
+#[derive(Subcommand, Debug)]
+pub enum UtilCommand {
+    /// Print what a Dockerfile becomes on its way: each arrow of docs/architecture.md as text
+    Dump(DumpArgs),
+}
+
+/// Print what a Dockerfile becomes on its way.
+#[derive(Args, Debug)]
+pub struct DumpArgs {
+    /// The tree, the build graph, or the graph's cache keys
+    #[arg(value_enum)]
+    pub what: Dumped,
+    /// The Dockerfile; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Value of an ARG; repeatable
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
+    /// The stage to plan for
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+}
+
+/// What can be printed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dumped {
+    /// What the parser makes of the text.
+    Ast,
+    /// What is going to be done. Base images are taken for empty ones: nothing is fetched.
+    Plan,
+    /// What the steps are remembered by, as if all files that are copied were empty.
+    Keys,
+}
+
+const BUILD_NOTES: &str = "\
+A step whose instruction, parent and input files are as before is not executed again. Stages that
+the result does not need are neither executed nor pulled. Base images come from the store, else from
+a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
+
+With SOURCE_DATE_EPOCH in the environment the same input gives the same image, byte for byte.
+
+Exit status: 0, 1 if the build failed, 2 for a wrong command line, 128 + N after signal N.
+
+Examples:
+  rbuild bud -t app .
+  rbuild bud -f Dockerfile.multi --target builder --build-arg VERSION=1.2 -t app:builder .
+  rbuild bud -o type=local,dest=out .        the files of the result, in a directory
+  generate-dockerfile | rbuild bud -f - .";
 
 /// Build an image from a Dockerfile.
 #[derive(Args, Debug)]
+#[command(after_help = BUILD_NOTES)]
 pub struct BuildArgs {
     /// Directory that COPY takes files from
     #[arg(default_value = ".", value_name = "CONTEXT")]
@@ -86,9 +154,33 @@ pub struct BuildArgs {
     /// Value of an ARG; without `=` it is taken from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
+    /// Another place that FROM, COPY --from and RUN --mount=from can name:
+    /// `NAME=DIR`, `NAME=docker-image://REF` or `NAME=oci-layout://DIR[:TAG]`; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_context: Vec<String>,
+    /// Set a variable of the image's environment, not of RUN's; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Remove a variable from the image's environment; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub unsetenv: Vec<String>,
+    /// Remove a label from the image, also one of its base; repeatable
+    #[arg(long, value_name = "KEY")]
+    pub unsetlabel: Vec<String>,
     /// Add a label to the image; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
+    /// The network of RUN instructions that do not say
+    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    pub network: NetworkMode,
+    /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:
+    /// `id=ID[,src=FILE|,env=VAR]`; repeatable
+    #[arg(long, value_name = "SPEC")]
+    pub secret: Vec<String>,
+    /// Give RUN --mount=type=ssh the agent behind SOCKET: `ID[=SOCKET]`
+    /// [default SOCKET: $SSH_AUTH_SOCK]; repeatable
+    #[arg(long, value_name = "SPEC")]
+    pub ssh: Vec<String>,
     /// Build for this platform; only that of this machine for now
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
@@ -112,12 +204,23 @@ pub struct BuildArgs {
     pub registry: RegistryArgs,
 }
 
+/// A command's network.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// That of this machine.
+    Host,
+    /// None but a loopback interface.
+    None,
+}
+
 /// How registries are talked to.
 #[derive(Args, Debug)]
 pub struct RegistryArgs {
-    /// With `false`, plain http and unknown certificates are fine
+    /// With `false`, plain http and unknown certificates are fine. More authorities to trust:
+    /// --cert-dir, SSL_CERT_FILE, SSL_CERT_DIR
     /// [default: true, except for what registries.conf calls insecure]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
     pub tls_verify: Option<bool>,
     /// Log in as USER; not used for mirrors, nor for short names that may mean several registries
     #[arg(long, value_name = "USER:PASSWORD")]
@@ -170,7 +273,8 @@ pub struct LoginArgs {
     #[arg(long, value_name = "DIR")]
     pub cert_dir: Option<PathBuf>,
     /// With `false`, plain http and unknown certificates are fine
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
     pub tls_verify: Option<bool>,
 }
 
@@ -207,8 +311,16 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(unit * count)
 }
 
+const RUN_NOTES: &str = "\
+The command gets the sandbox of RUN (docker's default capabilities, the host's network) and the
+terminal. What it writes is gone when it ends; so are the processes it leaves behind.
+
+Exit status: that of the command; 125 if it cannot be started, 126 if the program cannot be executed,
+127 if it is not there.";
+
 /// Run a command in an image, in the foreground.
 #[derive(Args, Debug)]
+#[command(after_help = RUN_NOTES)]
 pub struct RunArgs {
     /// Remove what the command wrote when it ends; always so, accepted for podman's users
     #[arg(long)]
@@ -323,8 +435,13 @@ pub struct PushArgs {
     pub registry: RegistryArgs,
 }
 
+const IMPORT_NOTES: &str = "\
+Example:
+  mmdebstrap --variant=minbase bookworm | rbuild import - debian:12 --change 'CMD [\"bash\"]'";
+
 /// Make an image from a root file system.
 #[derive(Args, Debug)]
+#[command(after_help = IMPORT_NOTES)]
 pub struct ImportArgs {
     /// A tar (plain, gzip or zstd), `-` for standard input, or a directory
     #[arg(value_name = "ROOTFS")]
@@ -339,6 +456,77 @@ pub struct ImportArgs {
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Delete what no image needs: results of steps, images without a name, leftovers of killed builds.
+///
+/// Images with names stay, and so does what running builds use.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    /// Forget all results of steps, also those that named images consist of
+    #[arg(short, long)]
+    pub all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
+    /// Only delete what was not used since (`until=24h`, `until=2026-01-31T00:00:00Z`), or images
+    /// with or without a label (`label=KEY[=VALUE]`, `label!=KEY[=VALUE]`); repeatable
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Stop when the store needs no more than SIZE; the least recently used goes first
+    #[arg(long, value_name = "SIZE")]
+    pub max_used_space: Option<String>,
+    /// Stop when SIZE is free on the file system; the least recently used goes first
+    #[arg(long, value_name = "SIZE")]
+    pub min_free_space: Option<String>,
+    /// Keep what was used within DURATION: 90s, 24h, 7d
+    #[arg(long, value_name = "DURATION")]
+    pub keep_duration: Option<String>,
+    /// Only say what would be deleted, and why
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Show what the store's disk space is used for.
+#[derive(Args, Debug)]
+pub struct DfArgs {
+    /// List every object, the largest first
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = DfFormat::Table, value_name = "FORMAT")]
+    pub format: DfFormat,
+}
+
+/// How `df` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum DfFormat {
+    /// Columns, for people.
+    Table,
+    /// One object, sizes in bytes.
+    Json,
+}
+
+/// Look after the store itself.
+#[derive(Args, Debug)]
+pub struct StoreArgs {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+/// What to do with the store.
+#[derive(Subcommand, Debug)]
+pub enum StoreCommand {
+    /// Read everything and say what is damaged
+    Check(CheckArgs),
+}
+
+/// Read everything and say what is damaged.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Delete what is damaged, and forget the names that led there
+    #[arg(long)]
+    pub repair: bool,
 }
 
 #[cfg(test)]

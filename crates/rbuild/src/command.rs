@@ -1,15 +1,19 @@
 //! What each command does: the only place where the crates meet.
 
 mod build;
+mod df;
+mod dump;
 mod images;
 mod import;
 mod info;
 mod inspect;
 mod login;
 mod logout;
+mod prune;
 mod pull;
 mod push;
 mod run;
+mod store;
 mod tag;
 
 use std::process::ExitCode;
@@ -37,6 +41,10 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Login(args) => login::execute(&args),
         Command::Logout(args) => logout::execute(&args),
         Command::Import(args) => import::execute(root, &args),
+        Command::Prune(args) => prune::execute(root, &args),
+        Command::Df(args) => df::execute(root, &args),
+        Command::Store(args) => store::execute(root, &args),
         Command::Info => info::execute(root),
+        Command::Util(args) => dump::execute(&args),
     }
 }

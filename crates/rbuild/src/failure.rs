@@ -83,13 +83,19 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let store = cause
             .downcast_ref::<rbuild_store::Error>()
             .and_then(rbuild_store::Error::hint);
+        let http = cause
+            .downcast_ref::<rbuild_http::Error>()
+            .and_then(rbuild_http::Error::hint);
         let registry = cause
             .downcast_ref::<rbuild_registry::Error>()
             .and_then(rbuild_registry::Error::hint);
         let pull = cause
             .downcast_ref::<rbuild_engine::Error>()
             .and_then(rbuild_engine::Error::hint);
-        sandbox.or(store.map(str::to_owned)).or(registry).or(pull)
+        sandbox
+            .or(store.or(http).map(str::to_owned))
+            .or(registry)
+            .or(pull)
     })
 }
 

@@ -1,9 +1,11 @@
 //! The `rbuild` program: what was typed → what is done. Only here: the environment, printing,
 //! exit codes.
 
+mod amount;
 mod bottoms;
 mod cli;
 mod command;
+mod contexts;
 mod dockerfile;
 mod failure;
 mod find;
@@ -11,6 +13,7 @@ mod output;
 mod progress;
 mod registry;
 mod report;
+mod secrets;
 mod settings;
 mod signals;
 mod template;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::PathBuf,
 };
 
@@ -82,11 +82,15 @@ pub fn write(
             Output::Archive(path) => {
                 let exported = export(place, &image)?;
                 let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
+                let cannot = |source: io::Error| {
+                    Failure::message(format!("cannot write `{}`: {source}", path.display()))
+                };
                 let write = || -> Result<(), Failure> {
-                    let mut out = BufWriter::with_capacity(1 << 20, File::create(&partial)?);
+                    let file = File::create(&partial).map_err(cannot)?;
+                    let mut out = BufWriter::with_capacity(1 << 20, file);
                     write_archive(place, &exported, None, &mut out)?;
-                    out.flush()?;
-                    Ok(fs::rename(&partial, path)?)
+                    out.flush().map_err(cannot)?;
+                    fs::rename(&partial, path).map_err(cannot)
                 };
                 write().inspect_err(|_| drop(fs::remove_file(&partial)))?;
             }

@@ -5,8 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rbuild_engine::Bases;
 use rbuild_http::{Backoff, CertificateDirs, Client, Security, Settings};
+use rbuild_oci::Platform;
 use rbuild_registry::{CredentialSources, Endpoint, Error, Login, Registries};
+use rbuild_store::{Session, Store};
 
 use crate::{cli::RegistryArgs, failure::Failure, settings};
 
@@ -46,6 +49,23 @@ impl Registry {
         })
     }
 
+    /// Finds base images for `platform`, here or there.
+    pub fn bases<'a>(
+        &'a self,
+        (store, session): (&'a Store, &'a Session),
+        platform: Platform,
+    ) -> Bases<'a> {
+        Bases {
+            store,
+            session,
+            http: &self.http,
+            registries: &self.registries,
+            security: self.security,
+            credentials: &self.credentials,
+            platform,
+        }
+    }
+
     /// How far the registry at `endpoint` is trusted.
     pub fn security_of(&self, endpoint: &Endpoint) -> Security {
         self.security.unwrap_or(match endpoint.insecure {
@@ -55,19 +75,17 @@ impl Registry {
     }
 }
 
-/// What fetches: with the site's proxies and certificates, and our name.
+/// What talks to registries: with the site's proxies and certificates, and our name.
 pub fn http(cert_dir: Option<PathBuf>, backoff: Backoff) -> Client {
     let own = settings::config_home().map(|config| config.join("containers/certs.d"));
     let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
     Client::new(Settings {
-        proxies: settings::site_proxies(),
         certificates: CertificateDirs {
             all_hosts: cert_dir,
             per_host: own.into_iter().chain(system).collect(),
         },
-        user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
         backoff,
-        ..Settings::default()
+        ..settings::http()
     })
 }
 

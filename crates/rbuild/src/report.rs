@@ -19,7 +19,7 @@ pub fn failure(error: &(dyn Error + 'static), hint: Option<&str>, out: &mut dyn 
     self::hint(hint, out);
 }
 
-/// Writes what to try, if there is something.
+/// Writes what to try, if that is known.
 pub fn hint(hint: Option<&str>, out: &mut dyn Write) {
     if let Some(hint) = hint {
         let _ = writeln!(out, "hint: {hint}");

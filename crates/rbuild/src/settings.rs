@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rbuild_http::Proxies;
+use rbuild_http::{Proxies, Settings};
 use rbuild_store::{Durability, Store};
 
 use crate::failure::Failure;
@@ -88,8 +88,17 @@ pub fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
     Ok(Some(seconds))
 }
 
+/// For what fetches: the site's proxies, and our name.
+pub fn http() -> Settings {
+    Settings {
+        proxies: site_proxies(),
+        user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..Settings::default()
+    }
+}
+
 /// The site's proxies.
-pub fn site_proxies() -> Proxies {
+fn site_proxies() -> Proxies {
     let set = |name: &str| {
         env::var(name.to_ascii_lowercase())
             .or_else(|_| env::var(name))

@@ -15,6 +15,24 @@ pub struct Workload {
     pub name: &'static str,
     /// Fills the context: a directory of that name in the scratch directory.
     pub prepare: fn(&Scratch, &str, Scale) -> Result<(), Error>,
+    /// The context of a build that makes its base image, if that is one of its own.
+    pub base: Option<&'static str>,
+    /// A file of the context that may change between two builds.
+    pub changes: Option<&'static str>,
+}
+
+impl Workload {
+    const fn new(
+        name: &'static str,
+        prepare: fn(&Scratch, &str, Scale) -> Result<(), Error>,
+    ) -> Self {
+        Self {
+            name,
+            prepare,
+            base: None,
+            changes: None,
+        }
+    }
 }
 
 /// How large the inputs are.
@@ -28,23 +46,30 @@ pub enum Scale {
 
 /// In the order of the table.
 pub const WORKLOADS: &[Workload] = &[
+    Workload::new("metadata", metadata),
+    Workload::new("go-multi-stage", go_multi_stage),
+    Workload::new("run-true-30", run_true),
     Workload {
-        name: "go-multi-stage",
-        prepare: go_multi_stage,
+        changes: Some("tree/0/0"),
+        ..Workload::new("copy-small-files", copy_small_files)
     },
+    Workload::new("copy-large-file", copy_large_file),
     Workload {
-        name: "run-true-30",
-        prepare: run_true,
+        base: Some(HIGH),
+        ..Workload::new("base-of-60-layers", base_of_60_layers)
     },
-    Workload {
-        name: "copy-small-files",
-        prepare: copy_small_files,
-    },
-    Workload {
-        name: "copy-large-file",
-        prepare: copy_large_file,
-    },
+    Workload::new("copy-from-stage", copy_from_stage),
 ];
+
+/// Context of the image of 60 layers.
+const HIGH: &str = "sixty";
+
+/// No step at all.
+fn metadata(scratch: &Scratch, name: &str, _: Scale) -> Result<(), Error> {
+    let dockerfile = "FROM alpine\nENV A=b\nCMD [\"sh\"]\n";
+    scratch.file(&format!("{name}/Dockerfile"), dockerfile)?;
+    Ok(())
+}
 
 fn go_multi_stage(scratch: &Scratch, name: &str, _: Scale) -> Result<(), Error> {
     let example = workspace().join("examples/go-server");
@@ -96,6 +121,35 @@ fn copy_large_file(scratch: &Scratch, name: &str, scale: Scale) -> Result<(), Er
             .map_err(Error::file("write", &path))?;
     }
     file.flush().map_err(Error::file("write", &path))
+}
+
+/// One RUN and one COPY on an image of 60 layers.
+fn base_of_60_layers(scratch: &Scratch, name: &str, _: Scale) -> Result<(), Error> {
+    let layers: String = (1..60).map(|n| format!("COPY file /{n}\n")).collect();
+    scratch.file(
+        &format!("{HIGH}/Dockerfile"),
+        format!("FROM alpine\n{layers}"),
+    )?;
+    scratch.file(&format!("{HIGH}/file"), "x\n")?;
+    scratch.file(
+        &format!("{name}/Dockerfile"),
+        format!("FROM localhost/bench/{HIGH}\nRUN touch /run-was-here\nCOPY file /file\n"),
+    )?;
+    scratch.file(&format!("{name}/file"), "y\n")?;
+    Ok(())
+}
+
+/// RUN writes 50,000 files, the next stage copies them.
+fn copy_from_stage(scratch: &Scratch, name: &str, scale: Scale) -> Result<(), Error> {
+    let directories = if scale == Scale::Full { 500 } else { 20 };
+    let dockerfile = format!(
+        "FROM alpine AS files\n\
+         RUN mkdir /tree && cd /tree && for d in $(seq {directories}); do mkdir $d; \
+         for f in $(seq 100); do echo $f > $d/$f; done; done\n\
+         FROM alpine\nCOPY --from=files /tree /tree\n"
+    );
+    scratch.file(&format!("{name}/Dockerfile"), dockerfile)?;
+    Ok(())
 }
 
 /// Bytes that look random and are the same in every run (xorshift64).

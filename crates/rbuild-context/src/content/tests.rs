@@ -5,16 +5,24 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use rbuild_sys::{Dir, Timestamp};
 
 use super::{Owners, ReadFiles, digest};
-use crate::{IgnoreRules, StatCache, sources};
+use crate::{Filter, IgnoreRules, Parents, Selection, StatCache, sources};
 
 fn digest_of(root: &Path, pattern: &str, ignore: &str) -> [u8; 32] {
+    digest_with(root, pattern, ignore, Parents::Dropped)
+}
+
+fn digest_with(root: &Path, pattern: &str, ignore: &str, parents: Parents) -> [u8; 32] {
     let root = Dir::open(root).unwrap();
     let rules = IgnoreRules::parse(ignore).unwrap();
-    let sources = sources(&root, pattern.as_bytes(), Some(&rules)).unwrap();
-    let read = digest(&sources, Some(&rules), Owners::Ignored, &mut ReadFiles).unwrap();
+    let filter = Filter {
+        ignored: Some(&rules),
+        excluded: None,
+    };
+    let sources = sources(&root, pattern.as_bytes(), &Selection { filter, parents }).unwrap();
+    let read = digest(&sources, &filter, Owners::Ignored, &mut ReadFiles).unwrap();
     let mut cache = StatCache::default();
     for _ in 0..2 {
-        let cached = digest(&sources, Some(&rules), Owners::Ignored, &mut cache).unwrap();
+        let cached = digest(&sources, &filter, Owners::Ignored, &mut cache).unwrap();
         assert_eq!(cached, read);
     }
     read
@@ -95,4 +103,20 @@ fn the_name_of_a_file_counts_and_that_of_a_directory_does_not() {
     assert_eq!(of("a/f"), of("b/f"));
     fs::rename(temp.path().join("b/f"), temp.path().join("b/g")).unwrap();
     assert_ne!(of("a/f"), of("b/g"));
+}
+
+#[test]
+fn parents_that_go_along_count() {
+    let temp = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::create_dir_all(temp.path().join(name).join("d")).unwrap();
+        fs::write(temp.path().join(name).join("d/f"), "x").unwrap();
+    }
+    let of = |pattern| digest_with(temp.path(), pattern, "", Parents::Kept);
+    assert_ne!(of("a/d/f"), of("b/d/f"));
+    assert_ne!(of("a/d/f"), of("a/./d/f"));
+    assert_eq!(of("a/./d/f"), of("b/./d/f"));
+    fs::set_permissions(temp.path().join("b/d"), PermissionsExt::from_mode(0o700)).unwrap();
+    assert_ne!(of("a/./d/f"), of("b/./d/f"));
+    assert_eq!(of("a/d/./f"), of("b/d/./f"));
 }

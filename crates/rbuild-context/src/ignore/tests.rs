@@ -1,5 +1,7 @@
 //! Ignore files as text, with the paths that they exclude and keep.
 
+use proptest::prelude::{prop_assert_eq, proptest};
+
 use super::{IgnoreRules, ignore_file_names, read_ignore_file};
 
 /// Each path of `excluded` is excluded, each of `kept` is not.
@@ -116,4 +118,34 @@ fn huge_ignore_files_are_refused() {
     std::fs::write(temp.path().join(".dockerignore"), "#".repeat((1 << 20) + 1)).unwrap();
     let error = read_ignore_file(&dir, ".dockerignore").unwrap_err();
     assert!(error.to_string().contains("limit `size`"), "{error}");
+}
+
+/// The definition: the last pattern that matches the path or a parent of it decides.
+fn slow(rules: &IgnoreRules, path: &str) -> bool {
+    let mut excluded = false;
+    for rule in &rules.rules {
+        let ends = path.match_indices('/').map(|(at, _)| at);
+        let mut prefixes = ends.chain([path.len()]).map(|end| &path[..end]);
+        if prefixes.any(|prefix| rule.pattern.matches(prefix.as_bytes())) {
+            excluded = !rule.include;
+        }
+    }
+    excluded
+}
+
+proptest! {
+    #[test]
+    fn verdicts_from_parents_agree_with_the_definition(
+        lines in proptest::collection::vec("!?(a|b|\\*|\\*\\*)(/(a|b|\\*|\\*\\*)){0,3}", 0..5),
+        path in "[ab](/[ab]){0,4}",
+    ) {
+        let rules = IgnoreRules::parse(&lines.join("\n")).unwrap();
+        prop_assert_eq!(rules.excludes(path.as_bytes()), slow(&rules, &path), "{:?} {}", lines, path);
+        // Whoever says that nothing below is included again must be right.
+        let parent = path.rsplit_once('/').map(|(parent, _)| parent);
+        if let Some(parent) = parent.filter(|parent| rules.excludes(parent.as_bytes())) {
+            let dead = !rules.must_descend(parent.as_bytes());
+            prop_assert_eq!(dead && !slow(&rules, &path), false, "{:?} {}", lines, path);
+        }
+    }
 }

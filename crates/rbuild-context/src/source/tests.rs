@@ -4,8 +4,10 @@ use std::{fs, os::unix::fs::symlink};
 
 use rbuild_sys::Dir;
 
-use super::sources;
-use crate::{Error, IgnoreRules, walk};
+use super::{Parents, Selection, Source, sources};
+use crate::{Error, Filter, IgnoreRules, walk};
+
+mod properties;
 
 /// A context; a path with a slash at its end is a directory, `a -> b` a symlink.
 fn context(lines: &[&str]) -> (tempfile::TempDir, Dir) {
@@ -34,14 +36,24 @@ fn context(lines: &[&str]) -> (tempfile::TempDir, Dir) {
 /// What `pattern` finds: `name=path` of each source, and below it what a walk visits.
 #[track_caller]
 fn check_with(ignore: &str, lines: &[&str], pattern: &str, expected: &str) {
-    let (_temp, root) = context(lines);
     let rules = IgnoreRules::parse(ignore).unwrap();
-    let text = match sources(&root, pattern.as_bytes(), Some(&rules)) {
+    let filter = Filter {
+        ignored: Some(&rules),
+        excluded: None,
+    };
+    let parents = Parents::Dropped;
+    check_selection(&Selection { filter, parents }, lines, pattern, expected);
+}
+
+#[track_caller]
+fn check_selection(selection: &Selection<'_>, lines: &[&str], pattern: &str, expected: &str) {
+    let (_temp, root) = context(lines);
+    let text = match sources(&root, pattern.as_bytes(), selection) {
         Ok(found) => {
             let mut text = Vec::new();
             for source in found {
                 let mut seen = Vec::new();
-                walk(&source, Some(&rules), |visit| {
+                walk(&source, &selection.filter, |visit| {
                     if !visit.relative.is_empty() {
                         seen.push(String::from_utf8_lossy(visit.relative).into_owned());
                     }
@@ -53,6 +65,10 @@ fn check_with(ignore: &str, lines: &[&str], pattern: &str, expected: &str) {
                 .unwrap();
                 let name = String::from_utf8_lossy(&source.name).into_owned();
                 let path = String::from_utf8_lossy(&source.path).into_owned();
+                let name = match source.kept() {
+                    Some(kept) => parents(&source, kept),
+                    None => name,
+                };
                 text.push(
                     format!("{name}={path} {}", seen.join(" "))
                         .trim_end()
@@ -64,6 +80,42 @@ fn check_with(ignore: &str, lines: &[&str], pattern: &str, expected: &str) {
         Err(error) => error.to_string(),
     };
     assert_eq!(text, expected, "`{pattern}`");
+}
+
+/// Where a source goes, with the directories that come along in brackets.
+fn parents(source: &Source, kept: &[u8]) -> String {
+    let mut along = Vec::new();
+    source
+        .visit_parents(|visit| {
+            assert!(visit.stat.is_dir());
+            assert_eq!(visit.dir.stat(visit.name).unwrap().ino, visit.stat.ino);
+            along.push(String::from_utf8_lossy(visit.relative).into_owned());
+            Ok::<(), Error>(())
+        })
+        .unwrap();
+    format!("[{}]{}", along.join(" "), String::from_utf8_lossy(kept))
+}
+
+#[track_caller]
+fn check_parents(lines: &[&str], pattern: &str, expected: &str) {
+    let selection = Selection {
+        parents: Parents::Kept,
+        ..Selection::default()
+    };
+    check_selection(&selection, lines, pattern, expected);
+}
+
+#[track_caller]
+fn check_exclude(exclude: &[&str], lines: &[&str], pattern: &str, expected: [&str; 2]) {
+    let rules = IgnoreRules::from_patterns(exclude).unwrap();
+    let filter = Filter {
+        ignored: None,
+        excluded: Some(&rules),
+    };
+    for (parents, expected) in [Parents::Dropped, Parents::Kept].into_iter().zip(expected) {
+        let selection = Selection { filter, parents };
+        check_selection(&selection, lines, pattern, expected);
+    }
 }
 
 #[track_caller]
@@ -180,4 +232,89 @@ fn what_is_included_again_brings_its_parents_along() {
     );
     check_with("*\n!**/nothing", &lines, ".", "=");
     check_with("dir\n!dir/*", &lines, "dir", "dir=dir file other sub sub/x");
+}
+
+#[test]
+fn parents_are_kept_from_the_root_or_the_pivot() {
+    let lines = ["a/b/f", "a/b/c/g", "x"];
+    check_parents(&lines, "a/b/f", "[a a/b]a/b/f=a/b/f");
+    check_parents(&lines, "./a/b", "[a]a/b=a/b c c/g f");
+    check_parents(&lines, "a/./b/f", "[b]b/f=a/b/f");
+    check_parents(&lines, "/a/b/./c", "[]c=a/b/c g");
+    check_parents(&lines, "a/b/./f", "[]f=a/b/f");
+    check_parents(&lines, "a/./", "[]=a b b/c b/c/g b/f");
+    check_parents(&lines, ".", "[]= a a/b a/b/c a/b/c/g a/b/f x");
+    check_parents(&lines, "no/./f", "`/no/f` not found");
+    check_parents(&lines, "no*/./f", "");
+    check_parents(&["l -> d", "d/e/f"], "l/e/f", "[l l/e]l/e/f=d/e/f");
+}
+
+#[test]
+fn two_stars_are_any_number_of_directories_if_parents_are_kept() {
+    let lines = ["a/x.c", "a/b/y.c", "z.c", "a/b/n", "d.c/z.c"];
+    check_parents(
+        &lines,
+        "**/*.c",
+        "[a a/b]a/b/y.c=a/b/y.c; [a]a/x.c=a/x.c; []d.c=d.c z.c; []z.c=z.c",
+    );
+    check_parents(&lines, "a/./**/*.c", "[b]b/y.c=a/b/y.c; []x.c=a/x.c");
+    check_parents(&lines, "a/**", "[a]a/b=a/b n y.c; [a]a/x.c=a/x.c");
+    check_parents(&lines, "**/b", "[a]a/b=a/b n y.c");
+    check_parents(&lines, "**/b/**/n", "[a a/b]a/b/n=a/b/n");
+    check_parents(&["a/up -> ..", "a/f"], "**/f", "[a]a/f=a/f");
+    check(&["a/b/y.c", "a/x.c"], "**/*.c", "x.c=a/x.c");
+}
+
+#[test]
+fn ignored_directories_are_not_searched() {
+    let rules = IgnoreRules::parse("node\nskip\n!skip/f.c").unwrap();
+    let filter = Filter {
+        ignored: Some(&rules),
+        excluded: None,
+    };
+    let parents = Parents::Kept;
+    let lines = ["node/f.c", "skip/f.c", "skip/g.c", "f.c"];
+    let expected = "[]f.c=f.c; [skip]skip/f.c=skip/f.c";
+    check_selection(&Selection { filter, parents }, &lines, "**/*.c", expected);
+}
+
+#[test]
+fn exclude_counts_from_each_source_or_from_the_pivot() {
+    let lines = ["d/a.txt", "d/b.md", "d/e/c.txt", "t.txt"];
+    check_exclude(
+        &["*.txt"],
+        &lines,
+        "d",
+        ["d=d b.md e e/c.txt", "[]d=d a.txt b.md e e/c.txt"],
+    );
+    check_exclude(&["**/*.txt"], &lines, "d", ["d=d b.md e", "[]d=d b.md e"]);
+    check_exclude(
+        &["d/*.txt"],
+        &lines,
+        "d",
+        ["d=d a.txt b.md e e/c.txt", "[]d=d b.md e e/c.txt"],
+    );
+    check_exclude(
+        &["e", "!e/c.txt"],
+        &lines,
+        "d",
+        ["d=d a.txt b.md e e/c.txt", "[]d=d a.txt b.md e e/c.txt"],
+    );
+    check_exclude(&["e"], &lines, "d/./e", ["", ""]);
+}
+
+#[test]
+fn a_source_that_is_excluded_itself_is_left_out() {
+    let lines = ["a.txt", "b.md", "d/x"];
+    check_exclude(&["*.txt"], &lines, "a.txt", ["", ""]);
+    check_exclude(
+        &["*.txt"],
+        &lines,
+        "*",
+        ["b.md=b.md; d=d x", "[]b.md=b.md; []d=d x"],
+    );
+    check_exclude(&["d"], &lines, "d", ["", ""]);
+    check_exclude(&["d", "!d/x"], &lines, "d", ["", "[]d=d x"]);
+    check_exclude(&["*"], &lines, ".", ["=", "[]="]);
+    assert!(IgnoreRules::from_patterns(&["["]).is_err());
 }

@@ -15,6 +15,9 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// Most bytes of an expanded word: the kernel's `MAX_ARG_STRLEN`.
 pub(super) const MAX_LENGTH: usize = 128 << 10;
 
+/// Most bytes of an expanded heredoc body: as large as a whole file.
+const MAX_BODY: usize = 4 << 20;
+
 /// Most steps for one word, a few tenths of a second.
 const FUEL: u64 = 1 << 25;
 
@@ -30,11 +33,23 @@ enum Escapes {
     Kept,
 }
 
+/// What quotes mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    /// What is in them belongs together; they vanish.
+    Removed,
+    /// They are characters like any other.
+    Literal,
+}
+
 /// The state of reading one word.
 pub(super) struct Lexer<'a> {
     word: &'a str,
     position: usize,
     escape: char,
+    quotes: Quotes,
+    /// Most bytes of the result.
+    max_length: usize,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     depth: usize,
     /// False inside of an alternative that was not chosen: nothing is looked up.
@@ -55,12 +70,23 @@ impl<'a> Lexer<'a> {
             word,
             position: 0,
             escape,
+            quotes: Quotes::Removed,
+            max_length: MAX_LENGTH,
             lookup,
             depth: 0,
             live: true,
             fuel: Fuel(FUEL),
             undefined: Vec::new(),
             known_undefined: BTreeSet::new(),
+        }
+    }
+
+    /// A lexer at the start of the `body` of a heredoc (H4).
+    pub(super) fn of_body(body: &'a str, lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            quotes: Quotes::Literal,
+            max_length: MAX_BODY,
+            ..Self::new(body, '\\', lookup)
         }
     }
 
@@ -96,8 +122,8 @@ impl<'a> Lexer<'a> {
     fn push(&mut self, output: &mut Output, text: &str, splits: Splits) -> Result<(), ExpandError> {
         let at = self.position;
         self.fuel.burn(text.len() + 1, at)?;
-        if output.len() + text.len() > MAX_LENGTH {
-            let limit = MAX_LENGTH;
+        if output.len() + text.len() > self.max_length {
+            let limit = self.max_length;
             return Err(ExpandError::TooLong { at, limit });
         }
         output.push(text, splits);
@@ -119,8 +145,10 @@ impl<'a> Lexer<'a> {
         let mut output = Output::default();
         while let Some(char) = self.peek().filter(|char| !stops.contains(char)) {
             match char {
-                '\'' => self.single_quoted(&mut output)?,
-                '"' => self.double_quoted(&mut output, escapes)?,
+                '\'' if self.quotes == Quotes::Removed => self.single_quoted(&mut output)?,
+                '"' if self.quotes == Quotes::Removed => {
+                    self.double_quoted(&mut output, escapes)?;
+                }
                 '$' => {
                     let value = self.dollar()?;
                     self.push(&mut output, &value, Splits::Yes)?;

@@ -1,6 +1,6 @@
-//! `RUN`, `CMD`, `ENTRYPOINT` and `SHELL`: commands as text or as an array.
+//! Commands as text or as an array.
 //!
-//! Spec: dockerfile.md P14, P15, T5.
+//! Spec: dockerfile.md P14, P15.
 
 use super::Statement;
 use super::words::not_only_strings;
@@ -8,7 +8,7 @@ use crate::ast::{Command, Spanned, Word};
 use crate::diagnostic::Diagnostic;
 use crate::fragment::Json;
 
-/// Reads the argument of `CMD` or `ENTRYPOINT`; an empty array is legal (P15).
+/// Reads a command; an empty array is one (P15).
 pub(super) fn command(
     statement: &Statement<'_>,
     diagnostics: &mut Vec<Diagnostic>,
@@ -27,17 +27,6 @@ pub(super) fn command(
             None
         }
     }
-}
-
-/// Reads the argument of `RUN`, which must be something to run.
-pub(super) fn run(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Command> {
-    let command = command(statement, diagnostics)?;
-    if matches!(&command, Command::Exec(words) if words.value.is_empty()) {
-        let message = "`RUN []` has nothing to run";
-        diagnostics.push(Diagnostic::error(statement.arguments.span(), message));
-        return None;
-    }
-    Some(command)
 }
 
 /// Reads the argument of `SHELL`: an array with at least one element (P15).

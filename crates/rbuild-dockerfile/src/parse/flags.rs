@@ -8,8 +8,10 @@
 use crate::ast::{Span, Spanned, Word};
 use crate::diagnostic::Diagnostic;
 use crate::fragment::Fragment;
-use crate::keyword::{Keyword, Support};
-use crate::suggest::closest;
+use crate::keyword::{Arity, Keyword};
+use crate::mount::parse_bool;
+use crate::suggest::nearest;
+use std::collections::BTreeSet;
 
 /// A flag as written, quotes and escapes removed.
 pub(super) struct Flag {
@@ -21,15 +23,44 @@ pub(super) struct Flag {
     span: Span,
 }
 
-/// The flags that were given and are supported, each once.
+/// The flags that were given and are right.
 #[derive(Default)]
-pub(super) struct Flags(Vec<(String, Word)>);
+pub(super) struct Flags(Vec<Flag>);
 
 impl Flags {
     /// Takes out the value of flag `name`.
     pub(super) fn take(&mut self, name: &str) -> Option<Word> {
-        let index = self.0.iter().position(|(given, _)| given == name)?;
-        Some(self.0.swap_remove(index).1)
+        self.take_flag(name)?.value
+    }
+
+    /// Takes out the values of all flags `name`, each with the place of its flag.
+    pub(super) fn take_all(&mut self, name: &str) -> Vec<(Word, Span)> {
+        let taken = self.0.extract_if(.., |flag| flag.name == name);
+        taken
+            .filter_map(|flag| Some((flag.value?, flag.span)))
+            .collect()
+    }
+
+    /// Takes out the boolean flag `name`, with its place.
+    pub(super) fn take_switch(&mut self, name: &str) -> Option<Spanned<bool>> {
+        let flag = self.take_flag(name)?;
+        let value = flag
+            .value
+            .is_none_or(|value| parse_bool(&value.value) == Some(true));
+        Some(Spanned {
+            value,
+            span: flag.span,
+        })
+    }
+
+    /// Where the first flag is that was not taken.
+    pub(super) fn first_span(&self) -> Option<&Span> {
+        self.0.first().map(|flag| &flag.span)
+    }
+
+    fn take_flag(&mut self, name: &str) -> Option<Flag> {
+        let index = self.0.iter().position(|flag| flag.name == name)?;
+        Some(self.0.remove(index))
     }
 }
 
@@ -87,52 +118,51 @@ fn flag(text: &str, whole: Fragment<'_>) -> Flag {
     }
 }
 
-/// Keeps the flags that `keyword` supports; `None` after reporting all others.
+/// Keeps the flags that `keyword` has, and reports all others. The second is whether
+/// there were others.
 pub(super) fn accept(
     keyword: Keyword,
     flags: Vec<Flag>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Flags> {
+) -> (Flags, bool) {
     let mut accepted = Flags::default();
     let before = diagnostics.len();
+    let mut seen = BTreeSet::new();
     for flag in flags {
-        match refusal(keyword, &flag, &accepted) {
+        match refusal(keyword, &flag, &mut seen) {
             Some(diagnostic) => diagnostics.push(diagnostic),
-            None => accepted
-                .0
-                .extend(flag.value.map(|value| (flag.name, value))),
+            None => accepted.0.push(flag),
         }
     }
-    (diagnostics.len() == before).then_some(accepted)
+    (accepted, diagnostics.len() > before)
 }
 
-/// What is wrong with `flag`, if anything.
-fn refusal(keyword: Keyword, flag: &Flag, accepted: &Flags) -> Option<Diagnostic> {
+/// What is wrong with `flag`, if anything. `seen` has the names of flags that may be
+/// given only once.
+fn refusal(keyword: Keyword, flag: &Flag, seen: &mut BTreeSet<&'static str>) -> Option<Diagnostic> {
     let instruction = keyword.name();
-    let name: String = flag.name.chars().take(40).collect();
-    let error = |message: String| Diagnostic::error(flag.span.clone(), message);
-    let known = keyword
-        .flags()
-        .iter()
-        .find(|(known, _)| *known == flag.name);
-    match (known, flag.value.as_ref()) {
-        (None, _) => Some(unknown(keyword, &name, flag)),
-        (Some((_, Support::Later)), _) => Some(error(format!(
-            "`{instruction} --{name}` is not supported yet by this version of rbuild"
-        ))),
-        (Some(_), None) => Some(
-            error(format!("`{instruction} --{name}` needs a value"))
-                .with_hint(format!("write `--{name}=…`")),
-        ),
-        (Some(_), Some(value)) if value.value.is_empty() => Some(error(format!(
-            "`{instruction} --{name}=` has an empty value"
-        ))),
-        (Some(_), Some(_)) => accepted
-            .0
-            .iter()
-            .any(|(given, _)| *given == flag.name)
-            .then(|| error(format!("`{instruction} --{name}` is given twice"))),
+    let error = |message: String| Some(Diagnostic::error(flag.span.clone(), message));
+    let known = keyword.flags().iter().find(|known| known.0 == flag.name);
+    let Some((name, arity)) = known else {
+        let name: String = flag.name.chars().take(40).collect();
+        return Some(unknown(keyword, &name, flag));
+    };
+    match flag.value.as_ref().map(|word| word.value.as_str()) {
+        None if *arity != Arity::Switch => {
+            return error(format!("`{instruction} --{name}` needs a value"))
+                .map(|it| it.with_hint(format!("write `--{name}=…`")));
+        }
+        Some("") => return error(format!("`{instruction} --{name}=` has an empty value")),
+        Some(value) if *arity == Arity::Switch && parse_bool(value).is_none() => {
+            let shown: String = value.chars().take(40).collect();
+            return error(format!("`{shown}` is neither `true` nor `false`"));
+        }
+        _ => {}
     }
+    if *arity != Arity::List && !seen.insert(name) {
+        return error(format!("`{instruction} --{name}` is given twice"));
+    }
+    None
 }
 
 /// A flag that the instruction does not have in any version.
@@ -140,7 +170,7 @@ fn unknown(keyword: Keyword, name: &str, flag: &Flag) -> Diagnostic {
     let instruction = keyword.name();
     let message = format!("`{instruction}` has no flag `--{name}`");
     let diagnostic = Diagnostic::error(flag.span.clone(), message);
-    match closest(&flag.name, keyword.flags().iter().map(|(known, _)| *known)) {
+    match nearest(&flag.name, keyword.flags().iter().map(|(known, _)| *known)) {
         Some(meant) => diagnostic.with_hint(format!("did you mean `--{meant}`?")),
         None if keyword.flags().is_empty() => diagnostic.with_hint(format!(
             "write `{instruction} -- --{name}` if it belongs to the argument"

@@ -1,9 +1,9 @@
-//! `FROM [--platform=P] base [AS name]`.
+//! `FROM [--platform=P] [--after=S]… base [AS name]`.
 //!
-//! Spec: dockerfile.md F1, F2.
+//! Spec: dockerfile.md F1, F2, P19.
 
-use super::Statement;
-use crate::ast::{Span, Spanned, Stage};
+use super::{Statement, comment};
+use crate::ast::{Checks, Span, Spanned, Stage};
 use crate::diagnostic::Diagnostic;
 use crate::fragment::Fragment;
 
@@ -14,6 +14,7 @@ pub(super) fn stage(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Stage {
     let platform = statement.flags.take("platform");
+    let after = statement.flags.take_all("after");
     let words = statement.arguments.plain_words();
     let name = match words.as_slice() {
         [_] => None,
@@ -26,11 +27,32 @@ pub(super) fn stage(
         }
     };
     Stage {
-        span,
         platform,
+        after: after.into_iter().map(|(word, _)| word).collect(),
+        checks: comment::checks(statement.comments, diagnostics),
+        description: name
+            .as_ref()
+            .and_then(|name| comment::description(statement.comments, &name.value)),
         base: words.first().unwrap_or(&statement.arguments).word(),
         name,
+        ..nameless(span)
+    }
+}
+
+/// A stage that says nothing yet.
+pub(super) fn nameless(span: Span) -> Stage {
+    Stage {
+        checks: Checks::default(),
+        description: None,
+        platform: None,
+        after: Vec::new(),
+        base: Spanned {
+            value: String::new(),
+            span: span.clone(),
+        },
+        name: None,
         instructions: Vec::new(),
+        span,
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Spec: dockerfile.md P17, P18, T7, T8.
 
-use super::Statement;
+use super::{Statement, comment};
 use crate::ast::{ArgPair, Pair, Word};
 use crate::diagnostic::Diagnostic;
 use crate::fragment::{Fragment, SPACES};
+use crate::lint::rules;
 
 /// Reads `KEY=VALUE…`, or the legacy `KEY rest of the line`; `None` after reporting.
 pub(super) fn pairs(
@@ -41,7 +42,8 @@ fn legacy(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
         return None;
     }
     let message = format!("`{name} key value` is an outdated form");
-    diagnostics.push(Diagnostic::warning(key.until(value).span(), message).with_hint(hint));
+    let finding = Diagnostic::warning(key.until(value).span(), message).with_hint(hint);
+    diagnostics.push(finding.of_rule(rules::LEGACY_KEY_VALUE_FORMAT));
     Some(Pair {
         key: key.word(),
         value: value.word(),
@@ -62,7 +64,11 @@ pub(super) fn arguments(
         };
         match argument_name(name, statement.escape) {
             _ if name.text().is_empty() => diagnostics.push(blank_name(word)),
-            Ok(name) => arguments.push(ArgPair { name, default }),
+            Ok(name) => arguments.push(ArgPair {
+                description: comment::description(statement.comments, &name.value),
+                name,
+                default,
+            }),
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }

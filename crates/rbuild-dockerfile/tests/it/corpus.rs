@@ -2,7 +2,11 @@
 //!
 //! A case is a line `--- name ---`, a Dockerfile, and after `=>` the dump of its
 //! tree. `#~ error 6-9: message` (or `warning`) above a line expects a diagnostic
-//! there; columns count from 1, the end is exclusive; `#~ hint:` belongs to it.
+//! there; columns count from 1, the end is exclusive; `#~ hint:` belongs to it. A
+//! message ends with the name of the check that it is from, if it is from one; files
+//! called `check_…` have the findings of `lint` too.
+//!
+//! What has no errors is the same after it was printed and parsed again.
 //!
 //! Pictures stand for what cannot be seen: `␍` carriage return, `␉` tab, `␠` space,
 //! `␣` no-break space, `␀` NUL, `␄` no newline here, `⟨bom⟩` the byte order mark.
@@ -10,6 +14,7 @@
 //! `UPDATE_EXPECT=1` rewrites the files with what the parser says now.
 
 use expect_test::expect_file;
+use rbuild_dockerfile::lint::lint;
 use rbuild_dockerfile::{Diagnostic, Severity, dump, parse};
 
 const PICTURES: [(&str, &str); 7] = [
@@ -29,13 +34,13 @@ fn check(name: &str, text: &str) {
     let (head, cases) = text.split_once("--- ").expect("a file has cases");
     let rendered: String = cases
         .split("\n--- ")
-        .map(render)
+        .map(|case| render(case, name.starts_with("check_")))
         .collect::<Vec<_>>()
         .join("\n");
     expect_file![path].assert_eq(&format!("{head}{}\n", rendered.trim_end()));
 }
 
-fn render(case: &str) -> String {
+fn render(case: &str, checked: bool) -> String {
     let (name, body) = case.split_once(" ---\n").expect("a case has a name");
     let written = body.split("=>\n").next().unwrap_or(body);
     let written: String = written
@@ -49,7 +54,12 @@ fn render(case: &str) -> String {
         .fold(written.clone(), |text, (picture, byte)| {
             text.replace(picture, byte)
         });
-    let (file, diagnostics) = parse(&source);
+    let (file, mut diagnostics) = parse(&source);
+    if checked {
+        diagnostics.extend(lint(&file, &source));
+        diagnostics.sort_by_key(|found| found.span.start);
+    }
+    crate::properties::print_holds(&source);
     let annotated = annotate(&written, &source, &diagnostics);
     let tree = dump(&file, &[], &source);
     let tree = if tree.is_empty() {
@@ -87,7 +97,9 @@ fn annotate(written: &str, source: &str, diagnostics: &[Diagnostic]) -> String {
                 format!("+{}:{end}", last - number)
             };
             let start = place(found.span.start).1;
-            out += &format!("#~ {severity} {start}-{end}: {}\n", found.message);
+            let rule = found.rule.map(|rule| format!(" ({rule})"));
+            let rule = rule.unwrap_or_default();
+            out += &format!("#~ {severity} {start}-{end}: {}{rule}\n", found.message);
             out.extend(found.hint.iter().map(|hint| format!("#~ hint: {hint}\n")));
         }
         out += &format!("{line}\n");
@@ -105,4 +117,4 @@ macro_rules! corpus {
     )*};
 }
 
-corpus!(lines directives names flags words commands from copy heredocs);
+corpus!(lines directives names flags words commands from copy add heredocs mounts healthcheck onbuild check_rules check_wanted);

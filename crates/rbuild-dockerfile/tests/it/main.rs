@@ -1,5 +1,7 @@
-//! The corpus, hostile inputs and properties of the parser and the expander.
+//! The corpus, hostile inputs, properties, and which statements of the spec have a case.
 
 mod corpus;
 mod hostile;
 mod properties;
+mod spec;
+mod trigger;

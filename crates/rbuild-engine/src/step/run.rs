@@ -2,15 +2,16 @@
 
 use std::os::fd::AsFd;
 
-use rbuild_plan::Run;
+use rbuild_plan::{Network, Run};
 use rbuild_sandbox::{
     Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
+    Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
 
-use super::{StepError, copy::Owner};
-use crate::lines::Lines;
+use super::{StepError, copy::Owner, mounts};
+use crate::{build::Work, lines::Lines};
 
 /// Name of the machine that a command sees.
 pub const HOSTNAME: &str = "rbuild";
@@ -27,6 +28,11 @@ pub trait Runner {
         spec: &Spec<'_>,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Exit, SandboxError>;
+
+    /// Whether commands are not to be run any more.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// The sandbox, and what ends its commands early.
@@ -45,42 +51,53 @@ impl Runner for Confined {
     ) -> Result<Exit, SandboxError> {
         self.sandbox.run(spec, &self.cancel, output)
     }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
 }
 
 /// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
+/// What it returns is to be erased from the tree's changes when the tree is unmounted.
+/// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors
 /// [`StepError::Status`] if it does not exit with 0; [`StepError::User`], [`StepError::Sandbox`].
-pub fn run(
-    runner: &dyn Runner,
+pub(crate) fn run<'a>(
+    work: &Work<'a>,
     tree: &Dir,
-    command: &Run,
+    command: &'a Run,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<(), StepError> {
+) -> Result<Traces, StepError> {
+    let identity = identity(tree, &command.user)?;
+    let opened = mounts::open(work, command, &identity)?;
+    let variables = command.env.iter().chain(&command.proxy_env);
+    let variables = variables.map(|(name, value)| format!("{name}={value}"));
+    let secrets = mounts::variables(work.builder, command)?;
     let spec = Spec {
         root: tree.as_fd(),
         argv: command.argv.clone(),
-        env: Vec::new(),
+        env: environment(variables.chain(secrets), &identity),
         cwd: command.cwd.clone(),
-        identity: identity(tree, &command.user)?,
+        identity,
         capabilities: DEFAULT_CAPABILITIES,
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Capture,
+        mounts: mounts::for_sandbox(&opened),
+        network: match command.network {
+            Network::None => rbuild_sandbox::Network::None,
+            Network::Default => work.builder.network,
+            Network::Host => rbuild_sandbox::Network::Host,
+        },
     };
-    let variables = command.env.iter().chain(&command.proxy_env);
-    let env = environment(
-        variables.map(|(name, value)| format!("{name}={value}")),
-        &spec.identity,
-    );
     let mut lines = Lines::default();
+    let runner = work.builder.runner;
     let exit = runner
-        .run(&Spec { env, ..spec }, &mut |stream, piece| {
-            lines.add(stream, piece, output);
-        })
+        .run(&spec, &mut |stream, piece| lines.add(stream, piece, output))
         .map_err(StepError::Sandbox)?;
     lines.finish(output);
     match exit.status {
-        0 => Ok(()),
+        0 => Ok(exit.traces),
         status => Err(StepError::Status { status }),
     }
 }

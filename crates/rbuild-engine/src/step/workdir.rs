@@ -1,31 +1,28 @@
 //! WORKDIR: a directory that must exist (W2).
 
 use rbuild_plan::Workdir;
-use rbuild_sys::{Dir, Errno};
+use rbuild_sys::Dir;
 
-use super::{StepError, run::identity};
+use super::{
+    StepError,
+    directory::{New, make_directory},
+    run::identity,
+};
 
 /// Makes the directory with its parents, owned by the current user; existing ones stay as they are.
 ///
 /// # Errors
 /// [`StepError::OntoFile`] if a component is something else, [`StepError::User`].
 pub fn workdir(tree: &Dir, workdir: &Workdir) -> Result<(), StepError> {
-    let path = workdir.path.as_str();
-    let exists = tree
-        .resolve_stat(workdir.path.relative().as_bytes())
-        .is_ok_and(|stat| stat.is_dir());
-    if exists {
+    let path = workdir.path.relative().as_bytes();
+    if tree.resolve_stat(path).is_ok_and(|stat| stat.is_dir()) {
         return Ok(());
     }
     let owner = identity(tree, &workdir.user)?;
-    let made = tree.make_dirs(workdir.path.relative().as_bytes(), 0o755, |parent, name| {
-        parent.set_owner(name, owner.uid, owner.gid)?;
-        parent.set_mode(name, 0o755)
-    });
-    made.map(drop).map_err(|source| match source.errno() {
-        Some(Errno::NOTDIR) => StepError::OntoFile {
-            path: path.to_owned(),
-        },
-        _ => StepError::write(path, source),
-    })
+    let new = New {
+        uid: owner.uid,
+        gid: owner.gid,
+        mode: 0o755,
+    };
+    make_directory(tree, path, new).map(drop)
 }

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "this crate is all tests")]
 
-mod server;
-
 use std::{
     io::Read,
     time::{Duration, Instant},
 };
 
 use rbuild_http::{Backoff, Body, Client, Error, Method, Request, Security, Settings, Timeouts};
-use server::{Ending, Reply, Server};
+use rbuild_testkit::http::{Ending, Reply, Server};
 
 fn client() -> Client {
     Client::new(Settings {

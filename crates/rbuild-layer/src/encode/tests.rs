@@ -60,7 +60,7 @@ fn what_was_encoded_is_decoded() {
         for input in inputs() {
             let bytes = encoded(&input, compression, 2);
             if !input.is_empty() {
-                assert_eq!(sniff(&bytes), compression);
+                assert_eq!(sniff(&bytes), compression.into());
             }
             let mut output = Vec::new();
             let mut decoder = Decoder::new(&bytes[..], compression, 2_000).unwrap();

@@ -15,7 +15,7 @@ use super::{Form, PackOptions, Root, pack};
 use crate::{
     attribute::OPAQUE,
     unpack::unpack,
-    unpack_options::{Limits, Ownership, UnpackOptions, Whiteouts},
+    unpack_options::{UnpackOptions, Whiteouts},
 };
 
 const LAYER: PackOptions = PackOptions {
@@ -218,12 +218,7 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
         options.form = form;
         let first = packed(&[&dir], &options);
         let (_temp, copy) = tree(&[]);
-        let unpacking = UnpackOptions {
-            below: Vec::new(),
-            whiteouts: Whiteouts::Overlay,
-            ownership: Ownership::Keep,
-            limits: Limits::default(),
-        };
+        let unpacking = UnpackOptions::new(Whiteouts::Overlay);
         let unpacked = unpack(&mut &first[..], &copy, &unpacking).unwrap();
         if form == Form::Overlay {
             assert!(packed(&[&copy], &options) == first, "the bytes differ");
@@ -329,12 +324,7 @@ fn only_the_attributes_of_an_image_travel() {
     assert!(text.contains("SCHILY.xattr.user.kept=1"));
     assert!(!text.contains("overlay") && !text.contains("trusted"));
     let (_temp, copy) = tree(&[]);
-    let options = UnpackOptions {
-        below: Vec::new(),
-        whiteouts: Whiteouts::Overlay,
-        ownership: Ownership::Keep,
-        limits: Limits::default(),
-    };
+    let options = UnpackOptions::new(Whiteouts::Overlay);
     unpack(&mut &archive[..], &copy, &options).unwrap();
     let found = copy.xattr(b"f", b"security.capability").unwrap();
     assert_eq!(found.as_deref(), root.then_some(&capability[..]));

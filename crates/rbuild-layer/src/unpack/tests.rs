@@ -59,10 +59,8 @@ pub(crate) fn options(whiteouts: Whiteouts) -> UnpackOptions {
         gid: own_gid(),
     };
     UnpackOptions {
-        below: Vec::new(),
-        whiteouts,
         ownership,
-        limits: Limits::default(),
+        ..UnpackOptions::new(whiteouts)
     }
 }
 

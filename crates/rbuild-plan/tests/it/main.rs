@@ -12,8 +12,10 @@
 //! ```
 //!
 //! Other `#@` lines: `target NAME`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
-//! (it cannot be found: what is said then). `#@ image` takes one setting a line:
-//! `env`, `workdir`, `user`, `cmd`, `entrypoint`, `shell`, `onbuild`, `label`, `arch`, `other`.
+//! (it cannot be found: what is said then), `context NAME files`, `context NAME image REFERENCE`,
+//! `context NAME layout REFERENCE`, `env K=V`, `unsetenv NAME`, `unsetlabel KEY`. `#@ image` takes one setting a line:
+//! `env`, `workdir`, `user`, `cmd`, `entrypoint`, `shell`, `onbuild` (several times, with `\n` for
+//! a new line), `label`, `arch`, `other`.
 //! Images that no line describes are empty.
 //!
 //! The result is: `needs IMAGE` for each image asked for; then the plan as
@@ -112,6 +114,41 @@ fn commands_see_their_environment() {
 #[test]
 fn copies_are_resolved() {
     check(include_str!("../data/copies.txt"));
+}
+
+#[test]
+fn heredocs_are_files_and_scripts() {
+    check(include_str!("../data/heredocs.txt"));
+}
+
+#[test]
+fn adds_are_fetched_and_unpacked() {
+    check(include_str!("../data/adds.txt"));
+}
+
+#[test]
+fn mounts_have_their_defaults() {
+    check(include_str!("../data/mounts.txt"));
+}
+
+#[test]
+fn triggers_run_after_from() {
+    check(include_str!("../data/onbuild.txt"));
+}
+
+#[test]
+fn contexts_replace_stages_and_images() {
+    check(include_str!("../data/contexts.txt"));
+}
+
+#[test]
+fn health_is_told_as_docker_does() {
+    check(include_str!("../data/health.txt"));
+}
+
+#[test]
+fn lints_have_rules() {
+    check(include_str!("../data/lints.txt"));
 }
 
 #[test]

@@ -32,6 +32,11 @@ const LINES: &[&str] = &[
     "COPY --from=0 . .",
     "COPY --from=alpine --chown=$V x y/",
     "COPY --chmod=7 a b /",
+    "ONBUILD COPY --from=a x /",
+    "ONBUILD ARG V=b",
+    "COPY --from=$V x /",
+    "RUN --mount=from=b,target=/m x",
+    "FROM --after=a alpine AS b",
 ];
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::{ImageConfig, Platform};
-use rbuild_plan::{BaseImage, Inputs, Planning, blame, dump, plan};
+use rbuild_plan::{BaseImage, ContextKind, Inputs, Planning, blame, dump, plan};
 
 /// Plans `dockerfile` with `settings`, the `#@` lines of a case.
 pub fn result_of(settings: &[&str], dockerfile: &str) -> String {
@@ -53,11 +53,26 @@ fn inputs(settings: &[&str]) -> Inputs {
             "label" => inputs.labels.extend([pair()]),
             "target" => inputs.target = Some(value.to_owned()),
             "platform" => inputs.platform = value.parse().expect("a platform"),
+            "context" => inputs.contexts.extend([context(value)]),
+            "env" => inputs.edits.env.push(pair()),
+            "unsetenv" => inputs.edits.unsetenv.push(value.to_owned()),
+            "unsetlabel" => inputs.edits.unsetlabel.push(value.to_owned()),
             "image" | "missing" => {}
             other => unreachable!("no setting `{other}`"),
         }
     }
     inputs
+}
+
+/// `NAME files`, `NAME image REFERENCE` or `NAME layout REFERENCE`.
+fn context(text: &str) -> (String, ContextKind) {
+    let (name, kind) = text.split_once(' ').expect("a context has a kind");
+    let kind = match kind.split_once(' ') {
+        None => ContextKind::Files,
+        Some(("image", reference)) => ContextKind::Image(reference.to_owned()),
+        Some((_, reference)) => ContextKind::Layout(reference.to_owned()),
+    };
+    (name.to_owned(), kind)
 }
 
 /// The image `name` as `#@ image` lines describe it.
@@ -83,7 +98,10 @@ fn base_image(settings: &[&str], name: &str) -> BaseImage {
             "cmd" => config.cmd = words(),
             "entrypoint" => config.entrypoint = words(),
             "shell" => config.shell = words(),
-            "onbuild" => config.on_build = Some(vec![value.to_owned()]),
+            "onbuild" => {
+                let triggers = config.on_build.get_or_insert_default();
+                triggers.push(value.replace("\\n", "\n"));
+            }
             "label" => drop(config.labels.insert("base".to_owned(), value.to_owned())),
             "other" => drop(config.other.insert(value.to_owned(), true.into())),
             "arch" => image.architecture = value.to_owned(),
@@ -112,8 +130,10 @@ fn shown(text: &str, diagnostic: &Diagnostic) -> String {
         .as_ref()
         .map(|hint| format!("\nhint: {hint}"));
     let message = &diagnostic.message;
+    let rule = diagnostic.rule.map(|rule| format!("\nrule: {rule}"));
     format!(
-        "{severity} at [{place}]: {message}{}",
-        hint.unwrap_or_default()
+        "{severity} at [{place}]: {message}{}{}",
+        hint.unwrap_or_default(),
+        rule.unwrap_or_default()
     )
 }

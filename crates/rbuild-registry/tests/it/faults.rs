@@ -3,10 +3,8 @@
 use rbuild_oci::ManifestError;
 use rbuild_registry::{Error, Scope};
 
-use crate::{
-    amd64, blob, fetch, fine, is_probe, manifest_of, pull_from, reference, repository,
-    server::{Ending, Reply, Seen, Server},
-};
+use crate::{amd64, blob, fetch, fine, is_probe, manifest_of, pull_from, reference, repository};
+use rbuild_testkit::http::{Ending, Reply, Seen, Server};
 
 const BYTES: &[u8] = b"0123456789";
 

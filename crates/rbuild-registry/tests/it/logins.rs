@@ -1,11 +1,9 @@
 //! Logins: who sees them, and who never does.
 
 use rbuild_registry::{CredentialSources, Error, Login, Repository, Scope};
+use rbuild_testkit::http::{Ending, Reply, Seen, Server};
 
-use crate::{
-    blob, chain, fine, is_probe, reference, repository_as,
-    server::{Ending, Reply, Seen, Server},
-};
+use crate::{blob, chain, fine, is_probe, reference, repository_as};
 
 const BYTES: &[u8] = b"0123456789";
 /// `user:secret`.

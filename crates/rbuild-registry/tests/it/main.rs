@@ -11,15 +11,12 @@ mod logins;
 mod real;
 mod tokens;
 
-#[path = "../../../rbuild-http/tests/it/server.rs"]
-mod server;
-
 use std::{io::Read, time::Duration};
 
 use rbuild_http::{Backoff, Client, Security, Settings, Timeouts};
 use rbuild_oci::{BlobDigest, Descriptor, Digest, Platform, Reference, media_type};
 use rbuild_registry::{Access, CredentialSources, Repository, Scope};
-use server::{Reply, Seen, Server};
+use rbuild_testkit::http::{Reply, Seen, Server};
 
 fn reference(address: &str, rest: &str) -> Reference {
     format!("{address}/a/b{rest}").parse().unwrap()

@@ -1,9 +1,7 @@
 //! Faults 29-31: tokens that expire, realms that lie, redirects that would leak them.
 
-use crate::{
-    blob, fetch, fine, is_probe,
-    server::{Ending, Reply, Seen, Server},
-};
+use crate::{blob, fetch, fine, is_probe};
+use rbuild_testkit::http::{Ending, Reply, Seen, Server};
 
 const BYTES: &[u8] = b"0123456789";
 

@@ -1,18 +1,19 @@
 //! Golden dumps of what a child does, for specs that differ in one respect.
 
-use std::{fs::File, os::fd::AsFd};
+use std::{fs::File, os::fd::AsFd, path::Path};
 
 use expect_test::{Expect, expect};
 use rbuild_oci::ImagePath;
+use rbuild_sys::{Dir, Upper};
 
 use super::{Surroundings, dump, ops};
-use crate::{DEFAULT_CAPABILITIES, EtcFile, Spec, Stdio, users::Identity};
+use crate::{
+    BindAccess, CacheAccess, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Mount, MountKind, Network,
+    SecretBytes, Spec, Stdio, users::Identity,
+};
 
-#[track_caller]
-fn check(change: impl FnOnce(&mut Spec<'_>), around: &Surroundings, expected: &Expect) {
-    // The number of the descriptor is in no dump.
-    let root = File::open("/").unwrap();
-    let mut spec = Spec {
+fn plain(root: &File) -> Spec<'_> {
+    Spec {
         root: root.as_fd(),
         argv: vec!["/bin/sh".to_owned()],
         env: Vec::new(),
@@ -21,7 +22,16 @@ fn check(change: impl FnOnce(&mut Spec<'_>), around: &Surroundings, expected: &E
         capabilities: DEFAULT_CAPABILITIES,
         hostname: "rbuild".to_owned(),
         stdio: Stdio::Capture,
-    };
+        mounts: Vec::new(),
+        network: Network::Host,
+    }
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut Spec<'_>), around: &Surroundings, expected: &Expect) {
+    // The number of the descriptor is in no dump.
+    let root = File::open("/").unwrap();
+    let mut spec = plain(&root);
     change(&mut spec);
     expected.assert_eq(&dump(&ops(&spec, around, &[EtcFile::Hosts])));
 }
@@ -39,6 +49,8 @@ fn check_tail(change: impl FnOnce(&mut Spec<'_>), expected: &Expect) {
         capabilities: DEFAULT_CAPABILITIES,
         hostname: "rbuild".to_owned(),
         stdio: Stdio::Capture,
+        mounts: Vec::new(),
+        network: Network::Host,
     };
     change(&mut spec);
     let text = dump(&ops(&spec, &Surroundings::default(), &[]));
@@ -54,51 +66,53 @@ fn a_command_of_root_on_a_usual_host() {
         frozen: vec!["bus", "sys"],
         hidden_sys: vec!["firmware"],
         open_files: Some(4096),
+        own_sys: true,
     };
     check(
         |_| {},
         &around,
         &expect![[r#"
-        reset signals
-        new session
-        descriptor 0
-        descriptor 1
-        descriptor 2
-        make proc
-        make mqueue
-        enter root
-        attach proc at /proc nosuid,nodev,noexec
-        freeze /proc/bus
-        freeze /proc/sys
-        attach null at /proc/kcore ro,nosuid,noexec
-        attach empty at /proc/acpi ro,nosuid,nodev,noexec
-        attach sys at /sys ro,nosuid,nodev,noexec
-        attach empty at /sys/firmware ro,nosuid,nodev,noexec
-        attach dev at /dev nosuid,noexec
-        attach device null at /dev/null nosuid,noexec
-        attach device zero at /dev/zero nosuid,noexec
-        attach device full at /dev/full nosuid,noexec
-        attach device random at /dev/random nosuid,noexec
-        attach device urandom at /dev/urandom nosuid,noexec
-        attach device tty at /dev/tty nosuid,noexec
-        attach pts at /dev/pts nosuid,noexec
-        attach shm at /dev/shm nosuid,nodev,noexec
-        attach mqueue at /dev/mqueue nosuid,nodev,noexec
-        attach hosts at /etc/hosts ro,nosuid,nodev,noexec
-        hostname rbuild
-        umask 0022
-        limit Core 0 0
-        limit OpenFiles 1024 4096
-        session keyring
-        working directory /
-        bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
-        groups []
-        group 0
-        capabilities CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
-        user 0
-        close on exec
-        exec /bin/sh
-    "#]],
+            reset signals
+            new session
+            descriptor 0
+            descriptor 1
+            descriptor 2
+            make proc
+            make mqueue
+            enter root
+            attach proc at /proc nosuid,nodev,noexec
+            freeze /proc/bus
+            freeze /proc/sys
+            attach null at /proc/kcore ro,nosuid,noexec
+            attach empty at /proc/acpi ro,nosuid,nodev,noexec
+            attach sys at /sys ro,nosuid,nodev,noexec
+            attach empty at /sys/firmware ro,nosuid,nodev,noexec
+            attach dev at /dev nosuid,noexec
+            attach device null at /dev/null nosuid,noexec
+            attach device zero at /dev/zero nosuid,noexec
+            attach device full at /dev/full nosuid,noexec
+            attach device random at /dev/random nosuid,noexec
+            attach device urandom at /dev/urandom nosuid,noexec
+            attach device tty at /dev/tty nosuid,noexec
+            attach pts at /dev/pts nosuid,noexec
+            attach shm at /dev/shm nosuid,nodev,noexec
+            attach mqueue at /dev/mqueue nosuid,nodev,noexec
+            attach hosts at /etc/hosts ro,nosuid,nodev,noexec
+            hostname rbuild
+            umask 0022
+            limit Core 0 0
+            limit OpenFiles 1024 4096
+            session keyring
+            filter system calls
+            working directory /
+            bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
+            groups []
+            group 0
+            capabilities CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
+            user 0
+            close on exec
+            exec /bin/sh
+        "#]],
     );
 }
 
@@ -137,6 +151,7 @@ fn an_interactive_command_keeps_its_session_on_a_bare_host() {
             limit Core 0 0
             limit OpenFiles 512 512
             session keyring
+            filter system calls
             working directory /
             bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
             groups []
@@ -159,6 +174,7 @@ fn another_user_is_taken_on_after_the_groups_and_the_program_looked_up_in_path()
         },
         &expect![[r#"
             session keyring
+            filter system calls
             working directory /src
             bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
             groups [1, 29]
@@ -169,4 +185,100 @@ fn another_user_is_taken_on_after_the_groups_and_the_program_looked_up_in_path()
             exec /opt/bin/make | ./make | /bin/make
         "#]],
     );
+}
+
+#[test]
+fn a_command_without_network_has_a_loopback_interface_and_its_own_sys() {
+    let offline = |own_sys, expected: &Expect| {
+        let root = File::open("/").unwrap();
+        let mut spec = plain(&root);
+        spec.network = Network::None;
+        let around = Surroundings {
+            own_sys,
+            hidden_sys: vec!["firmware"],
+            ..Surroundings::default()
+        };
+        let text = dump(&ops(&spec, &around, &[]));
+        let about = |line: &&str| line.contains("sys") || line.contains("loopback");
+        let lines: Vec<&str> = text.lines().filter(about).collect();
+        expected.assert_eq(&lines.join("\n"));
+    };
+    offline(
+        true,
+        &expect![[r#"
+        make sysfs
+        attach sysfs at /sys ro,nosuid,nodev,noexec
+        attach empty at /sys/firmware ro,nosuid,nodev,noexec
+        loopback up
+        filter system calls"#]],
+    );
+    offline(
+        false,
+        &expect![[r#"
+        attach sys at /sys ro,nosuid,nodev,noexec
+        attach empty at /sys/firmware ro,nosuid,nodev,noexec
+        loopback up
+        filter system calls"#]],
+    );
+}
+
+#[test]
+fn mounts_are_attached_from_the_root_down_and_forbid_what_they_can() {
+    let root = File::open("/").unwrap();
+    let dir = Dir::open(Path::new("/")).unwrap();
+    let owner = FileOwner {
+        uid: 0,
+        gid: 0,
+        mode: 0o400,
+    };
+    let upper = Upper {
+        changes: &dir,
+        work: &dir,
+    };
+    let bind = |access| MountKind::Bind {
+        source: &dir,
+        path: ImagePath::root(),
+        access,
+    };
+    let cache = |access| MountKind::Cache { dir: &dir, access };
+    let mounts = [
+        ("/a/b", bind(BindAccess::ReadOnly)),
+        ("/a/b/c", bind(BindAccess::Discard(upper))),
+        ("/a", cache(CacheAccess::ReadWrite)),
+        ("/a", cache(CacheAccess::ReadOnly)),
+        ("/tmp", MountKind::Tmpfs { size: Some(1) }),
+        (
+            "/run/secrets/x",
+            MountKind::Secret {
+                content: SecretBytes(b"hidden"),
+                owner,
+            },
+        ),
+        (
+            "/agent",
+            MountKind::Ssh {
+                agent: Path::new("/host"),
+                owner,
+            },
+        ),
+    ];
+    let mut spec = plain(&root);
+    spec.mounts = mounts
+        .map(|(target, kind)| Mount {
+            target: ImagePath::root().join(target).unwrap(),
+            kind,
+        })
+        .to_vec();
+    assert!(!format!("{spec:?}").contains("104"), "a secret is printed");
+    let text = dump(&ops(&spec, &Surroundings::default(), &[]));
+    let lines: Vec<&str> = text.lines().filter(|l| l.starts_with("mount ")).collect();
+    expect![[r#"
+        mount cache at /a nosuid,nodev
+        mount cache at /a ro,nosuid,nodev
+        mount tmpfs at /tmp nosuid,nodev
+        mount ssh at /agent ro,nosuid,nodev,noexec
+        mount bind at /a/b ro,nosuid,nodev
+        mount bind at /a/b/c nosuid,nodev
+        mount secret at /run/secrets/x ro,nosuid,nodev,noexec"#]]
+    .assert_eq(&lines.join("\n"));
 }

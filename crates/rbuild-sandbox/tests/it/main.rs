@@ -6,7 +6,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)] // a test without the test harness
 
+mod confinement;
 mod guard;
+mod mounts;
 mod scenarios;
 mod world;
 

@@ -10,8 +10,8 @@ use std::{
 
 use rbuild_oci::ImagePath;
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Entered, Error, Exit, Sandbox, Spec, Stdio, Stream, enter,
-    skeleton, users::Identity,
+    Cancel, DEFAULT_CAPABILITIES, Entered, Error, Exit, Mount, Network, Sandbox, Spec, Stdio,
+    Stream, enter, skeleton, users::Identity,
 };
 use rbuild_sys::{Dir, MountLimits, new_mount};
 
@@ -39,6 +39,8 @@ pub struct Wish<'a> {
     pub cwd: &'a str,
     pub identity: Identity,
     pub stdio: Stdio,
+    pub mounts: Vec<Mount<'a>>,
+    pub network: Network,
 }
 
 impl Default for Wish<'_> {
@@ -49,6 +51,8 @@ impl Default for Wish<'_> {
             cwd: "/",
             identity: Identity::root(),
             stdio: Stdio::Capture,
+            mounts: Vec::new(),
+            network: Network::Host,
         }
     }
 }
@@ -97,6 +101,17 @@ impl World {
             "stat",
             "touch",
             "true",
+            "awk",
+            "head",
+            "ip",
+            "ln",
+            "mv",
+            "nc",
+            "ping",
+            "rmdir",
+            "tail",
+            "unshare",
+            "wc",
             "umount",
             "chmod",
             "chown",
@@ -165,6 +180,8 @@ impl World {
             capabilities: DEFAULT_CAPABILITIES,
             hostname: "rbuild".to_owned(),
             stdio: wish.stdio,
+            mounts: wish.mounts.clone(),
+            network: wish.network,
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let start = Instant::now();
@@ -177,6 +194,9 @@ impl World {
         })?;
         let took = start.elapsed();
         drop(root);
+        exit.traces
+            .erase(&Dir::open(Path::new(&upper)).unwrap())
+            .unwrap();
         Ok(Ran {
             exit,
             took,

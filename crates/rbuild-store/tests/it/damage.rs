@@ -71,6 +71,37 @@ fn what_a_power_cut_emptied_is_absent_and_the_same_command_heals_it() {
     }
 }
 
+/// Pretends that the machine was started again since layer 1 was written.
+fn reboot(scratch: &Scratch) {
+    let layer = LayerId::from_bytes([1; 32]);
+    let path = scratch.path(&format!("layers/{layer}/record.json"));
+    let record = fs::read_to_string(&path).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert!(record.contains(boot.trim()), "{record}");
+    fs::write(&path, record.replace(boot.trim(), "earlier")).unwrap();
+}
+
+#[test]
+fn a_layer_that_was_not_synced_is_no_result_after_a_reboot() {
+    let layer = LayerId::from_bytes([1; 32]);
+    for (in_image, trusted) in [(false, false), (true, true)] {
+        let scratch = Scratch::new();
+        let store = Store::open(&scratch.path(""), Durability::Commit).unwrap();
+        let session = store.begin().unwrap();
+        put_layer(&session, layer, "file");
+        assert!(session.finished_layer(&layer).unwrap().is_some());
+        if in_image {
+            session.put_image(&image(layer, "x")).unwrap();
+        }
+        reboot(&scratch);
+        let found = session.finished_layer(&layer).unwrap();
+        assert_eq!(found.is_some(), trusted, "in an image: {in_image}");
+        // Made again, it replaces the old one.
+        put_layer(&session, layer, "file");
+        assert!(session.finished_layer(&layer).unwrap().is_some());
+    }
+}
+
 #[test]
 fn one_damaged_image_does_not_harm_the_others() {
     let scratch = Scratch::new();

@@ -6,9 +6,11 @@
     reason = "this crate is all tests"
 )]
 
+mod caches;
 mod damage;
 mod life;
 mod objects;
+mod prune;
 
 use std::io::Write;
 

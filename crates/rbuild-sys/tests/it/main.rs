@@ -15,8 +15,8 @@ use std::{
 };
 
 use rbuild_sys::{
-    Ended, Errno, Exec, Guardian, Handle, Made, MountLimits, Resource, SpawnError, Step,
-    effective_ids, enter_mount_namespace, new_mount, spawn,
+    Ended, Errno, Exec, Filter, Guardian, Handle, Instruction, Made, MountLimits, NetworkNamespace,
+    Resource, SpawnError, Step, effective_ids, enter_mount_namespace, new_mount, spawn,
 };
 
 /// Calls of the allocator, by us and by children that share our memory.
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 /// Allocator calls during a spawn that ends in a program that does not exist.
 fn calls_of(guardian: &Guardian, steps: &[Step<'_>]) -> usize {
     let before = CALLS.load(Ordering::Relaxed);
-    let answer = spawn(guardian, steps);
+    let answer = spawn(guardian, NetworkNamespace::New, steps);
     let calls = CALLS.load(Ordering::Relaxed) - before;
     let last = steps.len() - 1;
     match answer {
@@ -75,16 +75,20 @@ fn exec(path: &str) -> Step<'static> {
 
 fn a_failed_step_is_told(guardian: &Guardian) {
     let steps = [Step::Umask(0o22), Step::Group(u32::MAX - 1), Step::User(0)];
-    match spawn(guardian, &[Step::WorkingDirectory(c"/no/where".to_owned())]) {
+    match spawn(
+        guardian,
+        NetworkNamespace::Shared,
+        &[Step::WorkingDirectory(c"/no/where".to_owned())],
+    ) {
         Err(SpawnError::Step { index: 0, errno }) => assert_eq!(errno, Errno::NOENT),
         other => panic!("{other:?}"),
     }
     // A program without an end is one that cannot be executed.
-    match spawn(guardian, &steps) {
+    match spawn(guardian, NetworkNamespace::Shared, &steps) {
         Err(SpawnError::Step { index: 3, .. }) => {}
         other => panic!("{other:?}"),
     }
-    let mut child = spawn(guardian, &[exec("/bin/true")]).unwrap();
+    let mut child = spawn(guardian, NetworkNamespace::Shared, &[exec("/bin/true")]).unwrap();
     assert_eq!(child.wait().unwrap(), Ended::Exited(0));
 }
 
@@ -97,6 +101,14 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
         .mkdir(b"proc", 0o755)
         .unwrap();
     let made = Handle::Made(Made::First);
+    // `return allow`.
+    let allow = Filter::new(vec![Instruction {
+        code: 0x06,
+        jump_true: 0,
+        jump_false: 0,
+        operand: 0x7FFF_0000,
+    }])
+    .unwrap();
     let steps = [
         Step::ResetSignals,
         Step::NewSession,
@@ -127,7 +139,9 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
             soft: 64,
             hard: 64,
         },
+        Step::LoopbackUp,
         Step::SessionKeyring,
+        Step::Filter(&allow),
         Step::WorkingDirectory(c"/proc/self".to_owned()),
         Step::Bounding(1 << 6 | 1 << 7),
         Step::Groups(vec![5, 6]),

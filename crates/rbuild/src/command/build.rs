@@ -6,26 +6,30 @@
 
 use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
+use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
     Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
+    fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
-use rbuild_oci::{ImageId, Platform};
-use rbuild_plan::{Base, Inputs, Plan, Planning, StageId, blame, plan};
-use rbuild_sandbox::{Cancel, Sandbox};
-use rbuild_store::ImageRecord;
+use rbuild_http::Client;
+use rbuild_oci::{ImageId, Name, Platform};
+use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
+use rbuild_sandbox::{Cancel, Network, Sandbox};
+use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
     bottoms,
-    cli::BuildArgs,
+    cli::{BuildArgs, NetworkMode},
+    contexts,
     dockerfile::{self, Source},
     failure::{Failure, hint},
     find::new_name,
     output::{self, Output},
     progress::Progress,
     registry::Registry,
-    report, settings, signals,
+    report, secrets, settings, signals,
 };
 
 /// Builds, commits, exports; prints the image's id.
@@ -48,8 +52,12 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let source = dockerfile::read(args.file.as_deref(), &args.context)?;
     let (file, diagnostics) = parse(&source.text);
     refuse_errors(&diagnostics, &source)?;
-    let inputs = inputs(args)?;
-    let epoch = settings::epoch(&inputs.build_args)?;
+    let contexts = contexts::open(&args.build_context)?;
+    let inputs = Inputs {
+        contexts: contexts.kinds,
+        ..inputs(args)?
+    };
+    settings::epoch(&inputs.build_args)?;
 
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
@@ -62,15 +70,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     signals::watch(signals, runner.cancel.clone());
 
-    let bases = Bases {
-        store: &store,
-        session: &session,
-        http: &registry.http,
-        registries: &registry.registries,
-        security: registry.security,
-        credentials: &registry.credentials,
-        platform: inputs.platform.clone(),
-    };
+    let bases = registry.bases((&store, &session), inputs.platform.clone());
     let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
     let mut warnings = diagnostics;
     warnings.extend(plan.warnings.iter().cloned());
@@ -87,8 +87,15 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         session: &session,
         runner: &runner,
         context: &BuildContext::open(&args.context, source.path.as_deref(), settings::now())?,
+        named_contexts: &contexts.files,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
+        fetcher: Fetcher {
+            http: &Client::new(settings::http()),
+            git: &Git::default(),
+        },
+        confidential: &secrets::confidential(&args.secret, &args.ssh)?,
+        network: network(args.network),
         caching: if args.no_cache {
             Caching::Refresh
         } else {
@@ -99,22 +106,37 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let states = builder
         .build(&plan)
         .map_err(|error| explain(error, &plan, &source, &progress))?;
+    let image = committed(
+        args,
+        (&store, &session),
+        (&plan, &resolved, &states),
+        &names,
+    )?;
+    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
+    finish(args, &image)
+}
+
+/// Makes the target stage an image.
+fn committed(
+    args: &BuildArgs,
+    (store, session): (&Store, &Session),
+    (plan, resolved, states): (&Plan, &Resolved, &[State]),
+    names: &[Name],
+) -> Result<ImageId, Failure> {
     let request = Commit {
         stage: plan.stage(plan.target),
-        base: base_image(&plan, &resolved.images),
-        layers: &built_layers(&plan, &states),
+        base: base_image(plan, &resolved.images),
+        layers: &built_layers(plan, states),
         grouping: if args.squash {
             Layers::Squashed
         } else {
             Layers::PerStep
         },
-        epoch,
+        epoch: settings::epoch(&settings::build_args(&args.build_arg))?,
         now: settings::now(),
-        names: &names,
+        names,
     };
-    let image = commit(&store, &session, &request)?;
-    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
-    finish(args, &image)
+    Ok(commit(store, session, &request)?)
 }
 
 /// Base images, twice: as the plan wants to know them and as the store has them.
@@ -139,6 +161,12 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         target: args.target.clone(),
         platform,
         labels: settings::pairs(&args.label),
+        edits: Edits {
+            env: settings::pairs(&args.env).into_iter().collect(),
+            unsetenv: args.unsetenv.clone(),
+            unsetlabel: args.unsetlabel.clone(),
+        },
+        contexts: BTreeMap::new(),
         bases: BTreeMap::new(),
     })
 }
@@ -183,6 +211,13 @@ fn planned(
                 }
             }
         }
+    }
+}
+
+fn network(mode: NetworkMode) -> Network {
+    match mode {
+        NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
     }
 }
 
@@ -261,6 +296,7 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
         &mut out,
     );
     report::causes(reason.as_ref(), &mut out);
+    report::hint(hint(reason.as_ref()).as_deref(), &mut out);
     Failure::said(1)
 }
 

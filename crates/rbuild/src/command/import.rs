@@ -75,9 +75,10 @@ fn config(changes: &[String]) -> Result<ImageConfig, Failure> {
     let planned = match plan(&file, &text, &inputs) {
         Planning::Ready(planned) if planned.steps.is_empty() => Some(planned),
         Planning::Ready(_) | Planning::Needs(_) => {
-            return Err(Failure::message(
-                "--change takes instructions that only change the configuration",
-            ));
+            return Err(Failure::message(format!(
+                "--change takes instructions that only change the configuration, not `{}`",
+                changes.join("`, `")
+            )));
         }
         Planning::Rejected(more) => {
             diagnostics.extend(more);

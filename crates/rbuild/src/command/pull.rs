@@ -2,7 +2,6 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_engine::Bases;
 use rbuild_oci::Platform;
 
 use crate::{
@@ -22,15 +21,7 @@ pub fn execute(root: Option<&Path>, args: &PullArgs) -> Result<ExitCode, Failure
     rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
-    let bases = Bases {
-        store: &store,
-        session: &session,
-        http: &registry.http,
-        registries: &registry.registries,
-        security: registry.security,
-        credentials: &registry.credentials,
-        platform: Platform::default(),
-    };
+    let bases = registry.bases((&store, &session), Platform::default());
     let id = bases.pull(&args.image, &mut |place| {
         if !args.quiet {
             report::note(&format!("pulling {place}"));

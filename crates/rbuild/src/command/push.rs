@@ -67,7 +67,9 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
         report::note(&format!("pushed {} to {to}: {digest}", args.image));
     }
     if let Some(file) = &args.digestfile {
-        std::fs::write(file, &digest)?;
+        std::fs::write(file, &digest).map_err(|error| {
+            Failure::message(format!("cannot write `{}`: {error}", file.display()))
+        })?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_store::Store;
+use rbuild_store::{ImageRecord, Store};
 
 use crate::{
     cli::{RmiArgs, TagArgs},
@@ -31,29 +31,43 @@ pub fn add(root: Option<&Path>, args: &TagArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Removes names, and images that have none left. Says what it removed.
+/// Removes names, and images that have none left, with the layers that only these needed. Says
+/// what it removed.
 ///
 /// # Errors
 /// If there is no such image, or an id has several names and `--force` is not given.
 pub fn remove(root: Option<&Path>, args: &RmiArgs) -> Result<ExitCode, Failure> {
+    // Layers have files of other ids.
+    rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
+    let mut removed = Vec::new();
     if args.all {
         for (name, _) in store.names()? {
             store.remove_name(&name)?;
             print(&format!("Untagged: {name}"))?;
         }
-        for (id, _) in store.images()? {
+        for (id, image) in store.images()? {
             store.remove_image(&id)?;
             print(&format!("Deleted: {}", id.0.hex()))?;
+            removed.push(image);
         }
     }
     for text in &args.images {
-        remove_one(&store, text, args.force)?;
+        // What was removed before a name that is wrong gives its layers back all the same.
+        match remove_one(&store, text, args.force) {
+            Ok(image) => removed.extend(image),
+            Err(failure) => {
+                store.release(&removed)?;
+                return Err(failure);
+            }
+        }
     }
+    store.release(&removed)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn remove_one(store: &Store, text: &str, force: bool) -> Result<(), Failure> {
+/// Returns the image if it had no other name.
+fn remove_one(store: &Store, text: &str, force: bool) -> Result<Option<ImageRecord>, Failure> {
     let image = find(store, text)?;
     let names = store
         .names()?
@@ -80,6 +94,7 @@ fn remove_one(store: &Store, text: &str, force: bool) -> Result<(), Failure> {
     }
     if doomed.len() >= names.len() && store.remove_image(&image.id)? {
         print(&format!("Deleted: {}", image.id.0.hex()))?;
+        return Ok(Some(image.record));
     }
-    Ok(())
+    Ok(None)
 }

@@ -1,12 +1,13 @@
 //! An HTTP server that answers as a test tells it to, faults included.
 //!
-//! One request per connection. The tests of rbuild-registry use this file too.
+//! One request per connection. Nothing of the product is in it: what it gets wrong, it gets wrong
+//! on purpose.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -14,25 +15,33 @@ use std::{
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// `GET`…
     pub method: String,
     /// Path and query.
     pub path: String,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// What was sent along, without its framing.
     pub body: Vec<u8>,
     /// How many requests with this method and path came before.
     pub before: usize,
 }
 
 /// What to answer.
+#[derive(Debug)]
 pub struct Reply {
+    /// The status code.
     pub status: u16,
+    /// Headers besides `Connection` and `Content-Length`.
     pub headers: Vec<(&'static str, String)>,
+    /// The body, if it is not cut.
     pub body: Vec<u8>,
+    /// How it ends.
     pub ending: Ending,
 }
 
 /// How the answer ends.
+#[derive(Clone, Copy, Debug)]
 pub enum Ending {
     /// As announced.
     Complete,
@@ -45,6 +54,7 @@ pub enum Ending {
 }
 
 impl Reply {
+    /// A complete answer.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -54,11 +64,15 @@ impl Reply {
         }
     }
 
+    /// The same with one more header.
+    #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
+    /// The same with another ending.
+    #[must_use]
     pub fn ending(mut self, ending: Ending) -> Self {
         self.ending = ending;
         self
@@ -66,15 +80,21 @@ impl Reply {
 }
 
 /// A server on a free port of 127.0.0.1; ends with the test's process.
+#[derive(Debug)]
 pub struct Server {
+    /// Where it listens.
     pub address: SocketAddr,
     log: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
+    /// Starts a server that answers with what `answer` returns.
+    ///
+    /// # Panics
+    /// When no port of this machine is free.
     pub fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
+        let address = listener.local_addr().expect("it listens");
         let log = Arc::new(Mutex::new(Vec::new()));
         let answer = Arc::new(answer);
         let shared = Arc::clone(&log);
@@ -89,6 +109,7 @@ impl Server {
         Self { address, log }
     }
 
+    /// The URL of `path`, which starts with `/`.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -101,8 +122,12 @@ impl Server {
             .collect()
     }
 
+    /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.log.lock().unwrap().clone()
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -113,7 +138,7 @@ fn converse(
 ) -> std::io::Result<()> {
     let mut seen = read_request(stream)?;
     {
-        let mut log = log.lock().unwrap();
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |other: &&Seen| (&other.method, &other.path) == (&seen.method, &seen.path);
         seen.before = log.iter().filter(same).count();
         log.push(seen.clone());
@@ -165,7 +190,7 @@ fn read_request(stream: &TcpStream) -> std::io::Result<Seen> {
         read_chunks(&mut reader, &mut body)?;
     } else if let Some(size) = headers.get("content-length") {
         (&mut reader)
-            .take(size.parse().unwrap())
+            .take(size.parse().map_err(std::io::Error::other)?)
             .read_to_end(&mut body)?;
     }
     Ok(Seen {
@@ -181,7 +206,7 @@ fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> std::io::Result
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let size = u64::from_str_radix(line.trim(), 16).unwrap();
+        let size = u64::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
         reader.take(size).read_to_end(body)?;
         reader.read_line(&mut String::new())?;
         if size == 0 {

@@ -1,0 +1,163 @@
+//! From the name of an image to an image: which one it is, and what comes with it.
+
+use rbuild_engine::{Bases, Error, Resolved};
+use rbuild_http::{Backoff, Client, Security, Settings};
+use rbuild_oci::Platform;
+use rbuild_registry::{CredentialSources, Registries};
+use rbuild_store::{Durability, Session, Store};
+use serde_json::json;
+
+use crate::{
+    layout::{Layout, descriptor, index},
+    site::causes,
+};
+
+/// A store and a layout beside it.
+pub struct Place {
+    pub dir: tempfile::TempDir,
+    pub store: Store,
+    pub layout: Layout,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store"), Durability::None).unwrap();
+        let layout = Layout::new(&dir.path().join("layout"));
+        Self { dir, store, layout }
+    }
+
+    pub fn resolve(&self, name: &str) -> Result<Resolved, Error> {
+        self.resolve_in(&self.store.begin().unwrap(), name)
+    }
+
+    fn resolve_in(&self, session: &Session, name: &str) -> Result<Resolved, Error> {
+        let http = Client::new(Settings {
+            backoff: Backoff {
+                attempts: 1,
+                ..Backoff::default()
+            },
+            ..Settings::default()
+        });
+        let bases = Bases {
+            store: &self.store,
+            session,
+            http: &http,
+            registries: &Registries::default(),
+            security: Some(Security::Verified),
+            credentials: &CredentialSources::default(),
+            platform: Platform::new("linux", "amd64", None),
+        };
+        bases.resolve(name, &mut |_| {})
+    }
+
+    /// The layout's image, as it is named after `FROM`.
+    pub fn resolve_layout(&self, tag: &str) -> Result<Resolved, Error> {
+        self.resolve(&format!("oci:{}{tag}", self.layout.dir.display()))
+    }
+}
+
+#[test]
+fn an_image_of_a_layout_gets_no_name_and_is_fetched_once() {
+    let place = Place::new();
+    place.layout.write();
+    let first = place.resolve_layout("").unwrap();
+    assert_eq!(first.image.config.config.env, ["A=1"]);
+    assert_eq!(
+        first.record.manifest,
+        Some(place.layout.manifest.to_string())
+    );
+    assert_eq!(place.store.names().unwrap(), []);
+    let layer = place.store.layer(&first.tree.layers[0]).unwrap().unwrap();
+    assert_eq!(layer.diff.entries().unwrap()[0].name, b"f");
+    std::fs::remove_file(place.layout.blob(&place.layout.layer)).unwrap();
+    assert_eq!(place.resolve_layout("").unwrap().tree, first.tree);
+}
+
+#[test]
+fn names_of_the_store_come_before_registries() {
+    let place = Place::new();
+    place.layout.write();
+    let record = place.resolve_layout("").unwrap().record;
+    let session = place.store.begin().unwrap();
+    let (own, hub) = ("localhost/x:latest", "docker.io/library/y:1");
+    for name in [own, hub] {
+        session
+            .set_name(&rbuild_oci::Name::parse(name).unwrap(), &record.id())
+            .unwrap();
+    }
+    for name in [
+        "x",
+        "x:latest",
+        "localhost/x",
+        "y:1",
+        "docker.io/y:1",
+        "docker://y:1",
+        "library/y:1",
+    ] {
+        let found = place
+            .resolve_in(&session, name)
+            .map_err(|error| causes(&error));
+        assert_eq!(found.map(|it| it.record), Ok(record.clone()), "{name}");
+    }
+    for name in ["X", "a b", ""] {
+        let error = place.resolve_in(&session, name).unwrap_err();
+        assert!(
+            matches!(error, Error::Reference(_)),
+            "{name}: {}",
+            causes(&error)
+        );
+    }
+}
+
+#[test]
+fn an_image_that_lost_a_layer_is_fetched_again() {
+    let place = Place::new();
+    place.layout.write();
+    let found = place.resolve_layout("").unwrap();
+    let layer = place
+        .dir
+        .path()
+        .join("store/layers")
+        .join(found.tree.layers[0].to_string());
+    std::fs::remove_dir_all(&layer).unwrap();
+    place.resolve_layout("").unwrap();
+    assert!(layer.is_dir());
+}
+
+#[test]
+fn tags_and_platforms_choose() {
+    let mut place = Place::new();
+    place.layout.write();
+    let other = Layout::new(&place.layout.dir);
+    let manifest = place.layout.manifest.to_string();
+    let here = descriptor(rbuild_oci::media_type::OCI_MANIFEST, manifest.as_bytes());
+    let with = |field: &str, value| {
+        let mut entry = here.clone();
+        entry[field] = value;
+        entry
+    };
+    let tagged = |tag| {
+        with(
+            "annotations",
+            json!({"org.opencontainers.image.ref.name": tag}),
+        )
+    };
+    let on = |arch| with("platform", json!({"os": "linux", "architecture": arch}));
+    let nested = index(&[on("arm64"), on("amd64")]).to_string();
+    other.write_blob(nested.as_bytes());
+    let nested = descriptor(rbuild_oci::media_type::OCI_INDEX, nested.as_bytes());
+    for (entries, tag, fine) in [
+        (vec![tagged("a"), tagged("b")], ":b", true),
+        (vec![tagged("a"), tagged("b")], ":c", false),
+        (vec![tagged("a"), tagged("b")], "", false),
+        (vec![tagged("a")], "", true),
+        (vec![nested], "", true),
+        (vec![], "", false),
+    ] {
+        place.layout.index = index(&entries);
+        place.layout.write();
+        let found = place.resolve_layout(tag);
+        assert_eq!(found.is_ok(), fine, "{tag} of {}", place.layout.index);
+    }
+}

@@ -1,0 +1,373 @@
+//! Which steps run again, and why.
+
+use std::fs;
+
+use expect_test::{Expect, expect};
+use rbuild_engine::Caching;
+
+use crate::site::{Order, Site, touch};
+
+/// Builds `first`, edits, builds `second`; checks the events of the second build.
+#[track_caller]
+fn check(first: &str, edit: impl FnOnce(&Site), second: &str, expected: &Expect) {
+    let Some(site) = Site::new() else { return };
+    site.file("f", "one");
+    site.file("d/g", "two");
+    site.events(first);
+    edit(&site);
+    expected.assert_eq(&site.events(second));
+}
+
+/// The same Dockerfile twice.
+#[track_caller]
+fn check_edit(dockerfile: &str, edit: impl FnOnce(&Site), expected: &Expect) {
+    check(dockerfile, edit, dockerfile, expected);
+}
+
+#[test]
+fn a_first_build_runs_everything_and_tells_each_line() {
+    let Some(site) = Site::new() else { return };
+    site.file("f", "one");
+    let events =
+        site.events("FROM scratch\nCOPY f /\nRUN say a; scold b; write /x y\nWORKDIR /w\n");
+    expect![[r#"
+        started COPY f /
+        finished COPY f /
+        started RUN say a; scold b; write /x y
+          Stdout "a"
+          Stderr "b"
+        finished RUN say a; scold b; write /x y
+        started WORKDIR /w
+        finished WORKDIR /w
+    "#]]
+    .assert_eq(&events);
+}
+
+#[test]
+fn a_second_build_runs_nothing() {
+    let dockerfile = "FROM scratch AS a\nCOPY f d /\nRUN say a\nWORKDIR /w\n\
+                      FROM scratch\nCOPY --from=a /f /\n";
+    check_edit(
+        dockerfile,
+        |_| {},
+        &expect![[r#"
+        cached COPY f d /
+        cached RUN say a
+        cached WORKDIR /w
+        cached COPY --from=a /f /
+    "#]],
+    );
+}
+
+#[test]
+fn times_are_no_reason() {
+    check_edit(
+        "FROM scratch\nCOPY f d /\nRUN nothing\n",
+        |site| touch(&site.path("context/f"), 1_000_000_000),
+        &expect![[r#"
+            cached COPY f d /
+            cached RUN nothing
+        "#]],
+    );
+}
+
+#[test]
+fn another_inode_with_the_same_content_is_no_reason() {
+    check_edit(
+        "FROM scratch\nCOPY f /\n",
+        |site| {
+            fs::remove_file(site.path("context/f")).unwrap();
+            site.file("f", "one");
+        },
+        &expect![[r#"
+            cached COPY f /
+        "#]],
+    );
+}
+
+#[test]
+fn metadata_is_no_reason() {
+    check(
+        "FROM scratch\nRUN write /a a\nCOPY f /\n",
+        |_| {},
+        "FROM scratch\nLABEL a=b\nRUN write /a a\nCMD x\nUSER 0\nEXPOSE 80\nVOLUME /v\nCOPY f /\n",
+        &expect![[r#"
+            cached RUN write /a a
+            cached COPY f /
+        "#]],
+    );
+}
+
+#[test]
+fn env_is_a_reason_for_commands_alone() {
+    check(
+        "FROM scratch\nCOPY f /\nWORKDIR /w\nRUN nothing\n",
+        |_| {},
+        "FROM scratch\nENV a=b\nCOPY f /\nWORKDIR /w\nRUN nothing\n",
+        &expect![[r#"
+            cached COPY f /
+            cached WORKDIR /w
+            started RUN nothing
+            finished RUN nothing
+        "#]],
+    );
+}
+
+#[test]
+fn an_argument_is_a_reason_from_the_first_command_after_it() {
+    let Some(site) = Site::new() else { return };
+    let dockerfile = "FROM scratch\nRUN write /a a\nARG V=1\nWORKDIR /w\nRUN write /b $V\n";
+    site.events(dockerfile);
+    let order = |args| Order {
+        args,
+        ..dockerfile.into()
+    };
+    let unused = site.events(order(&[("OTHER", "2")]));
+    assert!(!unused.contains("started"), "{unused}");
+    expect![[r#"
+        cached RUN write /a a
+        cached WORKDIR /w
+        started RUN write /b $V
+        finished RUN write /b $V
+    "#]]
+    .assert_eq(&site.events(order(&[("V", "2")])));
+}
+
+#[test]
+fn a_changed_file_is_a_reason_for_those_who_copy_it_and_what_follows() {
+    check_edit(
+        "FROM scratch\nCOPY d /d\nCOPY f /\nRUN nothing\n",
+        |site| site.file("f", "another"),
+        &expect![[r#"
+            cached COPY d /d
+            started COPY f /
+            finished COPY f /
+            started RUN nothing
+            finished RUN nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_changed_mode_or_name_is_a_reason() {
+    check_edit(
+        "FROM scratch\nCOPY f /\n",
+        |site| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(site.path("context/f"), mode).unwrap();
+        },
+        &expect![[r#"
+            started COPY f /
+            finished COPY f /
+        "#]],
+    );
+    check_edit(
+        "FROM scratch\nCOPY d /\n",
+        |site| fs::rename(site.path("context/d/g"), site.path("context/d/h")).unwrap(),
+        &expect![[r#"
+            started COPY d /
+            finished COPY d /
+        "#]],
+    );
+}
+
+#[test]
+fn what_the_ignore_file_hides_is_no_reason() {
+    let Some(site) = Site::new() else { return };
+    site.file(".dockerignore", "d\n!d/g\n.dockerignore\n");
+    site.file("d/g", "g");
+    site.events("FROM scratch\nCOPY . /\n");
+    site.file("d/h", "hidden");
+    expect![[r#"
+        cached COPY . /
+    "#]]
+    .assert_eq(&site.events("FROM scratch\nCOPY . /\n"));
+}
+
+#[test]
+fn a_stage_that_makes_the_same_bytes_again_does_not_disturb_its_users() {
+    check(
+        "FROM scratch AS a\nRUN write /out x; write /log 1\nFROM scratch\nCOPY --from=a /out /\nRUN nothing\n",
+        |_| {},
+        "FROM scratch AS a\nRUN write /out x; write /log 2\nFROM scratch\nCOPY --from=a /out /\nRUN nothing\n",
+        &expect![[r#"
+            started RUN write /out x; write /log 2
+            finished RUN write /out x; write /log 2
+            cached COPY --from=a /out /
+            cached RUN nothing
+        "#]],
+    );
+}
+
+#[test]
+fn owners_in_a_stage_are_a_reason() {
+    check(
+        "FROM scratch AS a\nRUN write /out x\nFROM scratch\nCOPY --from=a /out /\n",
+        |_| {},
+        "FROM scratch AS a\nRUN write /out x; chown 5:6 /out\nFROM scratch\nCOPY --from=a /out /\n",
+        &expect![[r#"
+            started RUN write /out x; chown 5:6 /out
+            finished RUN write /out x; chown 5:6 /out
+            started COPY --from=a /out /
+            finished COPY --from=a /out /
+        "#]],
+    );
+}
+
+#[test]
+fn a_content_hit_is_remembered_by_its_definition() {
+    let Some(site) = Site::new() else { return };
+    let stage = |log| {
+        format!(
+            "FROM scratch AS a\nRUN write /out x; write /log {log}\nFROM scratch\nCOPY --from=a /out /\n"
+        )
+    };
+    site.events(&stage(1)[..]);
+    site.events(&stage(2)[..]);
+    // Without its tree the stage cannot be looked into: only the definition is left.
+    expect![[r#"
+        cached RUN write /out x; write /log 2
+        cached COPY --from=a /out /
+    "#]]
+    .assert_eq(&site.events(&stage(2)[..]));
+}
+
+#[test]
+fn without_cache_everything_runs_and_is_remembered() {
+    let Some(site) = Site::new() else { return };
+    site.file("f", "one");
+    let dockerfile = "FROM scratch\nCOPY f /\nRUN write /x y\n";
+    let old = site.state(dockerfile);
+    let fresh = site.build(Order {
+        caching: Caching::Refresh,
+        ..dockerfile.into()
+    });
+    expect![[r#"
+        started COPY f /
+        finished COPY f /
+        started RUN write /x y
+        finished RUN write /x y
+    "#]]
+    .assert_eq(&fresh.events);
+    let fresh = fresh.result.unwrap().pop().unwrap();
+    assert_ne!(fresh.layers, old.layers);
+    assert_eq!(site.state(dockerfile), fresh);
+}
+
+#[test]
+fn a_vanished_layer_is_a_miss() {
+    let Some(site) = Site::new() else { return };
+    let dockerfile = "FROM scratch\nRUN write /a a\nRUN write /b b\n";
+    let state = site.state(dockerfile);
+    let layers = site.path("store/layers");
+    fs::remove_dir_all(layers.join(state.layers[0].to_string())).unwrap();
+    expect![[r#"
+        started RUN write /a a
+        finished RUN write /a a
+        cached RUN write /b b
+    "#]]
+    .assert_eq(&site.events(dockerfile));
+    let state = site.state(dockerfile);
+    assert_eq!(site.tree(&state.layers).paths(), ["/", "/a", "/b"]);
+}
+
+#[test]
+fn a_failing_step_keeps_the_results_before_it() {
+    let Some(site) = Site::new() else { return };
+    let failed = site.build("FROM scratch\nRUN write /a a\nRUN say before; write /b b; fail 3\n");
+    expect![[r#"
+        started RUN write /a a
+        finished RUN write /a a
+        started RUN say before; write /b b; fail 3
+          Stdout "before"
+    "#]]
+    .assert_eq(&failed.events);
+    expect![[r#"
+        the build failed
+        the command exited with status 3
+    "#]]
+    .assert_eq(&crate::site::causes(&failed.result.unwrap_err()));
+    expect![[r#"
+        cached RUN write /a a
+        started RUN nothing
+        finished RUN nothing
+    "#]]
+    .assert_eq(&site.events("FROM scratch\nRUN write /a a\nRUN nothing\n"));
+}
+
+/// The note in which the digests of the context are kept.
+fn note(site: &Site) -> std::path::PathBuf {
+    let mut place = site.path("store/notes/context");
+    while place.is_dir() {
+        place = fs::read_dir(&place)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+    }
+    place
+}
+
+/// Builds at the time `now`, spoils the remembered digests, and builds again: whether the second
+/// build believed them.
+#[track_caller]
+fn believes_its_notes(now: i64, between: impl FnOnce(&Site)) -> Option<bool> {
+    let site = Site::new()?;
+    site.file("f", "one");
+    let build = || {
+        site.events(Order {
+            now,
+            ..Order::from("FROM scratch\nCOPY f /\n")
+        })
+    };
+    build();
+    let note = note(&site);
+    let mut bytes = fs::read(&note).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&note, bytes).unwrap();
+    between(&site);
+    Some(build().contains("started"))
+}
+
+#[test]
+fn an_unchanged_file_of_the_context_is_not_read_again() {
+    let believed = believes_its_notes(crate::site::LATER, |_| {});
+    assert_ne!(believed, Some(false));
+}
+
+#[test]
+fn a_file_with_another_time_is_read_again() {
+    let touched = |site: &Site| touch(&site.path("context/f"), 1_000_000_000);
+    let believed = believes_its_notes(crate::site::LATER, touched);
+    assert_ne!(believed, Some(true));
+}
+
+#[test]
+fn a_file_that_changed_in_the_second_of_the_build_is_read_again() {
+    let Some(site) = Site::new() else { return };
+    site.file("f", "one");
+    let now = std::os::unix::fs::MetadataExt::ctime(&site.path("context/f").metadata().unwrap());
+    let (before, after) = [now, now + 1]
+        .map(|now| {
+            site.events(Order {
+                now,
+                caching: Caching::Refresh,
+                ..Order::from("FROM scratch\nCOPY f /\n")
+            });
+            fs::metadata(note(&site)).unwrap().len()
+        })
+        .into();
+    assert!(
+        before < after,
+        "{before} {after}: the file is trusted one second later"
+    );
+}
+
+#[test]
+fn a_failing_build_remembers_the_digests_of_the_context() {
+    let Some(site) = Site::new() else { return };
+    site.file("f", "one");
+    site.failure("FROM scratch\nCOPY f /\nRUN fail 1\n");
+    assert!(fs::metadata(note(&site)).unwrap().len() > 48);
+}

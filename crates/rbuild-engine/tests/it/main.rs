@@ -1,0 +1,20 @@
+//! The engine in a temporary directory: a real store, real overlays, and a machine that is only
+//! played.
+//!
+//! Stacking trees needs mounts: without them the tests say `SKIP`, and fail under
+//! `RBUILD_TEST_REQUIRE=1`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this crate is all tests")]
+
+mod attack;
+mod bases;
+mod cache;
+mod copy;
+mod hostile;
+mod layout;
+mod random;
+mod script;
+mod site;
+mod special;
+mod states;
+mod workdir;

@@ -1,0 +1,236 @@
+//! Where a test builds: a store and a context in a directory that goes away.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    iter::successors,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use rbuild_context::Git;
+use rbuild_engine::{
+    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, State, fetch::Fetcher,
+};
+use rbuild_http::{Client, Settings};
+use rbuild_layer::{Form, PackOptions, pack};
+use rbuild_plan::{Inputs, Plan, Planning, StepId, plan};
+use rbuild_sandbox::Network;
+use rbuild_snapshot::readable;
+use rbuild_store::{Durability, LayerId, Session, Store};
+use rbuild_sys::Dir;
+use rbuild_testkit::{Tree, skip};
+
+use crate::script::Script;
+
+/// A time after every file's: all digests of the context can be trusted.
+pub const LATER: i64 = 1 << 40;
+
+/// A store and a context.
+pub struct Site {
+    dir: tempfile::TempDir,
+    pub store: Store,
+}
+
+/// How to build.
+pub struct Order<'a> {
+    pub dockerfile: &'a str,
+    pub args: &'a [(&'a str, &'a str)],
+    pub caching: Caching,
+    /// The time at which the build begins, seconds since 1970.
+    pub now: i64,
+}
+
+impl<'a> From<&'a str> for Order<'a> {
+    fn from(dockerfile: &'a str) -> Self {
+        Self {
+            dockerfile,
+            args: &[],
+            caching: Caching::Use,
+            now: LATER,
+        }
+    }
+}
+
+/// What came of it.
+pub struct Built {
+    /// One line each.
+    pub events: String,
+    pub result: Result<Vec<State>, Error>,
+}
+
+impl Site {
+    /// `None`: no overlay can be mounted here, and the test has been told to skip.
+    #[track_caller]
+    pub fn new() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let [top, bottom] = ["context", "store"].map(|name| {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            Dir::open(&path).unwrap()
+        });
+        if let Err(error) = readable(&[&top], &bottom) {
+            skip(&causes(&error));
+            return None;
+        }
+        let store = Store::open(&dir.path().join("store"), Durability::None).unwrap();
+        Some(Self { dir, store })
+    }
+
+    /// A host path; `context` is the context.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file of the context, of mode 0644, with the directories on the way.
+    pub fn file(&self, name: &str, content: &str) {
+        let path = self.path("context").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    pub fn link(&self, target: &str, name: &str) {
+        std::os::unix::fs::symlink(target, self.path("context").join(name)).unwrap();
+    }
+
+    /// Builds `order` in a session of its own.
+    pub fn build<'a>(&self, order: impl Into<Order<'a>>) -> Built {
+        let order = order.into();
+        let plan = planned(&order);
+        let session = self.store.begin().unwrap();
+        let context = BuildContext::open(&self.path("context"), None, order.now).unwrap();
+        let events = RefCell::new(String::new());
+        let builder = Builder {
+            store: &self.store,
+            session: &session,
+            runner: &Script,
+            context: &context,
+            named_contexts: &BTreeMap::new(),
+            bases: &BTreeMap::new(),
+            bottoms: &bottoms(&session),
+            fetcher: Fetcher {
+                http: &Client::new(Settings::default()),
+                git: &Git::default(),
+            },
+            confidential: &Confidential::default(),
+            network: Network::Host,
+            caching: order.caching,
+            emit: &|event| tell(&plan, &event, &mut events.borrow_mut()),
+        };
+        let result = builder.build(&plan);
+        Built {
+            events: events.into_inner(),
+            result,
+        }
+    }
+
+    /// The events of a build that must succeed.
+    #[track_caller]
+    pub fn events<'a>(&self, order: impl Into<Order<'a>>) -> String {
+        let built = self.build(order);
+        if let Err(error) = &built.result {
+            panic!("{}\n{}", built.events, causes(error));
+        }
+        built.events
+    }
+
+    /// The last state of a build that must succeed.
+    #[track_caller]
+    pub fn state<'a>(&self, order: impl Into<Order<'a>>) -> State {
+        let states = self.build(order).result;
+        states.unwrap().pop().expect("the plan has steps")
+    }
+
+    /// What a build that must fail says, one cause per line.
+    #[track_caller]
+    pub fn failure<'a>(&self, order: impl Into<Order<'a>>) -> String {
+        match self.build(order).result {
+            Ok(_) => panic!("the build did not fail"),
+            Err(error) => causes(&error),
+        }
+    }
+
+    /// The whole tree of `layers` as overlayfs shows it.
+    pub fn tree(&self, layers: &[LayerId]) -> Tree {
+        self.look(layers, |root| {
+            let mut tar = Vec::new();
+            pack(&[root], &PackOptions::new(Form::Plain), &mut tar).unwrap();
+            Tree::from_tar(&tar[..]).unwrap()
+        })
+    }
+
+    /// Looks into the whole tree of `layers`.
+    pub fn look<T>(&self, layers: &[LayerId], look: impl FnOnce(&Dir) -> T) -> T {
+        let session = self.store.begin().unwrap();
+        let opened: Vec<Dir> = layers
+            .iter()
+            .rev()
+            .map(|id| session.layer(id).unwrap().unwrap().diff)
+            .collect();
+        let below: Vec<&Dir> = opened.iter().collect();
+        look(&readable(&below, &bottoms(&session).empty).unwrap())
+    }
+}
+
+fn bottoms(session: &Session) -> Bottoms {
+    let [empty, skeleton] = [(), ()].map(|()| session.new_layer().unwrap().diff);
+    Bottoms { empty, skeleton }
+}
+
+#[track_caller]
+fn planned(order: &Order<'_>) -> Plan {
+    let (file, diagnostics) = rbuild_dockerfile::parse(order.dockerfile);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    let inputs = Inputs {
+        build_args: order.args.iter().map(own).collect(),
+        ..Inputs::default()
+    };
+    match plan(&file, order.dockerfile, &inputs) {
+        Planning::Ready(plan) => *plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Writes `event` as a line.
+fn tell(plan: &Plan, event: &Event, out: &mut String) {
+    let title = |id: &StepId| &plan.step(*id).title;
+    match event {
+        Event::Cached(id) => writeln!(out, "cached {}", title(id)),
+        Event::Started(id) => writeln!(out, "started {}", title(id)),
+        Event::Finished(id) => writeln!(out, "finished {}", title(id)),
+        Event::Waiting(id) => writeln!(out, "waiting {}", title(id)),
+        Event::Output { stream, line, .. } => {
+            writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
+        }
+        Event::Pulling(name) => writeln!(out, "pulling {name}"),
+        Event::Warning(text) => writeln!(out, "warning {text}"),
+    }
+    .unwrap();
+}
+
+/// An error and its causes, one per line.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    successors(Some(error), |&error| error.source())
+        .map(|error| {
+            format!(
+                "{error}
+"
+            )
+        })
+        .collect()
+}
+
+/// Sets the time of last modification, seconds since 1970.
+pub fn touch(path: &Path, seconds: u64) {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+}

@@ -1,0 +1,10 @@
+//! Images that are made, leave and come in, with a real store in a temporary directory.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this crate is all tests")]
+
+mod commit;
+mod damage;
+mod import;
+mod layout;
+mod local;
+mod place;

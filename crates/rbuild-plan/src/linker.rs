@@ -1,0 +1,259 @@
+//! One stage: its names expanded and resolved.
+//!
+//! Knows: what `FROM` sees (F4), and which ARGs a `from` sees.
+//! Does not know: what the names stand for ([`crate::names`]), nor the order of stages.
+//!
+//! Spec: dockerfile.md F1, F4, F13, O3, 1.17; trap T12.
+
+use std::collections::BTreeMap;
+
+use rbuild_dockerfile::Diagnostic;
+use rbuild_dockerfile::ast::{ArgPair, Instruction, Kind, Spanned, Stage, Word};
+use rbuild_dockerfile::expand::expand;
+use rbuild_dockerfile::lint::rules;
+use rbuild_dockerfile::suggest::did_you_mean;
+use rbuild_oci::Platform;
+
+use crate::args::{Args, Givers};
+use crate::names::{self, Name, Named, Names, Origin};
+use crate::stages::Linked;
+use crate::trigger::{self, Trigger};
+use crate::variables::Variables;
+
+/// Resolves the names in one stage after the other.
+pub(crate) struct Linker<'a> {
+    /// What can be named.
+    pub names: Names<'a>,
+    /// What `FROM` sees.
+    pub globals: &'a Args,
+    /// The same, as if no build arguments were given.
+    pub defaults: &'a Args,
+    /// What is wrong.
+    pub found: &'a mut Vec<Diagnostic>,
+}
+
+impl Linker<'_> {
+    /// `None` if its base is wrong, which is reported.
+    pub(crate) fn stage(&mut self, index: usize) -> Option<Linked> {
+        if let Some(base) = self.names.replacement(index) {
+            return Some(Linked::replaced(index, base));
+        }
+        let stage = &self.names.file.stages[index];
+        self.check_platform(stage);
+        let base = self.base(index);
+        let after = self.after(index);
+        let triggers = base.as_ref().map(|base| self.triggers(base));
+        let triggers = triggers.unwrap_or_default();
+        let froms = self.froms(index, &triggers);
+        Some(Linked {
+            index,
+            base: base?,
+            replaced: false,
+            after,
+            triggers,
+            froms,
+        })
+    }
+
+    fn base(&mut self, index: usize) -> Option<Named> {
+        let word = &self.names.file.stages[index].base;
+        let value = self.expand(word)?;
+        if value.is_empty() {
+            let message = format!(
+                "`{}` is empty: `FROM` needs an image or a stage",
+                word.value
+            );
+            let diagnostic = Diagnostic::error(word.span.clone(), message)
+                .with_hint("`FROM` sees only the `ARG`s before the first `FROM`");
+            self.found.push(diagnostic);
+            return None;
+        }
+        self.check_default(word);
+        let span = word.span.clone();
+        self.names.base(index, &Name { value, span }, self.found)
+    }
+
+    fn after(&mut self, index: usize) -> Vec<Named> {
+        let mut after = Vec::new();
+        for name in &self.names.file.stages[index].after {
+            match self.names.after(index, name) {
+                Ok(named) => after.push(named),
+                Err(diagnostic) => self.found.push(diagnostic),
+            }
+        }
+        after
+    }
+
+    /// Those of an image that is not known yet are found the next time (O3).
+    fn triggers(&mut self, base: &Named) -> Vec<Trigger> {
+        match &base.origin {
+            Origin::Image(reference) => match self.names.inputs.bases.get(reference) {
+                Some(image) => {
+                    let texts = image.config.config.on_build.as_deref().unwrap_or_default();
+                    trigger::of_image(texts, &base.span, self.found)
+                }
+                None => Vec::new(),
+            },
+            Origin::Stage(parent) if self.names.replacement(*parent).is_none() => {
+                trigger::of_stage(&self.names.file.stages[*parent])
+            }
+            Origin::Stage(_) | Origin::Scratch | Origin::Files(_) => Vec::new(),
+        }
+    }
+
+    /// Each `from` in the stage, triggers first.
+    fn froms(&mut self, index: usize, triggers: &[Trigger]) -> BTreeMap<(usize, usize), Named> {
+        let own = &self.names.file.stages[index].instructions;
+        let triggers = triggers.iter().map(|it| (&it.instruction, Some(it)));
+        let all = triggers.chain(own.iter().map(|it| (it, None)));
+        let mut scope = Args::default();
+        let mut froms = BTreeMap::new();
+        for (position, (instruction, trigger)) in all.enumerate() {
+            if let Kind::Arg(pairs) = &instruction.kind {
+                self.declare(pairs, &mut scope);
+            }
+            for (number, from) in written_froms(instruction) {
+                let name = self.name_in(&scope, from);
+                match name.and_then(|name| self.names.from(index, &name)) {
+                    Ok(mut named) => {
+                        if let Some(foreign) = trigger.and_then(|it| it.foreign.as_ref()) {
+                            named.span = foreign.span.clone();
+                        }
+                        froms.insert((position, number), named);
+                    }
+                    Err(problem) => self.found.push(match trigger {
+                        Some(trigger) => trigger.blamed(problem),
+                        None => problem,
+                    }),
+                }
+            }
+        }
+        froms
+    }
+
+    /// The ARGs that a `from` sees: their values follow from the command line, from global
+    /// ARGs and from other such ARGs. One that needs more than that has none here.
+    fn declare(&self, pairs: &[ArgPair], scope: &mut Args) {
+        let givers = Givers {
+            given: &self.names.inputs.build_args,
+            globals: self.globals,
+        };
+        let mut values = Vec::new();
+        for pair in pairs {
+            let variables = Variables {
+                escape: self.names.file.escape,
+                env: &[],
+                args: scope,
+            };
+            let mut doubts = Vec::new();
+            let value = givers.values(std::slice::from_ref(pair), &variables, &mut doubts);
+            if doubts.is_empty() {
+                values.extend(value);
+            }
+        }
+        for (name, value) in values {
+            scope.set(&name, value);
+        }
+    }
+
+    /// `from` with variables replaced: ARGs in `scope`, and global ones (1.17).
+    fn name_in(&self, scope: &Args, from: &Spanned<String>) -> Result<Name, Diagnostic> {
+        let (text, span) = (&from.value, from.span.clone());
+        if !text.contains('$') {
+            return Ok(from.clone());
+        }
+        let value = |name: &str| {
+            let value = scope.value(name).or_else(|| self.globals.value(name));
+            value.map(str::to_owned)
+        };
+        let expanded = expand(text, self.names.file.escape, &value)
+            .map_err(|error| Diagnostic::error(from.span_at(error.offset()), error.to_string()))?;
+        match expanded.undefined.first() {
+            None if !expanded.text.is_empty() => Ok(Name {
+                value: expanded.text,
+                span,
+            }),
+            None => {
+                let message = format!("`{text}` is empty: a stage or an image is needed");
+                Err(Diagnostic::error(span, message))
+            }
+            Some(name) => {
+                let message = format!("`{name}` has no value that can be used in `{text}`");
+                let hint = "here only `ARG`s count that have a value without the base image";
+                Err(Diagnostic::error(span, message).with_hint(hint))
+            }
+        }
+    }
+
+    fn expand(&mut self, word: &Word) -> Option<String> {
+        let mut found = Vec::new();
+        let text = variables(self.names, self.globals).expand(word, &mut found);
+        let renamed = found.into_iter().map(|it| match it.rule {
+            Some(rules::UNDEFINED_VAR) => it.of_rule(rules::UNDEFINED_ARG_IN_FROM),
+            _ => it,
+        });
+        self.found.extend(renamed);
+        text
+    }
+
+    /// Whether there is a base image also without build arguments.
+    fn check_default(&mut self, word: &Word) {
+        if !word.value.contains('$') {
+            return;
+        }
+        let text = variables(self.names, self.defaults).expand(word, &mut Vec::new());
+        if text.is_some_and(|text| text.is_empty() || names::checked(&text).is_err()) {
+            let message = format!("without build arguments, `{}` is no image", word.value);
+            let warning = Diagnostic::warning(word.span.clone(), message)
+                .with_hint("give the `ARG` a default with which it is one");
+            self.found
+                .push(warning.of_rule(rules::INVALID_DEFAULT_ARG_IN_FROM));
+        }
+    }
+
+    /// Only this machine's platform can be built so far (F13).
+    fn check_platform(&mut self, stage: &Stage) {
+        let Some(word) = &stage.platform else { return };
+        let Some(text) = self.expand(word) else {
+            return;
+        };
+        let platform = &self.names.inputs.platform;
+        let ours = platform.to_string();
+        match text.parse::<Platform>() {
+            Ok(wanted) if platform.matches(&wanted) => {}
+            Ok(wanted) => {
+                let message = format!("cannot build for `{wanted}` on this machine yet");
+                let diagnostic = Diagnostic::error(word.span.clone(), message);
+                self.found
+                    .push(diagnostic.with_hint(format!("this machine is `{ours}`")));
+            }
+            Err(error) => self.found.push(Diagnostic {
+                hint: did_you_mean(&text, [ours.as_str()]),
+                ..Diagnostic::error(word.span.clone(), error.to_string())
+            }),
+        }
+    }
+}
+
+/// What `FROM` sees.
+fn variables<'a>(names: Names<'_>, args: &'a Args) -> Variables<'a> {
+    Variables {
+        escape: names.file.escape,
+        env: &[],
+        args,
+    }
+}
+
+/// Each `from` of an instruction, with its number.
+fn written_froms(instruction: &Instruction) -> Vec<(usize, &Spanned<String>)> {
+    match &instruction.kind {
+        Kind::Copy(copy) => copy.from.iter().map(|from| (0, from)).collect(),
+        Kind::Run(run) => {
+            let froms = run.mounts.iter().enumerate();
+            froms
+                .filter_map(|(number, mount)| Some((number, mount.from.as_ref()?)))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}

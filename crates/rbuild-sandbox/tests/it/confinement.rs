@@ -1,0 +1,70 @@
+//! What a command cannot reach: the network, if it has none, and parts of the kernel.
+
+use std::{path::Path, time::Duration};
+
+use rbuild_sandbox::Network;
+
+use crate::world::{Wish, World};
+
+pub fn no_network(place: &Path) {
+    let world = World::new(place);
+    let offline = |script: &str| {
+        let argv = ["/bin/sh", "-c", script];
+        world
+            .run(&Wish {
+                argv: &argv,
+                network: Network::None,
+                ..Wish::default()
+            })
+            .unwrap()
+    };
+    let up = offline("ip -o link; ls /sys/class/net; ip -o -4 addr");
+    assert!(up.stdout.contains("lo: <LOOPBACK,UP,LOWER_UP>"), "{up:?}");
+    assert!(up.stdout.contains("127.0.0.1/8"), "{up:?}");
+    assert_eq!(
+        up.stdout
+            .lines()
+            .filter(|line| line.contains("eth"))
+            .count(),
+        0
+    );
+    let host = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let inside = offline("readlink /proc/self/ns/net").stdout;
+    assert_ne!(inside.trim(), host.to_str().unwrap());
+    let talk = offline(
+        "sleep 1 | nc -l -p 80 >/tmp/got & \
+         for i in 1 2 3 4 5 6 7 8 9; do echo hello | nc 127.0.0.1 80 && break; sleep 0.1; done; \
+         wait; cat /tmp/got",
+    );
+    assert_eq!(talk.stdout, "hello\n", "{}", talk.stderr);
+    assert_ne!(offline("echo x | nc -w 1 1.1.1.1 53").exit.status, 0);
+    let write = offline("echo 1 > /sys/class/net/lo/mtu");
+    assert_ne!(write.exit.status, 0);
+    let median = |network| {
+        let wish = || Wish {
+            network,
+            ..Wish::default()
+        };
+        let mut times: Vec<Duration> = (0..60).map(|_| world.run(&wish()).unwrap().took).collect();
+        times.sort();
+        times[30]
+    };
+    let (host, none) = (median(Network::Host), median(Network::None));
+    println!("  run of `true`: {host:?} in the host's network, {none:?} without");
+}
+
+pub fn dangerous_calls(place: &Path) {
+    let world = World::new(place);
+    let seccomp = world.sh("cat /proc/self/status").stdout;
+    assert!(seccomp.contains("Seccomp:\t2"), "{seccomp}");
+    for refused in ["unshare -U true", "unshare -r true", "unshare -m true"] {
+        let ran = world.sh(refused);
+        assert!(
+            ran.stderr.contains("Operation not permitted"),
+            "{refused}: {ran:?}"
+        );
+    }
+    // Subshells, pipes and setuid programs as ever.
+    let usual = world.sh("(echo a; echo b) | wc -l; su ann -c 'id -u'");
+    assert_eq!(usual.stdout, "2\n1000\n", "{}", usual.stderr);
+}

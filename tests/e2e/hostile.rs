@@ -1,0 +1,120 @@
+//! Images and contexts that mean harm: nothing of the host is read, nothing hangs, and the
+//! place in the Dockerfile is told.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use rbuild_testkit::{Host, Output};
+
+use crate::surroundings::host;
+
+/// What `instructions` make of busybox after `harm` was done to its files.
+fn build(host: &Host, harm: impl Fn(&Path), instructions: &str) -> Output {
+    let root = host.scratch.dir("root").unwrap();
+    let alpine = host.scratch.path().join("alpine");
+    host.build("FROM alpine\n", &["-o", &alpine.display().to_string()])
+        .success();
+    let mut copy = host.account.command("cp");
+    Output::of_success(copy.arg("-rdT").arg(&alpine).arg(&root)).unwrap();
+    harm(&root);
+    host.run(&["import", &root.display().to_string(), "hostile"])
+        .success();
+    host.build(&format!("FROM hostile\n{instructions}"), &["-t", "it"])
+}
+
+/// Puts a link to `target` in the place of `path`.
+fn link(path: impl AsRef<Path>, target: &str) {
+    let path = path.as_ref();
+    let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+    symlink(target, path).unwrap();
+}
+
+#[test]
+fn users_are_never_looked_up_on_the_host() {
+    for target in ["/../../../../etc/passwd", "../../../../../../../etc/passwd"] {
+        let Some(host) = host() else { return };
+        let name = &host.account.name;
+        let output = build(
+            &host,
+            |root| link(root.join("etc/passwd"), target),
+            &format!("USER {name}\nRUN id\n"),
+        );
+        output.failure().saying("Dockerfile:3").saying(name);
+    }
+}
+
+#[test]
+fn a_list_of_users_that_is_no_list_is_an_error_at_once() {
+    let Some(host) = host() else { return };
+    let huge = |root: &Path| {
+        let path = root.join("etc/passwd");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(300 << 20).unwrap();
+    };
+    build(&host, huge, "USER somebody\nRUN id\n")
+        .failure()
+        .saying("/etc/passwd")
+        .saying("Dockerfile:3");
+}
+
+#[test]
+fn proc_is_mounted_on_a_directory_of_the_image_or_not_at_all() {
+    let Some(host) = host() else { return };
+    build(&host, |root| link(root.join("proc"), "/etc"), "RUN true\n")
+        .failure()
+        .saying("/proc")
+        .saying("Dockerfile:2");
+}
+
+#[test]
+fn links_in_the_place_of_network_files_stay_what_they_are() {
+    let Some(host) = host() else { return };
+    let harm = |root: &Path| {
+        link(root.join("etc/resolv.conf"), "/root/stolen");
+        link(root.join("etc/hosts"), "/nowhere");
+    };
+    build(&host, harm, "RUN grep -q localhost /etc/hosts\n").success();
+    let tree = host.tree("it").to_string();
+    assert!(
+        tree.contains("/etc/hosts l") && !tree.contains("/root/stolen f"),
+        "{tree}"
+    );
+}
+
+#[test]
+fn links_of_the_context_do_not_lead_out_of_it() {
+    let Some(host) = host() else { return };
+    let ctx = host.scratch.dir("ctx/d").unwrap();
+    symlink("/etc/passwd", ctx.join("absolute")).unwrap();
+    symlink("../../../../../../etc/passwd", ctx.join("relative")).unwrap();
+    symlink("/etc", ctx.join("directory")).unwrap();
+    for source in [
+        "d/absolute",
+        "d/relative",
+        "d/directory/passwd",
+        "../../../../../etc/passwd",
+    ] {
+        host.build(&format!("FROM scratch\nCOPY {source} /x\n"), &[])
+            .failure()
+            .saying("not found")
+            .saying("Dockerfile:2");
+    }
+}
+
+#[test]
+fn pipes_and_sockets_of_the_context_are_never_opened() {
+    let Some(host) = host() else { return };
+    let ctx = host.scratch.dir("ctx/d").unwrap();
+    mkfifo(&ctx.join("pipe"), Mode::S_IRUSR).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(ctx.join("socket")).unwrap());
+    fs::write(ctx.join("file"), "x").unwrap();
+    host.build("FROM scratch\nCOPY d /d\n", &["-t", "it"])
+        .success();
+    let paths = host.tree("it").paths().join(" ");
+    assert!(paths.contains("/d/file"), "{paths}");
+}
