@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Error, Result,
     auth_file::{AuthFile, Entry},
-    helper,
+    credential_helper,
 };
 
 /// How somebody proves to a registry who they are.
