@@ -17,6 +17,7 @@ mod images;
 mod interop;
 mod isolation;
 mod language;
+mod logins;
 mod mistakes;
 mod mounts;
 mod outputs;

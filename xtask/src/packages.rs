@@ -32,6 +32,8 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("skopeo", "skopeo", "skopeo"),
     tool("umoci", "umoci", "umoci"),
     tool("docker-registry", "docker-registry", "docker-distribution"),
+    tool("htpasswd", "apache2-utils", "httpd-tools"),
+    tool("openssl", "openssl", "openssl"),
     tool("podman", "podman", "podman"),
     tool("buildah", "buildah", "buildah"),
 ];

@@ -1,14 +1,14 @@
 //! From the name of an image to an image in the store.
 //!
-//! Order: an OCI layout that is named as such; the local store; a registry (Docker Hub's for a
-//! short name).
+//! Order: an OCI layout that is named as such; the local store; the places that registries.conf
+//! leads to (Docker Hub where there is none).
 
 use std::path::Path;
 
 use rbuild_http::{Client, Security};
 use rbuild_oci::{ChainId, ImageConfig, ImageId, Platform, Reference};
 use rbuild_plan::BaseImage;
-use rbuild_registry::{Access, Repository, Scope};
+use rbuild_registry::{Access, CredentialSources, Endpoint, Registries, Repository, Scope};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
@@ -25,8 +25,12 @@ pub struct Bases<'a> {
     pub session: &'a Session,
     /// Fetches.
     pub http: &'a Client,
-    /// How far registries are trusted.
-    pub security: Security,
+    /// What names mean, and where images may come from.
+    pub registries: &'a Registries,
+    /// How far registries are trusted; `None`: as `registries` says.
+    pub security: Option<Security>,
+    /// Who we are.
+    pub credentials: &'a CredentialSources,
     /// Chooses from an index.
     pub platform: Platform,
 }
@@ -59,10 +63,7 @@ impl Bases<'_> {
     pub fn resolve(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<Resolved, Error> {
         let record = match self.in_store(name)? {
             Some(record) => record,
-            None => {
-                fetching(name);
-                self.fetch(name)?
-            }
+            None => self.fetch(name, fetching)?,
         };
         let config: ImageConfig =
             serde_json::from_str(&record.config).map_err(|source| Error::Config {
@@ -83,12 +84,13 @@ impl Bases<'_> {
         })
     }
 
-    /// Fetches the image `name` whether the store has one or not, and returns its id.
+    /// Fetches the image `name` whether the store has one or not, and returns its id; tells
+    /// `fetching` each place before it is asked.
     ///
     /// # Errors
     /// As [`Bases::resolve`].
-    pub fn pull(&self, name: &str) -> Result<ImageId, Error> {
-        self.fetch(name).map(|record| record.id())
+    pub fn pull(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<ImageId, Error> {
+        self.fetch(name, fetching).map(|record| record.id())
     }
 
     /// The image in the store, if all its layers are there; it is kept from deletion.
@@ -97,7 +99,10 @@ impl Bases<'_> {
             return Ok(None);
         }
         let reference: Reference = plain(name).parse()?;
-        for name in reference.local_names() {
+        let meant = self.registries.names(&reference).into_iter();
+        let meant = meant.map(|full| full.local_name());
+        let local = reference.local_names();
+        for name in local[..1].iter().cloned().chain(meant) {
             let Some(id) = self.store.name(&name)? else {
                 continue;
             };
@@ -120,29 +125,70 @@ impl Bases<'_> {
         Ok(true)
     }
 
-    fn fetch(&self, name: &str) -> Result<ImageRecord, Error> {
+    fn fetch(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<ImageRecord, Error> {
         if let Some(path) = name.strip_prefix("oci:") {
+            fetching(name);
             return self.fetch_from_layout(path);
         }
         let reference: Reference = plain(name).parse()?;
-        let full = reference.on_docker_hub();
-        let record = self
-            .fetch_from_registry(&full)
-            .map_err(|source| Error::Pull {
-                name: name.to_owned(),
-                source: Box::new(source),
-            })?;
-        self.session.set_name(&full.local_name(), &record.id())?;
-        Ok(record)
+        let fail = |tried: &[String], source: PullError| Error::Pull {
+            name: name.to_owned(),
+            tried: match tried.len() {
+                0 | 1 => String::new(),
+                _ => format!(" from {}", tried.join(", ")),
+            },
+            source: Box::new(source),
+        };
+        let targets = self
+            .registries
+            .pull_targets(&reference)
+            .map_err(|source| fail(&[], source.into()))?;
+        let is_only = targets.len() == 1;
+        let (mut tried, mut last) = (Vec::new(), None);
+        for target in &targets {
+            for endpoint in &target.endpoints {
+                let place = endpoint.reference.to_string();
+                let is_plain = is_only && !endpoint.is_mirror && endpoint.reference == target.name;
+                fetching(&match is_plain {
+                    true => name.to_owned(),
+                    false => format!("{name} from {place}"),
+                });
+                match self.fetch_from_registry(endpoint, is_only) {
+                    Ok(record) => {
+                        let name = target.name.local_name();
+                        self.session.set_name(&name, &record.id())?;
+                        return Ok(record);
+                    }
+                    Err(error) => last = Some(error),
+                }
+                tried.push(place);
+            }
+        }
+        let last = last.expect("`pull_targets` returns at least one, with its registry");
+        Err(fail(&tried, last))
     }
 
-    fn fetch_from_registry(&self, reference: &Reference) -> Result<ImageRecord, PullError> {
+    /// A login given for this command is for the registry that was named: neither for mirrors nor
+    /// for the candidates of a short name.
+    fn fetch_from_registry(
+        &self,
+        endpoint: &Endpoint,
+        is_only: bool,
+    ) -> Result<ImageRecord, PullError> {
+        let by_rule = match endpoint.insecure {
+            true => Security::Insecure,
+            false => Security::Verified,
+        };
         let access = Access {
             scope: Scope::Pull,
-            security: self.security,
+            security: self.security.unwrap_or(by_rule),
+            credentials: match is_only && !endpoint.is_mirror {
+                true => self.credentials.clone(),
+                false => self.credentials.without_given(),
+            },
         };
-        let repository = Repository::new(self.http, reference, access);
-        let manifest = repository.resolve(reference, &self.platform)?;
+        let repository = Repository::new(self.http, &endpoint.reference, access);
+        let manifest = repository.resolve(&endpoint.reference, &self.platform)?;
         pull(
             &Origin::Registry(Box::new(repository)),
             manifest,

@@ -61,10 +61,12 @@ pub enum Error {
     #[error("cannot understand the name of an image")]
     Reference(#[from] rbuild_oci::Error),
     /// No image of that name, neither here nor there.
-    #[error("no image named `{name}` in the store, and it cannot be pulled")]
+    #[error("no image named `{name}` in the store, and it cannot be pulled{tried}")]
     Pull {
         /// As written.
         name: String,
+        /// ` from ` and the places that were asked in vain, where there are several.
+        tried: String,
         /// Why.
         source: Box<PullError>,
     },
@@ -86,4 +88,17 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+}
+
+impl Error {
+    /// What the user can do about it, where a registry's answer says that.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Pull { source, .. } => match &**source {
+                PullError::Registry(error) => error.hint(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread::sleep,
     time::Duration,
@@ -14,7 +15,8 @@ use ureq::{
 };
 
 use crate::{
-    Error, Proxies, Result, Url,
+    CertificateDirs, Error, Proxies, Result, Url,
+    certificates::{self, Certificates},
     message::{Body, Method, Reader, Request, Response, Security},
     redirect,
 };
@@ -27,6 +29,8 @@ const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(120);
 pub struct Settings {
     /// The site's proxies.
     pub proxies: Proxies,
+    /// The site's certificates.
+    pub certificates: CertificateDirs,
     /// `User-Agent`.
     pub user_agent: String,
     /// How long to wait for what.
@@ -89,11 +93,12 @@ pub struct Client {
     agents: Arc<Mutex<BTreeMap<Route, Agent>>>,
 }
 
-/// What distinguishes agents: a proxy, and whether certificates are verified.
+/// What distinguishes agents: a proxy, whether certificates are verified, and which.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Route {
     proxy: Option<String>,
     tls: Option<Security>,
+    certificates: Option<PathBuf>,
 }
 
 impl Client {
@@ -146,6 +151,9 @@ impl Client {
             };
             let next = redirect::target(&request.url, &location, request.security)?;
             if !next.same_origin(&request.url) {
+                if request.body_is_secret {
+                    return Ok(response);
+                }
                 request.authorization = None;
             }
             request.url = next;
@@ -234,7 +242,12 @@ impl Client {
             Security::Verified | Security::PlainAllowed => Some(Security::Verified),
         };
         let proxy = self.settings.proxies.for_url(url).map(str::to_owned);
-        let route = Route { proxy, tls };
+        let certificates = tls.and_then(|_| self.settings.certificates.for_url(url));
+        let route = Route {
+            proxy,
+            tls,
+            certificates,
+        };
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = agents.get(&route) {
             return Ok(agent.clone());
@@ -254,7 +267,7 @@ impl Client {
         let Timeouts { connect, stall } = self.settings.timeouts;
         let config = Agent::config_builder()
             .proxy(proxy.transpose()?)
-            .tls_config(tls_config(route.tls)?)
+            .tls_config(tls_config(route)?)
             .user_agent(self.settings.user_agent.as_str())
             .accept_encoding("identity")
             .http_status_as_error(false)
@@ -291,24 +304,29 @@ fn wait_after(response: &Response, method: Method) -> Option<Wait> {
     }
 }
 
-fn tls_config(security: Option<Security>) -> Result<TlsConfig> {
+fn tls_config(route: &Route) -> Result<TlsConfig> {
+    let ours = match &route.certificates {
+        Some(dir) => certificates::read(dir)?,
+        None => Certificates::default(),
+    };
     let builder = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let builder = match security {
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .client_cert(ours.identity);
+    let builder = match route.tls {
         None => builder.root_certs(RootCerts::new_with_certs(&[])),
         Some(Security::Insecure) => builder
             .disable_verification(true)
             .root_certs(RootCerts::new_with_certs(&[])),
         Some(_) => {
             let found = rustls_native_certs::load_native_certs().certs;
-            if found.is_empty() {
+            let system = found
+                .iter()
+                .map(|root| Certificate::from_der(root).to_owned());
+            let roots: Vec<_> = system.chain(ours.authorities).collect();
+            if roots.is_empty() {
                 return Err(Error::Roots);
             }
-            let roots: Vec<_> = found
-                .iter()
-                .map(|root| Certificate::from_der(root).to_owned())
-                .collect();
             builder.root_certs(RootCerts::new_with_certs(&roots))
         }
     };

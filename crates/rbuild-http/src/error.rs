@@ -1,5 +1,7 @@
 //! What can go wrong with a request.
 
+use std::path::PathBuf;
+
 use crate::Url;
 
 /// What every function of this crate returns.
@@ -43,6 +45,14 @@ pub enum Error {
     /// No TLS roots: no server could be trusted.
     #[error("cannot read any TLS certificate authority of this system")]
     Roots,
+    /// A file of a `certs.d` directory.
+    #[error("cannot read the certificates in `{path}`")]
+    Certificates {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// No answer.
     #[error("cannot {method} `{url}`")]
     Send {

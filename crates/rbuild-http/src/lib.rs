@@ -7,6 +7,7 @@
 //! over plain http unless the caller said so or the host is this machine.
 
 mod basic;
+mod certificates;
 mod client;
 mod error;
 mod message;
@@ -15,9 +16,10 @@ mod redirect;
 mod url;
 
 pub use basic::basic;
+pub use certificates::CertificateDirs;
 pub use client::{Backoff, Client, Settings, Timeouts};
 pub use error::{Error, Result};
 pub use message::{Body, Method, Reader, Request, Response, Security};
 pub use proxy::Proxies;
 pub use redirect::target as redirect_target;
-pub use url::{Url, percent_decoded, without_user};
+pub use url::{Url, percent_decoded, percent_encoded, without_user};

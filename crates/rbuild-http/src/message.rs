@@ -79,6 +79,9 @@ pub struct Request<'a> {
     pub headers: Vec<(&'static str, String)>,
     /// What is sent along.
     pub body: Body<'a>,
+    /// Whether the body goes to the origin of `url` only, as `authorization` does: a redirect
+    /// elsewhere is then the answer.
+    pub body_is_secret: bool,
     /// How far the server is trusted.
     pub security: Security,
 }
@@ -92,6 +95,7 @@ impl Request<'_> {
             authorization: None,
             headers: Vec::new(),
             body: Body::Empty,
+            body_is_secret: false,
             security,
         }
     }

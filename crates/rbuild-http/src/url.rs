@@ -76,7 +76,7 @@ impl Url {
     #[must_use]
     pub fn with_query(&self, name: &str, value: &str) -> Self {
         let separator = if self.0.query().is_some() { '&' } else { '?' };
-        let text = format!("{}{separator}{name}={}", self.0, encode(value));
+        let text = format!("{}{separator}{name}={}", self.0, percent_encoded(value));
         text.parse().expect("an encoded value keeps a URL valid")
     }
 
@@ -150,7 +150,8 @@ fn has_scheme(location: &str) -> bool {
     end.is_some_and(|end| location[end..].starts_with(':'))
 }
 
-fn encode(value: &str) -> String {
+/// `value` as it may stand in a query or a form. RFC 3986, 2.1.
+pub fn percent_encoded(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

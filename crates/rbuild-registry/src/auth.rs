@@ -1,16 +1,25 @@
-//! Bearer challenges: what a registry wants to see, and from whom it can be had.
+//! Challenges: what a registry wants to see, and from whom it can be had.
 //!
 //! RFC 9110, 11.6.1 for the grammar; distribution's token specification for the parameters.
 
-use rbuild_http::Url;
+use rbuild_http::{Url, percent_encoded};
 use serde::Deserialize;
 
 /// The longest challenge that is looked at, in bytes.
 const CHALLENGE_LIMIT: usize = 16 * 1024;
 
+/// What a registry asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// A user name and password.
+    Basic,
+    /// A token.
+    Bearer(Bearer),
+}
+
 /// A `Bearer` challenge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Challenge {
+pub struct Bearer {
     /// Where tokens are to be had.
     pub realm: String,
     /// Whom they are for.
@@ -24,15 +33,24 @@ struct TokenReply {
     access_token: Option<String>,
 }
 
-/// The first `Bearer` challenge in `header`; `None` if there is none, or it has no realm, or
-/// the header is too long to be honest.
-pub fn parse_challenge(header: &str) -> Option<Challenge> {
+/// The best of the challenges in `headers`: the first for a token, else for a password; `None` if
+/// there is none of either kind.
+pub fn best_challenge<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Challenge> {
+    let (tokens, others): (Vec<_>, Vec<_>) = headers
+        .filter_map(parse_challenge)
+        .partition(|challenge| matches!(challenge, Challenge::Bearer(_)));
+    tokens.into_iter().chain(others).next()
+}
+
+/// The first `Bearer` challenge in `header` that has a realm, else a `Basic` one; `None` if there
+/// is neither, or the header is malformed, or too long to be honest.
+fn parse_challenge(header: &str) -> Option<Challenge> {
     if header.len() > CHALLENGE_LIMIT {
         return None;
     }
     let mut rest = header;
-    let mut is_bearer = false;
-    let mut challenge = Challenge::default();
+    let (mut is_bearer, mut has_basic) = (false, false);
+    let mut bearer = Bearer::default();
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         if rest.is_empty() {
@@ -43,8 +61,8 @@ pub fn parse_challenge(header: &str) -> Option<Challenge> {
         if let Some(value) = tail.strip_prefix('=') {
             let (value, tail) = parse_value(value)?;
             match word.to_ascii_lowercase().as_str() {
-                "realm" if is_bearer => challenge.realm = value,
-                "service" if is_bearer => challenge.service = Some(value),
+                "realm" if is_bearer => bearer.realm = value,
+                "service" if is_bearer => bearer.service = Some(value),
                 _ => {}
             }
             rest = tail;
@@ -53,10 +71,14 @@ pub fn parse_challenge(header: &str) -> Option<Challenge> {
                 break;
             }
             is_bearer = word.eq_ignore_ascii_case("bearer");
+            has_basic |= word.eq_ignore_ascii_case("basic");
             rest = tail;
         }
     }
-    Some(challenge).filter(|challenge| !challenge.realm.is_empty())
+    match bearer.realm.is_empty() {
+        false => Some(Challenge::Bearer(bearer)),
+        true => has_basic.then_some(Challenge::Basic),
+    }
 }
 
 /// A token or quoted string at the start of `text`, and what follows it.
@@ -77,13 +99,13 @@ fn parse_value(text: &str) -> Option<(String, &str)> {
     None
 }
 
-impl Challenge {
-    /// The URL that gives a token for `scopes` at the registry `base`.
+impl Bearer {
+    /// Where to get a token at the registry `base`.
     ///
     /// # Errors
     /// Says what is wrong if the realm is neither encrypted nor the registry's own host
     /// (CVE-2019-10214), or points a registry elsewhere to this machine.
-    pub fn token_url(&self, base: &Url, scopes: &[String]) -> Result<Url, String> {
+    pub fn realm(&self, base: &Url) -> Result<Url, String> {
         let realm: Url = self
             .realm
             .parse()
@@ -95,11 +117,31 @@ impl Challenge {
         if realm.is_loopback() && !base.is_loopback() {
             return Err(format!("`{realm}` is this machine"));
         }
+        Ok(realm)
+    }
+
+    /// The URL that gives a token for `scopes`, to be asked with `GET`.
+    pub fn token_url(&self, realm: Url, scopes: &[String]) -> Url {
         let service = self.service.iter().map(|service| ("service", service));
         let scopes = scopes.iter().map(|scope| ("scope", scope));
-        Ok(service
+        service
             .chain(scopes)
-            .fold(realm, |url, (name, value)| url.with_query(name, value)))
+            .fold(realm, |url, (name, value)| url.with_query(name, value))
+    }
+
+    /// The form that exchanges an identity token for one for `scopes`, to be sent with `POST`.
+    /// Distribution's "Token Authentication: OAuth2".
+    pub fn refresh_form(&self, identity_token: &str, scopes: &[String]) -> String {
+        let scope = scopes.join(" ");
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("client_id", "rbuild"),
+            ("service", self.service.as_deref().unwrap_or_default()),
+            ("scope", scope.as_str()),
+            ("refresh_token", identity_token),
+        ];
+        let pairs = fields.map(|(name, value)| format!("{name}={}", percent_encoded(value)));
+        pairs.join("&")
     }
 }
 
@@ -114,13 +156,15 @@ pub fn parse_token(answer: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Challenge, parse_challenge, parse_token};
+    use super::{Bearer, Challenge, best_challenge, parse_challenge, parse_token};
 
     #[track_caller]
     fn check(header: &str, expected: Option<(&str, Option<&str>)>) {
-        let expected = expected.map(|(realm, service)| Challenge {
-            realm: realm.to_owned(),
-            service: service.map(str::to_owned),
+        let expected = expected.map(|(realm, service)| {
+            Challenge::Bearer(Bearer {
+                realm: realm.to_owned(),
+                service: service.map(str::to_owned),
+            })
         });
         assert_eq!(parse_challenge(header), expected);
     }
@@ -145,7 +189,6 @@ mod tests {
         for bad in [
             "",
             "Bearer",
-            "Basic realm=\"x\"",
             "Bearer realm=\"",
             "Bearer realm=",
             "=,=,=",
@@ -157,13 +200,25 @@ mod tests {
         check(&format!("Bearer realm=\"{}\"", "x".repeat(20_000)), None);
     }
 
+    #[test]
+    fn a_token_is_asked_for_rather_than_a_password() {
+        let basic = "Basic realm=\"x\"";
+        assert_eq!(parse_challenge(basic), Some(Challenge::Basic));
+        assert_eq!(parse_challenge("Negotiate, basic"), Some(Challenge::Basic));
+        assert_eq!(parse_challenge("Digest realm=\"x\""), None);
+        let both = best_challenge([basic, "Bearer realm=\"y\""].into_iter());
+        assert!(matches!(both, Some(Challenge::Bearer(_))));
+    }
+
     #[track_caller]
     fn check_realm(base: &str, realm: &str, expected: Option<&str>) {
-        let challenge = Challenge {
+        let bearer = Bearer {
             realm: realm.to_owned(),
             service: Some("s".to_owned()),
         };
-        let url = challenge.token_url(&base.parse().unwrap(), &["a:b".to_owned()]);
+        let url = bearer
+            .realm(&base.parse().unwrap())
+            .map(|realm| bearer.token_url(realm, &["a:b".to_owned()]));
         assert_eq!(url.ok().map(|url| url.to_string()).as_deref(), expected);
     }
 

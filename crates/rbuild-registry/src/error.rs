@@ -1,6 +1,6 @@
 //! What can go wrong between us and a registry.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use rbuild_oci::{BlobDigest, ManifestError};
 
@@ -27,6 +27,48 @@ pub enum Error {
         status: u16,
         /// `: ` and what it says about that, or nothing.
         message: String,
+    },
+    /// It does not know us, or not as somebody who may.
+    #[error("the registry refused {what} with status 401: {why}")]
+    Unauthorized {
+        /// The object.
+        what: String,
+        /// The registry's `host[:port]`.
+        registry: String,
+        /// Who we said we are.
+        why: String,
+    },
+    /// A file of logins is damaged.
+    #[error("cannot use the logins in `{path}`: {why}")]
+    AuthFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; no secrets.
+        why: String,
+    },
+    /// A program that keeps logins does not work.
+    #[error("cannot use `{program}`: {why}")]
+    Helper {
+        /// Its name.
+        program: String,
+        /// What is wrong; no secrets.
+        why: String,
+    },
+    /// A registries.conf is wrong.
+    #[error("cannot use `{path}`: {why}")]
+    Registries {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The configuration leaves no place to ask.
+    #[error("registries.conf does not allow `{name}`: {why}")]
+    Blocked {
+        /// The image.
+        name: String,
+        /// Which rule.
+        why: String,
     },
     /// It asks for credentials in a way that is not accepted.
     #[error("cannot log in for {what}: {why}")]
@@ -92,5 +134,15 @@ impl Error {
     /// Whether the registry says that there is no such object, or none for us.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Status { status: 404, .. })
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unauthorized { registry, .. } => Some(format!(
+                "log in with `rbuild login {registry}`, or use --creds or --authfile"
+            )),
+            _ => None,
+        }
     }
 }

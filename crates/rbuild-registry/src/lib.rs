@@ -1,18 +1,27 @@
 //! A blocking client of the OCI distribution specification.
 //!
-//! Knows: manifests and blobs of one repository, tokens, resuming, uploading.
-//! Does not know: short names, mirrors, where bytes are kept, what is in a layer.
+//! Knows: manifests and blobs of one repository, logins and tokens, resuming, uploading; what
+//! registries.conf and auth.json mean.
+//! Does not know: where those files are, where bytes are kept, what is in a layer.
 //!
 //! Invariant: no byte is handed out as the end of something before digest and size of the
 //! whole were right; from a lying server at most one byte more than announced is read.
 
 mod auth;
+mod auth_file;
 mod blob;
+mod credential_helper;
+mod credentials;
 mod error;
 mod manifest;
 mod push;
+mod registries;
 mod repository;
 
+pub use auth_file::{AuthFile, Entry, edited, emptied};
 pub use blob::BlobReader;
+pub use credential_helper::{erase as erase_login, get as get_login, store as store_login};
+pub use credentials::{CredentialSources, Login};
 pub use error::{Error, Result};
+pub use registries::{Endpoint, Registries, ShortNameMode, Target};
 pub use repository::{Access, Repository, Scope};

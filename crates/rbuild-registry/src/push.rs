@@ -192,8 +192,9 @@ fn octets() -> (&'static str, String) {
 fn may_pass(error: &Error) -> bool {
     match error {
         Error::Send { source, .. } => source.is_connection(),
+        Error::Unauthorized { .. } => true,
         Error::Status { status, .. } => {
-            matches!(status, 401 | 404 | 429 | 500 | 502 | 503 | 504)
+            matches!(status, 404 | 429 | 500 | 502 | 503 | 504)
         }
         _ => false,
     }

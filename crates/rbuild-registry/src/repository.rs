@@ -1,12 +1,18 @@
 //! A repository: where it is, and how it is asked.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    fmt,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
-use rbuild_http::{Client, Method, Request, Response, Security, Url};
+use rbuild_http::{Body, Client, Method, Request, Response, Security, Url};
 use rbuild_oci::Reference;
 use serde::Deserialize;
 
-use crate::{Error, Result, auth};
+use crate::{
+    CredentialSources, Error, Login, Result,
+    auth::{self, Bearer, Challenge},
+};
 
 /// The longest error message or token answer that is read, in bytes.
 const ANSWER_LIMIT: u64 = 1 << 20;
@@ -14,6 +20,8 @@ const ANSWER_LIMIT: u64 = 1 << 20;
 /// What is to be done with a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
+    /// Nothing but being known: [`Repository::log_in`].
+    Login,
     /// Only reading.
     Pull,
     /// Writing too; blobs may be mounted from these other repositories of the registry.
@@ -30,6 +38,8 @@ pub struct Access {
     pub scope: Scope,
     /// How far the registry is trusted.
     pub security: Security,
+    /// Who we are.
+    pub credentials: CredentialSources,
 }
 
 /// One repository of one registry. Connects on first use; threads may share it.
@@ -38,11 +48,25 @@ pub struct Repository {
     http: Client,
     host: String,
     name: String,
+    /// The host as the user knows it, e.g. `docker.io`.
+    registry: String,
     access: Access,
     /// `https://host/`, or http where that is allowed and answers.
     base: OnceLock<Url>,
     /// The `Authorization` that was accepted last.
-    authorization: Mutex<Option<String>>,
+    authorization: Mutex<Option<Authorization>>,
+    /// The login for this repository, once it was looked for.
+    login: Mutex<Option<Option<Login>>>,
+}
+
+/// The value of a header that is nobody's business.
+#[derive(Clone, PartialEq, Eq)]
+struct Authorization(String);
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorization")
+    }
 }
 
 /// What registries say about an error. Distribution-spec, "Error Codes".
@@ -70,10 +94,12 @@ impl Repository {
         Self {
             http: http.clone(),
             host: host.to_owned(),
+            registry: full.registry.clone().unwrap_or_default(),
             name: full.repository,
             access,
             base: OnceLock::new(),
             authorization: Mutex::new(None),
+            login: Mutex::new(None),
         }
     }
 
@@ -155,7 +181,7 @@ impl Repository {
         let authorization = match self.authorization() {
             // Another thread was faster.
             Some(newer) if Some(&newer) != used.as_ref() => newer,
-            _ => self.log_in(object, &response)?,
+            _ => self.authorize(object, &response)?,
         };
         self.send_with(object, request(), Some(authorization))
     }
@@ -170,49 +196,57 @@ impl Repository {
         &self,
         object: &str,
         mut request: Request<'_>,
-        authorization: Option<String>,
+        authorization: Option<Authorization>,
     ) -> Result<Response> {
         // An upload may go to another host, which has no use for our token.
-        request.authorization = authorization.filter(|_| {
-            self.base
-                .get()
-                .is_some_and(|base| base.same_origin(&request.url))
-        });
+        let base = self.base.get();
+        request.authorization = authorization
+            .filter(|_| base.is_some_and(|base| base.same_origin(&request.url)))
+            .map(|Authorization(value)| value);
         self.http
             .send(request)
             .map_err(|source| self.send_error(object, source))
     }
 
-    fn authorization(&self) -> Option<String> {
+    fn authorization(&self) -> Option<Authorization> {
         let known = self.authorization.lock();
         known.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gets a token as `refusal` says, and remembers it.
-    fn log_in(&self, object: &str, refusal: &Response) -> Result<String> {
+    /// Finds out whether the registry accepts our login.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] if it does not; else as any request.
+    pub fn log_in(&self) -> Result<()> {
+        let object = "a login";
+        let url = self.base()?.clone();
+        let response = self.send(object, &mut || {
+            Request::new(Method::Get, url.clone(), self.security())
+        })?;
+        self.expect(object, response, &[200]).map(drop)
+    }
+
+    /// Gets what `refusal` asks for, and remembers it.
+    fn authorize(&self, object: &str, refusal: &Response) -> Result<Authorization> {
         let fail = |why: String| Error::Login {
             what: self.what(object),
             why,
         };
-        let challenge = refusal
-            .headers("www-authenticate")
-            .find_map(auth::parse_challenge)
-            .ok_or_else(|| fail("the registry accepts no anonymous token".to_owned()))?;
-        let url = challenge
-            .token_url(self.base()?, &self.scopes())
-            .map_err(fail)?;
-        let request = Request::new(Method::Get, url, self.access.security);
-        let answer = self
-            .http
-            .send(request)
-            .map_err(|source| self.send_error("a token", source))?;
-        let status = answer.status;
-        let body = self.read(answer, "a token", ANSWER_LIMIT)?;
-        let token = Some(body)
-            .filter(|_| status == 200)
-            .and_then(|body| auth::parse_token(&body))
-            .ok_or_else(|| fail(format!("status {status} and no token from its realm")))?;
-        let authorization = format!("Bearer {token}");
+        let login = self.login()?;
+        let challenge = auth::best_challenge(refusal.headers("www-authenticate"))
+            .ok_or_else(|| fail("the registry asks for neither token nor password".to_owned()))?;
+        let value = match challenge {
+            Challenge::Basic => login
+                .as_ref()
+                .and_then(Login::basic)
+                .ok_or_else(|| self.unauthorized(object))?,
+            Challenge::Bearer(bearer) => {
+                let realm = bearer.realm(self.base()?).map_err(fail)?;
+                let token = self.token(object, &bearer, (realm, login.as_ref()))?;
+                format!("Bearer {token}")
+            }
+        };
+        let authorization = Authorization(value);
         let mut known = self
             .authorization
             .lock()
@@ -221,8 +255,83 @@ impl Repository {
         Ok(authorization)
     }
 
+    /// Asks `realm` for a token, as whoever logs in.
+    fn token(
+        &self,
+        object: &str,
+        bearer: &Bearer,
+        (realm, login): (Url, Option<&Login>),
+    ) -> Result<String> {
+        let scopes = self.scopes();
+        let form = match login {
+            Some(Login::IdentityToken(token)) => Some(bearer.refresh_form(token, &scopes)),
+            _ => None,
+        };
+        let mut request = match &form {
+            Some(form) => {
+                let mut request = Request::new(Method::Post, realm, self.access.security);
+                request.body = Body::Bytes(form.as_bytes());
+                request.body_is_secret = true;
+                let form_type = "application/x-www-form-urlencoded".to_owned();
+                request.headers.push(("content-type", form_type));
+                request
+            }
+            None => {
+                let url = bearer.token_url(realm, &scopes);
+                Request::new(Method::Get, url, self.access.security)
+            }
+        };
+        request.authorization = login.and_then(Login::basic);
+        let answer = self
+            .http
+            .send(request)
+            .map_err(|source| self.send_error("a token", source))?;
+        let status = answer.status;
+        let body = self.read(answer, "a token", ANSWER_LIMIT)?;
+        if matches!(status, 400 | 401 | 403) {
+            return Err(self.unauthorized(object));
+        }
+        Some(body)
+            .filter(|_| status == 200)
+            .and_then(|body| auth::parse_token(&body))
+            .ok_or_else(|| Error::Login {
+                what: self.what(object),
+                why: format!("status {status} and no token from its realm"),
+            })
+    }
+
+    /// The login for this repository; looked up once, when the registry asks for it.
+    fn login(&self) -> Result<Option<Login>> {
+        let mut known = self.login.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(login) = &*known {
+            return Ok(login.clone());
+        }
+        let found = self.access.credentials.find(&self.registry, &self.name)?;
+        Ok(known.insert(found).clone())
+    }
+
+    /// The refusal of `object` with what we said about ourselves.
+    fn unauthorized(&self, object: &str) -> Error {
+        let known = self.login.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = match known.as_ref() {
+            Some(Some(Login::Password { user, .. })) => {
+                format!("it does not accept the password of `{user}`, or `{user}` may not do that")
+            }
+            Some(Some(Login::IdentityToken(_))) => {
+                "it does not accept the identity token".to_owned()
+            }
+            Some(None) | None => format!("no login is known for `{}`", self.registry),
+        };
+        Error::Unauthorized {
+            what: self.what(object),
+            registry: self.registry.clone(),
+            why,
+        }
+    }
+
     fn scopes(&self) -> Vec<String> {
         match &self.access.scope {
+            Scope::Login => Vec::new(),
             Scope::Pull => vec![format!("repository:{}:pull", self.name)],
             Scope::Push { mounts } => {
                 let own = format!("repository:{}:pull,push", self.name);
@@ -258,6 +367,9 @@ impl Repository {
         let status = response.status;
         if wanted.contains(&status) {
             return Ok(response);
+        }
+        if status == 401 {
+            return Err(self.unauthorized(object));
         }
         let body = response.read_at_most(ANSWER_LIMIT).ok().flatten();
         let message = body

@@ -21,6 +21,7 @@ mod signal;
 mod spawn;
 mod stat;
 mod step;
+mod terminal;
 mod userns;
 mod xattr;
 
@@ -47,5 +48,6 @@ pub use signal::{TerminationSignals, block_termination_signals};
 pub use spawn::{NetworkNamespace, SpawnError, spawn};
 pub use stat::{FileKind, Stat, Timestamp};
 pub use step::{Exec, Handle, Made, Resource, Step};
+pub use terminal::Unechoed;
 pub use userns::{EnterError, IdMapping, enter_mount_namespace, enter_user_namespace};
 pub use xattr::{Xattr, file_xattrs, set_file_xattr};

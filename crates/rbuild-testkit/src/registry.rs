@@ -21,10 +21,18 @@ impl Registry {
     /// # Errors
     /// [`Error::Registry`] if it does not answer within five seconds.
     pub fn start(host: &Host) -> Result<Self, Error> {
+        Self::start_with(host, "", "")
+    }
+
+    /// The same with more lines of YAML: in its `http` section, and beside it.
+    ///
+    /// # Errors
+    /// As [`Registry::start`].
+    pub fn start_with(host: &Host, http: &str, beside: &str) -> Result<Self, Error> {
         let port = free_port()?;
         let storage = host.scratch.dir("registry")?;
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n\
+            "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'{http}}}\n{beside}\
              storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n",
             storage.display()
         );

@@ -2,7 +2,7 @@
 //!
 //! Spellings are buildah's and podman's (cli.md section 2). Knows nothing of what they do.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -58,6 +58,10 @@ pub enum Command {
     Pull(PullArgs),
     /// Send an image to a registry or an OCI layout
     Push(PushArgs),
+    /// Log in to a registry
+    Login(LoginArgs),
+    /// Forget the login for a registry
+    Logout(LogoutArgs),
     /// Make an image from a root file system
     Import(ImportArgs),
     /// Delete what no image needs: results of steps, images without a name, leftovers
@@ -216,10 +220,98 @@ pub enum NetworkMode {
 #[derive(Args, Debug)]
 pub struct RegistryArgs {
     /// With `false`, plain http and unknown certificates are fine. More authorities to trust:
-    /// SSL_CERT_FILE, SSL_CERT_DIR
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
-          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub tls_verify: bool,
+    /// --cert-dir, SSL_CERT_FILE, SSL_CERT_DIR
+    /// [default: true, except for what registries.conf calls insecure]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub tls_verify: Option<bool>,
+    /// Log in as USER; not used for mirrors, nor for short names that may mean several registries
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub creds: Option<String>,
+    /// Take logins from FILE [env: REGISTRY_AUTH_FILE] [default:
+    /// $XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json, ~/.docker/config.json]
+    #[arg(long, value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
+    /// Trust the authorities DIR/*.crt too, and show DIR/*.cert with its .key
+    /// [default: HOST[:PORT] in ~/.config/containers/certs.d, /etc/containers/certs.d and
+    /// /etc/docker/certs.d]
+    #[arg(long, value_name = "DIR")]
+    pub cert_dir: Option<PathBuf>,
+    /// Try again so often what may work next time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub retry: u32,
+    /// Wait so long before that, e.g. 2s or 500ms; it doubles each time
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = parse_duration)]
+    pub retry_delay: Duration,
+}
+
+/// Log in to a registry: checks the login there, and keeps it.
+#[derive(Args, Debug)]
+pub struct LoginArgs {
+    /// HOST[:PORT], or HOST[:PORT]/NAMESPACE for a login of its own there
+    #[arg(value_name = "REGISTRY")]
+    pub registry: String,
+    /// The user; asked for if it is not given
+    #[arg(short, long, value_name = "USER")]
+    pub username: Option<String>,
+    /// The password; others on this machine can see it: better is --password-stdin
+    #[arg(
+        short,
+        long,
+        value_name = "PASSWORD",
+        conflicts_with = "password_stdin"
+    )]
+    pub password: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Only print who is logged in
+    #[arg(long)]
+    pub get_login: bool,
+    /// Keep the login in FILE [env: REGISTRY_AUTH_FILE] [default:
+    /// $XDG_RUNTIME_DIR/containers/auth.json, else ~/.config/containers/auth.json]
+    #[arg(long, value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
+    /// As for pull
+    #[arg(long, value_name = "DIR")]
+    pub cert_dir: Option<PathBuf>,
+    /// With `false`, plain http and unknown certificates are fine
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub tls_verify: Option<bool>,
+}
+
+/// Forget a login.
+#[derive(Args, Debug)]
+pub struct LogoutArgs {
+    /// As it was written for `login`
+    #[arg(value_name = "REGISTRY", required_unless_present = "all")]
+    pub registry: Option<String>,
+    /// Forget all logins
+    #[arg(short, long, conflicts_with = "registry")]
+    pub all: bool,
+    /// Remove the login from FILE [env: REGISTRY_AUTH_FILE] [default: as for login]
+    #[arg(long, value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
+}
+
+/// A number of seconds, or one with the unit `ms`, `s`, `m` or `h`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let count: u32 = digits
+        .parse()
+        .map_err(|_| "it is not a number with a unit".to_owned())?;
+    let unit = match unit {
+        "ms" => Duration::from_millis(1),
+        "" | "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3600),
+        _ => return Err("units are ms, s, m and h".to_owned()),
+    };
+    Ok(unit * count)
 }
 
 const RUN_NOTES: &str = "\
@@ -461,6 +553,15 @@ mod tests {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(cli.global.root.as_deref(), Some("/s".as_ref()), "{line}");
         }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let seconds = |text: &str| super::parse_duration(text).map(|wait| wait.as_secs_f32());
+        assert_eq!(seconds("2"), Ok(2.0));
+        assert_eq!(seconds("500ms"), Ok(0.5));
+        assert_eq!(seconds("1m"), Ok(60.0));
+        assert!(seconds("s").is_err() && seconds("1d").is_err() && seconds("-1s").is_err());
     }
 
     #[test]

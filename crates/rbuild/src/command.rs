@@ -7,6 +7,8 @@ mod images;
 mod import;
 mod info;
 mod inspect;
+mod login;
+mod logout;
 mod prune;
 mod pull;
 mod push;
@@ -36,6 +38,8 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Rmi(args) => tag::remove(root, &args),
         Command::Pull(args) => pull::execute(root, &args),
         Command::Push(args) => push::execute(root, &args),
+        Command::Login(args) => login::execute(&args),
+        Command::Logout(args) => logout::execute(&args),
         Command::Import(args) => import::execute(root, &args),
         Command::Prune(args) => prune::execute(root, &args),
         Command::Df(args) => df::execute(root, &args),

@@ -86,7 +86,16 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let http = cause
             .downcast_ref::<rbuild_http::Error>()
             .and_then(rbuild_http::Error::hint);
-        sandbox.or(store.or(http).map(str::to_owned))
+        let registry = cause
+            .downcast_ref::<rbuild_registry::Error>()
+            .and_then(rbuild_registry::Error::hint);
+        let pull = cause
+            .downcast_ref::<rbuild_engine::Error>()
+            .and_then(rbuild_engine::Error::hint);
+        sandbox
+            .or(store.or(http).map(str::to_owned))
+            .or(registry)
+            .or(pull)
     })
 }
 

@@ -12,11 +12,13 @@ mod failure;
 mod find;
 mod output;
 mod progress;
+mod registry;
 mod report;
 mod secrets;
 mod settings;
 mod signals;
 mod template;
+mod terminal;
 
 use std::process::ExitCode;
 

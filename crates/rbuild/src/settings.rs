@@ -7,10 +7,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rbuild_http::{Client, Proxies, Security, Settings};
+use rbuild_http::{Proxies, Settings};
 use rbuild_store::{Durability, Store};
 
-use crate::{cli::RegistryArgs, failure::Failure};
+use crate::failure::Failure;
 
 /// Proxy variables that reach RUN without an ARG (A7), in both cases.
 const PROXIES: [&str; 5] = [
@@ -35,15 +35,10 @@ pub fn store(root: Option<&Path>) -> Result<Store, Failure> {
 /// # Errors
 /// When there is no home directory.
 pub fn store_path(root: Option<&Path>) -> Result<PathBuf, Failure> {
-    let from = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
     root.map(Path::to_owned)
-        .or_else(|| from("RBUILD_STORE"))
-        .or_else(|| from("XDG_DATA_HOME").map(|data| data.join("rbuild")))
-        .or_else(|| from("HOME").map(|home| home.join(".local/share/rbuild")))
+        .or_else(|| path("RBUILD_STORE"))
+        .or_else(|| path("XDG_DATA_HOME").map(|data| data.join("rbuild")))
+        .or_else(|| path("HOME").map(|home| home.join(".local/share/rbuild")))
         .ok_or_else(|| {
             Failure::message("cannot tell where to keep images: HOME is not set")
                 .with_hint("use --root DIR, or set RBUILD_STORE")
@@ -93,32 +88,40 @@ pub fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
     Ok(Some(seconds))
 }
 
-/// What fetches: with the site's proxies, and our name.
-pub fn http() -> Client {
+/// For what fetches: the site's proxies, and our name.
+pub fn http() -> Settings {
+    Settings {
+        proxies: site_proxies(),
+        user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..Settings::default()
+    }
+}
+
+/// The site's proxies.
+fn site_proxies() -> Proxies {
     let set = |name: &str| {
         env::var(name.to_ascii_lowercase())
             .or_else(|_| env::var(name))
             .ok()
     };
-    Client::new(Settings {
-        // HTTP_PROXY in upper case may come from a CGI request: only the lower case counts there.
-        proxies: Proxies {
-            http: env::var("http_proxy").ok(),
-            https: set("HTTPS_PROXY"),
-            no_proxy: set("NO_PROXY").unwrap_or_default(),
-        },
-        user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
-        ..Settings::default()
-    })
+    // HTTP_PROXY in upper case may come from a CGI request: only the lower case counts there.
+    Proxies {
+        http: env::var("http_proxy").ok(),
+        https: set("HTTPS_PROXY"),
+        no_proxy: set("NO_PROXY").unwrap_or_default(),
+    }
 }
 
-/// How far registries are trusted.
-pub fn security(args: &RegistryArgs) -> Security {
-    if args.tls_verify {
-        Security::Verified
-    } else {
-        Security::Insecure
-    }
+/// A path that a variable names; `None` if it is not set, or empty.
+pub fn path(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// Where this user keeps configuration; `None` without a home directory.
+pub fn config_home() -> Option<PathBuf> {
+    path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")))
 }
 
 /// Seconds since 1970.

@@ -3,6 +3,7 @@
 use rbuild_engine::{Bases, Error, Resolved};
 use rbuild_http::{Backoff, Client, Security, Settings};
 use rbuild_oci::Platform;
+use rbuild_registry::{CredentialSources, Registries};
 use rbuild_store::{Durability, Session, Store};
 use serde_json::json;
 
@@ -42,7 +43,9 @@ impl Place {
             store: &self.store,
             session,
             http: &http,
-            security: Security::Verified,
+            registries: &Registries::default(),
+            security: Some(Security::Verified),
+            credentials: &CredentialSources::default(),
             platform: Platform::new("linux", "amd64", None),
         };
         bases.resolve(name, &mut |_| {})

@@ -7,6 +7,7 @@
 )]
 
 mod faults;
+mod logins;
 mod real;
 mod tokens;
 
@@ -14,7 +15,7 @@ use std::{io::Read, time::Duration};
 
 use rbuild_http::{Backoff, Client, Security, Settings, Timeouts};
 use rbuild_oci::{BlobDigest, Descriptor, Digest, Platform, Reference, media_type};
-use rbuild_registry::{Access, Repository, Scope};
+use rbuild_registry::{Access, CredentialSources, Repository, Scope};
 use rbuild_testkit::http::{Reply, Seen, Server};
 
 fn reference(address: &str, rest: &str) -> Reference {
@@ -22,6 +23,14 @@ fn reference(address: &str, rest: &str) -> Reference {
 }
 
 fn repository(reference: &Reference, scope: Scope) -> Repository {
+    repository_as(reference, scope, CredentialSources::default())
+}
+
+fn repository_as(
+    reference: &Reference,
+    scope: Scope,
+    credentials: CredentialSources,
+) -> Repository {
     let http = Client::new(Settings {
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
@@ -33,8 +42,12 @@ fn repository(reference: &Reference, scope: Scope) -> Repository {
         },
         ..Settings::default()
     });
-    let security = Security::Verified;
-    Repository::new(&http, reference, Access { scope, security })
+    let access = Access {
+        scope,
+        security: Security::Verified,
+        credentials,
+    };
+    Repository::new(&http, reference, access)
 }
 
 fn pull_from(server: &Server) -> Repository {

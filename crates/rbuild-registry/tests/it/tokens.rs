@@ -101,10 +101,10 @@ fn bad_realms_and_loops_are_refused() {
         "is not encrypted",
     );
     check("Bearer realm=\"file:///etc/passwd\"", "is not a URL");
-    check("Basic realm=\"x\"", "no anonymous token");
+    check("Digest realm=\"x\"", "neither token nor password");
     check(
         &format!("Bearer realm=\"{}\"", "x".repeat(20_000)),
-        "no anonymous token",
+        "neither token nor password",
     );
     let server = Server::start(|seen| match is_probe(seen) {
         true => fine(),

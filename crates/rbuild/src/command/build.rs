@@ -13,6 +13,7 @@ use rbuild_engine::{
     fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
+use rbuild_http::Client;
 use rbuild_oci::{ImageId, Name, Platform};
 use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Network, Sandbox};
@@ -27,6 +28,7 @@ use crate::{
     find::new_name,
     output::{self, Output},
     progress::Progress,
+    registry::Registry,
     report, secrets, settings, signals,
 };
 
@@ -57,6 +59,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     settings::epoch(&inputs.build_args)?;
 
+    let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
@@ -67,14 +70,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     signals::watch(signals, runner.cancel.clone());
 
-    let http = settings::http();
-    let bases = Bases {
-        store: &store,
-        session: &session,
-        http: &http,
-        security: settings::security(&args.registry),
-        platform: inputs.platform.clone(),
-    };
+    let bases = registry.bases((&store, &session), inputs.platform.clone());
     let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
     let found = advice::findings(&file, &source.text, diagnostics, &plan.warnings);
     report::diagnostics(&found, &source.name, &source.text, &mut io::stderr().lock());
@@ -93,7 +89,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         bases: &resolved.trees,
         bottoms: &bottoms.below,
         fetcher: Fetcher {
-            http: &http,
+            http: &Client::new(settings::http()),
             git: &Git::default(),
         },
         confidential: &secrets::confidential(&args.secret, &args.ssh)?,

@@ -2,12 +2,12 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_engine::Bases;
 use rbuild_oci::Platform;
 
 use crate::{
     cli::PullArgs,
     failure::Failure,
+    registry::Registry,
     report::{self, print},
     settings,
 };
@@ -17,21 +17,16 @@ use crate::{
 /// # Errors
 /// If it cannot be found or does not verify.
 pub fn execute(root: Option<&Path>, args: &PullArgs) -> Result<ExitCode, Failure> {
+    let registry = Registry::configured(&args.registry)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
-    let http = settings::http();
-    let bases = Bases {
-        store: &store,
-        session: &session,
-        http: &http,
-        security: settings::security(&args.registry),
-        platform: Platform::default(),
-    };
-    if !args.quiet {
-        report::note(&format!("pulling {}", args.image));
-    }
-    let id = bases.pull(&args.image)?;
+    let bases = registry.bases((&store, &session), Platform::default());
+    let id = bases.pull(&args.image, &mut |place| {
+        if !args.quiet {
+            report::note(&format!("pulling {place}"));
+        }
+    })?;
     print(&id.0.hex())?;
     Ok(ExitCode::SUCCESS)
 }

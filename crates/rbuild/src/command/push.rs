@@ -13,6 +13,7 @@ use crate::{
     cli::PushArgs,
     failure::Failure,
     find::{Found, find},
+    registry::Registry,
     report, settings,
 };
 
@@ -35,6 +36,7 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
     let image = find(&store_before, &args.image)?;
     drop(store_before);
     let destination = destination(args, &image)?;
+    let registry = Registry::configured(&args.registry)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
@@ -49,16 +51,14 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
             directory.display().to_string()
         }
         Destination::Registry(reference) => {
+            let endpoint = registry.registries.push_endpoint(reference)?;
             let access = Access {
                 scope: Scope::Push { mounts: Vec::new() },
-                security: settings::security(&args.registry),
+                security: registry.security_of(&endpoint),
+                credentials: registry.credentials.clone(),
             };
-            push(
-                place,
-                &Repository::new(&settings::http(), reference, access),
-                &exported,
-                reference,
-            )?;
+            let repository = Repository::new(&registry.http, &endpoint.reference, access);
+            push(place, &repository, &exported, &endpoint.reference)?;
             reference.to_string()
         }
     };

@@ -1,0 +1,200 @@
+//! What flags, environment and files say about registries, read once.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rbuild_engine::Bases;
+use rbuild_http::{Backoff, CertificateDirs, Client, Security, Settings};
+use rbuild_oci::Platform;
+use rbuild_registry::{CredentialSources, Endpoint, Error, Login, Registries};
+use rbuild_store::{Session, Store};
+
+use crate::{cli::RegistryArgs, failure::Failure, settings};
+
+/// How this command talks to registries.
+pub struct Registry {
+    /// Fetches and sends.
+    pub http: Client,
+    /// What names mean.
+    pub registries: Registries,
+    /// `None`: as registries.conf says.
+    pub security: Option<Security>,
+    /// Who we are.
+    pub credentials: CredentialSources,
+}
+
+impl Registry {
+    /// As `args`, the environment and registries.conf say.
+    ///
+    /// # Errors
+    /// If a file is wrong, or `--authfile` is not there.
+    pub fn configured(args: &RegistryArgs) -> Result<Self, Failure> {
+        let registries = registries()?;
+        let credentials = CredentialSources {
+            given: args.creds.as_deref().map(Login::parse),
+            files: auth_files(args.authfile.as_deref())?,
+            helpers: registries.credential_helpers(),
+        };
+        let backoff = Backoff {
+            attempts: args.retry.saturating_add(1),
+            first: args.retry_delay,
+        };
+        Ok(Self {
+            http: http(args.cert_dir.clone(), backoff),
+            registries,
+            security: security(args.tls_verify),
+            credentials,
+        })
+    }
+
+    /// Finds base images for `platform`, here or there.
+    pub fn bases<'a>(
+        &'a self,
+        (store, session): (&'a Store, &'a Session),
+        platform: Platform,
+    ) -> Bases<'a> {
+        Bases {
+            store,
+            session,
+            http: &self.http,
+            registries: &self.registries,
+            security: self.security,
+            credentials: &self.credentials,
+            platform,
+        }
+    }
+
+    /// How far the registry at `endpoint` is trusted.
+    pub fn security_of(&self, endpoint: &Endpoint) -> Security {
+        self.security.unwrap_or(match endpoint.insecure {
+            true => Security::Insecure,
+            false => Security::Verified,
+        })
+    }
+}
+
+/// What talks to registries: with the site's proxies and certificates, and our name.
+pub fn http(cert_dir: Option<PathBuf>, backoff: Backoff) -> Client {
+    let own = settings::config_home().map(|config| config.join("containers/certs.d"));
+    let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+    Client::new(Settings {
+        certificates: CertificateDirs {
+            all_hosts: cert_dir,
+            per_host: own.into_iter().chain(system).collect(),
+        },
+        backoff,
+        ..settings::http()
+    })
+}
+
+/// What `--tls-verify` says; `None` if it says nothing.
+pub fn security(tls_verify: Option<bool>) -> Option<Security> {
+    tls_verify.map(|verify| match verify {
+        true => Security::Verified,
+        false => Security::Insecure,
+    })
+}
+
+/// The files that may have logins, best first: the one that is named, or the usual ones.
+fn auth_files(flag: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    if let Some(path) = flag {
+        fs::metadata(path).map_err(|error| {
+            Failure::message(format!("cannot read `{}`: {error}", path.display()))
+        })?;
+        return Ok(vec![path.to_owned()]);
+    }
+    if let Some(path) = settings::path("REGISTRY_AUTH_FILE") {
+        return Ok(vec![path]);
+    }
+    let containers = |dir: PathBuf| dir.join("containers/auth.json");
+    let docker = settings::path("DOCKER_CONFIG")
+        .or_else(|| settings::path("HOME").map(|home| home.join(".docker")));
+    let usual = [
+        settings::path("XDG_RUNTIME_DIR").map(containers),
+        settings::config_home().map(containers),
+        docker.map(|dir| dir.join("config.json")),
+    ];
+    Ok(usual.into_iter().flatten().collect())
+}
+
+/// The file that `login` writes to.
+///
+/// # Errors
+/// Without a home directory.
+pub fn own_auth_file(flag: Option<&Path>) -> Result<PathBuf, Failure> {
+    let runtime = settings::path("XDG_RUNTIME_DIR").filter(|dir| dir.is_dir());
+    let containers = |dir: PathBuf| dir.join("containers/auth.json");
+    flag.map(Path::to_owned)
+        .or_else(|| settings::path("REGISTRY_AUTH_FILE"))
+        .or_else(|| runtime.or_else(settings::config_home).map(containers))
+        .ok_or_else(|| {
+            Failure::message("cannot tell where to keep logins: HOME is not set")
+                .with_hint("use --authfile FILE")
+        })
+}
+
+/// Reads registries.conf and its drop-ins: the user's, else the system's; short-name aliases that
+/// podman has remembered come last.
+///
+/// # Errors
+/// If one of them cannot be read or understood.
+pub fn registries() -> Result<Registries, Failure> {
+    let mut found = Registries::default();
+    if let Some(path) = settings::path("CONTAINERS_REGISTRIES_CONF") {
+        add(&mut found, &path)?;
+        return Ok(found);
+    }
+    let own = settings::config_home().map(|config| config.join("containers"));
+    let own_main = own
+        .as_ref()
+        .map(|dir| dir.join("registries.conf"))
+        .filter(|path| path.is_file());
+    let system = Path::new("/etc/containers");
+    if let Some(main) = &own_main {
+        add(&mut found, main)?;
+    } else {
+        add(&mut found, &system.join("registries.conf"))?;
+        add_all(&mut found, &system.join("registries.conf.d"))?;
+    }
+    if let Some(own) = &own {
+        add_all(&mut found, &own.join("registries.conf.d"))?;
+    }
+    let cache = settings::path("XDG_CACHE_HOME")
+        .or_else(|| settings::path("HOME").map(|home| home.join(".cache")));
+    if let Some(cache) = cache {
+        add(
+            &mut found,
+            &cache.join("containers/short-name-aliases.conf"),
+        )?;
+    }
+    Ok(found)
+}
+
+/// Adds the files `*.conf` of a directory, by name.
+fn add_all(registries: &mut Registries, dir: &Path) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(());
+    };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "conf")
+    });
+    files.sort();
+    files.iter().try_for_each(|path| add(registries, path))
+}
+
+/// Adds a file; one that is not there says nothing.
+fn add(registries: &mut Registries, path: &Path) -> Result<(), Error> {
+    let fail = |why: String| Error::Registries {
+        path: path.to_owned(),
+        why,
+    };
+    match fs::read_to_string(path) {
+        Ok(text) => registries.add(&text).map_err(fail),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(fail(error.to_string())),
+    }
+}
