@@ -1,5 +1,7 @@
 //! Amounts as people type them: sizes, durations, points in time.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 /// Bytes: `1024`, `500MB`, `10GiB`, `2g`. Powers of 1000, as docker and podman count; with `i`
@@ -57,6 +59,25 @@ pub fn seconds_ago(text: &str, now: i64) -> Option<i64> {
     (ago >= 0).then_some(ago)
 }
 
+/// A time to wait: `500ms`, `2s`, `1m`, `1h`; a number alone is seconds.
+///
+/// # Errors
+/// What is wrong with `text`, for clap.
+pub fn delay(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = split(text);
+    let count: u32 = digits
+        .parse()
+        .map_err(|_| "it is not a number with a unit".to_owned())?;
+    let unit = match unit {
+        "ms" => Duration::from_millis(1),
+        "" | "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3600),
+        _ => return Err("units are ms, s, m and h".to_owned()),
+    };
+    Ok(unit * count)
+}
+
 /// Leading digits, and the rest.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit());
@@ -65,7 +86,7 @@ fn split(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, seconds, seconds_ago};
+    use super::{bytes, delay, seconds, seconds_ago};
 
     #[test]
     fn sizes_are_decimal_unless_they_say_otherwise() {
@@ -99,6 +120,15 @@ mod tests {
         ] {
             assert_eq!(seconds(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn delays_are_seconds_unless_they_say_otherwise() {
+        let seconds = |text: &str| delay(text).map(|wait| wait.as_secs_f32());
+        assert_eq!(seconds("2"), Ok(2.0));
+        assert_eq!(seconds("500ms"), Ok(0.5));
+        assert_eq!(seconds("1m"), Ok(60.0));
+        assert!(seconds("s").is_err() && seconds("1d").is_err() && seconds("-1s").is_err());
     }
 
     #[test]

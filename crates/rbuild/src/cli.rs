@@ -6,6 +6,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::amount;
+
 /// Build container images from Dockerfiles: no daemon, no root, no container runtime.
 ///
 /// The stages of a multi-stage Dockerfile run as trees stacked on trees in one process; only the
@@ -241,7 +243,7 @@ pub struct RegistryArgs {
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub retry: u32,
     /// Wait so long before that, e.g. 2s or 500ms; it doubles each time
-    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = amount::delay)]
     pub retry_delay: Duration,
 }
 
@@ -293,25 +295,6 @@ pub struct LogoutArgs {
     /// Remove the login from FILE [env: REGISTRY_AUTH_FILE] [default: as for login]
     #[arg(long, value_name = "FILE")]
     pub authfile: Option<PathBuf>,
-}
-
-/// A number of seconds, or one with the unit `ms`, `s`, `m` or `h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(end);
-    let count: u32 = digits
-        .parse()
-        .map_err(|_| "it is not a number with a unit".to_owned())?;
-    let unit = match unit {
-        "ms" => Duration::from_millis(1),
-        "" | "s" => Duration::from_secs(1),
-        "m" => Duration::from_secs(60),
-        "h" => Duration::from_secs(3600),
-        _ => return Err("units are ms, s, m and h".to_owned()),
-    };
-    Ok(unit * count)
 }
 
 const RUN_NOTES: &str = "\
@@ -553,15 +536,6 @@ mod tests {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(cli.global.root.as_deref(), Some("/s".as_ref()), "{line}");
         }
-    }
-
-    #[test]
-    fn durations_have_units() {
-        let seconds = |text: &str| super::parse_duration(text).map(|wait| wait.as_secs_f32());
-        assert_eq!(seconds("2"), Ok(2.0));
-        assert_eq!(seconds("500ms"), Ok(0.5));
-        assert_eq!(seconds("1m"), Ok(60.0));
-        assert!(seconds("s").is_err() && seconds("1d").is_err() && seconds("-1s").is_err());
     }
 
     #[test]

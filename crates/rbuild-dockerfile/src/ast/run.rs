@@ -95,6 +95,34 @@ pub struct Mount {
     pub env: Option<Word>,
 }
 
+impl Mount {
+    /// The options that were written: the key, and the value before its variables are replaced.
+    pub fn options(&self) -> impl Iterator<Item = (&'static str, &Word)> {
+        let (access, writable) = match &self.access {
+            Some(Access::ReadOnly(word)) => (Some(word), "readonly"),
+            Some(Access::ReadWrite(word)) => (Some(word), "readwrite"),
+            None => (None, ""),
+        };
+        [
+            ("type", self.kind.as_ref()),
+            ("target", self.target.as_ref()),
+            ("source", self.source.as_ref()),
+            ("from", self.from.as_ref()),
+            ("id", self.id.as_ref()),
+            ("sharing", self.sharing.as_ref()),
+            (writable, access),
+            ("size", self.size.as_ref()),
+            ("mode", self.mode.as_ref()),
+            ("uid", self.uid.as_ref()),
+            ("gid", self.gid.as_ref()),
+            ("required", self.required.as_ref()),
+            ("env", self.env.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(key, word)| Some((key, word?)))
+    }
+}
+
 /// Whether a mount can be written to; the value is a boolean, `true` if none was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {

@@ -1,7 +1,7 @@
 //! The flags of instructions, and heredocs, for the dump.
 
 use super::Dump;
-use crate::ast::{Access, Add, Copy, Heredoc, Mount, Probe, Run, RunForm, Spanned, Word};
+use crate::ast::{Add, Copy, Heredoc, Mount, Probe, Run, RunForm, Spanned, Word};
 
 impl Dump<'_> {
     pub(super) fn flags(&self, name: &str, values: &[Word]) -> String {
@@ -68,29 +68,9 @@ impl Dump<'_> {
     }
 
     fn mount(&self, mount: &Mount) -> String {
-        let (access, writable) = match &mount.access {
-            Some(Access::ReadOnly(word)) => (Some(word), "readonly"),
-            Some(Access::ReadWrite(word)) => (Some(word), "readwrite"),
-            None => (None, ""),
-        };
-        let options = [
-            ("type", mount.kind.as_ref()),
-            ("target", mount.target.as_ref()),
-            ("source", mount.source.as_ref()),
-            ("from", mount.from.as_ref()),
-            ("id", mount.id.as_ref()),
-            ("sharing", mount.sharing.as_ref()),
-            (writable, access),
-            ("size", mount.size.as_ref()),
-            ("mode", mount.mode.as_ref()),
-            ("uid", mount.uid.as_ref()),
-            ("gid", mount.gid.as_ref()),
-            ("required", mount.required.as_ref()),
-            ("env", mount.env.as_ref()),
-        ];
-        let options: Vec<String> = options
-            .into_iter()
-            .filter_map(|(key, word)| Some(format!("{key}={}", self.word(word?))))
+        let options: Vec<String> = mount
+            .options()
+            .map(|(key, word)| format!("{key}={}", self.word(word)))
             .collect();
         format!(" --mount[{}]", options.join(" "))
     }

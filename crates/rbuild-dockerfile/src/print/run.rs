@@ -2,7 +2,7 @@
 
 use super::words::{flag, opening};
 use super::{Printer, command, with_arguments};
-use crate::ast::{Access, Device, Mount, Network, Run, RunForm, Security, Word};
+use crate::ast::{Device, Mount, Network, Run, RunForm, Security, Word};
 
 impl Printer {
     pub(super) fn run(&mut self, run: &Run) {
@@ -39,30 +39,9 @@ fn device(device: &Device) -> String {
 }
 
 fn mount(mount: &Mount) -> String {
-    let (readonly, readwrite) = match &mount.access {
-        Some(Access::ReadOnly(word)) => (Some(word), None),
-        Some(Access::ReadWrite(word)) => (None, Some(word)),
-        None => (None, None),
-    };
-    let options = [
-        ("type", mount.kind.as_ref()),
-        ("from", mount.from.as_ref()),
-        ("source", mount.source.as_ref()),
-        ("target", mount.target.as_ref()),
-        ("id", mount.id.as_ref()),
-        ("sharing", mount.sharing.as_ref()),
-        ("readonly", readonly),
-        ("readwrite", readwrite),
-        ("size", mount.size.as_ref()),
-        ("mode", mount.mode.as_ref()),
-        ("uid", mount.uid.as_ref()),
-        ("gid", mount.gid.as_ref()),
-        ("required", mount.required.as_ref()),
-        ("env", mount.env.as_ref()),
-    ];
-    let fields: Vec<String> = options
-        .into_iter()
-        .filter_map(|(key, word)| Some(field(key, word?)))
+    let fields: Vec<String> = mount
+        .options()
+        .map(|(key, word)| field(key, word))
         .collect();
     fields.join(",")
 }

@@ -180,6 +180,12 @@ struct Target<'a> {
     path: &'a [u8],
 }
 
+/// The directory that `path` is in, with its slash, and the name there.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let slash = path.iter().rposition(|&b| b == b'/');
+    path.split_at(slash.map_or(0, |slash| slash + 1))
+}
+
 /// A directory that is being filled.
 struct Open {
     /// Length of its path below the source, and whether a slash follows.
@@ -236,14 +242,11 @@ impl Copier<'_> {
 
     /// One file to `path` (C4, C5).
     fn file(&mut self, source: &Source, filter: Filter<'_>, path: &[u8]) -> Result<(), StepError> {
-        let end = path
-            .iter()
-            .rposition(|&b| b == b'/')
-            .map_or(0, |slash| slash + 1);
-        let parent = self.directory(&path[..end])?;
+        let (parent, name) = split(path);
+        let parent = self.directory(parent)?;
         let target = Target {
             parent: &parent,
-            name: &path[end..],
+            name,
             path,
         };
         walk(source, &filter, |visit: &Visit<'_>| {
@@ -262,14 +265,11 @@ impl Copier<'_> {
         let top = &path[..path.len() - kept];
         source.visit_parents(|visit: &Visit<'_>| {
             let path = [top, visit.relative].concat();
-            let end = path
-                .iter()
-                .rposition(|&b| b == b'/')
-                .map_or(0, |slash| slash + 1);
-            let parent = self.directory(&path[..end])?;
+            let (parent, name) = split(&path);
+            let parent = self.directory(parent)?;
             let target = Target {
                 parent: &parent,
-                name: &path[end..],
+                name,
                 path: &path,
             };
             self.place(target, visit).map(drop)
