@@ -40,19 +40,21 @@ use crate::{
 pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
     let outputs = args
+        .result
         .output
         .iter()
         .map(|spec| Output::parse(spec))
         .collect::<Result<Vec<_>, _>>()?;
     let names = args
+        .result
         .tag
         .iter()
         .map(|name| new_name(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let source = dockerfile::read(args.file.as_deref(), &args.context)?;
+    let source = dockerfile::read(args.input.file.as_deref(), &args.input.context)?;
     let (file, diagnostics) = parse(&source.text);
     refuse_errors(&diagnostics, &source)?;
-    let contexts = contexts::open(&args.build_context)?;
+    let contexts = contexts::open(&args.input.build_context)?;
     let inputs = Inputs {
         contexts: contexts.kinds,
         ..inputs(args)?
@@ -74,17 +76,17 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
     let found = advice::findings(&file, &source.text, diagnostics, &plan.warnings);
     report::diagnostics(&found, &source.name, &source.text, &mut io::stderr().lock());
-    if args.check {
+    if args.input.check {
         return Ok(advice::verdict(&found));
     }
     advice::tolerate(&file, &found)?;
 
-    let progress = Progress::new(&plan, args.quiet);
+    let progress = Progress::new(&plan, args.input.quiet);
     let builder = Builder {
         store: &store,
         session: &session,
         runner: &runner,
-        context: &BuildContext::open(&args.context, source.path.as_deref(), settings::now())?,
+        context: &BuildContext::open(&args.input.context, source.path.as_deref(), settings::now())?,
         named_contexts: &contexts.files,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
@@ -92,9 +94,9 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             http: &Client::new(settings::http()),
             git: &Git::default(),
         },
-        confidential: &secrets::confidential(&args.secret, &args.ssh)?,
-        network: network(args.network),
-        caching: if args.no_cache {
+        confidential: &secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
+        network: network(args.steps.network),
+        caching: if args.steps.no_cache {
             Caching::Refresh
         } else {
             Caching::Use
@@ -125,12 +127,12 @@ fn committed(
         stage: plan.stage(plan.target),
         base: base_image(plan, &resolved.images),
         layers: &built_layers(plan, states),
-        grouping: if args.squash {
+        grouping: if args.result.squash {
             Layers::Squashed
         } else {
             Layers::PerStep
         },
-        epoch: settings::epoch(&settings::build_args(&args.build_arg))?,
+        epoch: settings::epoch(&settings::build_args(&args.input.build_arg))?,
         now: settings::now(),
         names,
     };
@@ -145,7 +147,7 @@ struct Resolved {
 
 fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
     let platform = Platform::default();
-    if let Some(text) = &args.platform {
+    if let Some(text) = &args.input.platform {
         let wanted: Platform = text.parse()?;
         if !platform.matches(&wanted) {
             return Err(Failure::message(format!(
@@ -155,14 +157,14 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         }
     }
     Ok(Inputs {
-        build_args: settings::build_args(&args.build_arg),
-        target: args.target.clone(),
+        build_args: settings::build_args(&args.input.build_arg),
+        target: args.input.target.clone(),
         platform,
-        labels: settings::pairs(&args.label),
+        labels: settings::pairs(&args.result.label),
         edits: Edits {
-            env: settings::pairs(&args.env).into_iter().collect(),
-            unsetenv: args.unsetenv.clone(),
-            unsetlabel: args.unsetlabel.clone(),
+            env: settings::pairs(&args.result.env).into_iter().collect(),
+            unsetenv: args.result.unsetenv.clone(),
+            unsetlabel: args.result.unsetlabel.clone(),
         },
         contexts: BTreeMap::new(),
         bases: BTreeMap::new(),
@@ -299,13 +301,13 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
 }
 
 fn finish(args: &BuildArgs, image: &ImageId) -> Result<ExitCode, Failure> {
-    if let Some(file) = &args.iidfile {
+    if let Some(file) = &args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
             Failure::message(format!("cannot write `{}`: {error}", file.display()))
         })?;
     }
-    if !args.quiet {
-        for name in &args.tag {
+    if !args.input.quiet {
+        for name in &args.result.tag {
             report::note(&format!("committed {}", new_name(name)?));
         }
     }
