@@ -6,7 +6,7 @@
 //! result that vanishes is a miss, never an error (T53).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -208,23 +208,43 @@ impl Work<'_> {
             true => self.key(Depth::Content)?,
             false => definition,
         };
-        if content != definition
-            && let Some(hit) = self.lookup(&content)?
-        {
-            self.record(&definition, &hit)?;
-            return Ok(hit);
+        let alone = self.alone()?;
+        let keys: BTreeSet<Key> = [definition, content].into_iter().chain(alone).collect();
+        for known in keys.iter().filter(|&&key| key != definition) {
+            if let Some(hit) = self.lookup(known)? {
+                let hit = State {
+                    key: content,
+                    ..hit
+                };
+                self.record(&keys, &hit)?;
+                return Ok(hit);
+            }
         }
         (self.builder.emit)(Event::Started(self.id));
         let state = self.make(content)?;
-        self.record(&content, &state)?;
-        if content != definition {
-            self.record(&definition, &state)?;
-        }
+        self.record(&keys, &state)?;
         (self.builder.emit)(Event::Finished(self.id));
         Ok(state)
     }
 
+    /// The key of a step whose changes do not depend on what it stands on (C22); `None` for all
+    /// others.
+    fn alone(&self) -> Result<Option<Key>, Error> {
+        if !self.is_linked() {
+            return Ok(None);
+        }
+        self.key_on(&Key::of_any_tree(), Depth::Content).map(Some)
+    }
+
+    fn is_linked(&self) -> bool {
+        matches!(&self.step.op, Op::Copy(copy) if copy.link)
+    }
+
     fn key(&self, depth: Depth) -> Result<Key, Error> {
+        self.key_on(&self.parent.key, depth)
+    }
+
+    fn key_on(&self, parent: &Key, depth: Depth) -> Result<Key, Error> {
         let mut digests = Vec::with_capacity(self.sources.len());
         for (index, state) in self.sources.iter().enumerate() {
             digests.push(match (state, depth) {
@@ -232,7 +252,7 @@ impl Work<'_> {
                 _ => SourceDigest::Content(self.content(index, state.as_ref())?),
             });
         }
-        Ok(step_key(self.step, &self.parent.key, &digests))
+        Ok(step_key(self.step, parent, &digests))
     }
 
     /// Digest of what the step reads from its source number `index`, which is the context if it
@@ -283,13 +303,16 @@ impl Work<'_> {
         Ok(Some(state))
     }
 
-    fn record(&self, key: &Key, state: &State) -> Result<(), Error> {
+    fn record(&self, keys: &BTreeSet<Key>, state: &State) -> Result<(), Error> {
         let record = CacheRecord {
             layer: state.added.map(|(layer, _)| layer),
             state: store_key(&state.key),
             created: state.added.map_or(0, |(_, created)| created),
         };
-        Ok(self.builder.session.record(&store_key(key), &record)?)
+        for key in keys {
+            self.builder.session.record(&store_key(key), &record)?;
+        }
+        Ok(())
     }
 
     /// Executes the step on a tree of its own and freezes what it changed.
@@ -297,18 +320,23 @@ impl Work<'_> {
         let Builder { store, session, .. } = self.builder;
         let layers = Layers::open(store, &self.parent.layers)?;
         let below = layers.top_first();
+        // A linked copy looks at nothing below, not even at the root's mode (C22).
+        let (like, parent) = match self.is_linked() {
+            true => (None, None),
+            false => (below.first().copied(), self.parent.layers.last().copied()),
+        };
         let staged = session.new_layer()?;
-        prepare(&staged.diff, below.first().copied())?;
+        prepare(&staged.diff, like)?;
         self.apply(&below, &staged)?;
         let mut state = State {
             key,
             added: None,
             ..self.parent.clone()
         };
-        if has_changes(&staged.diff, below.first().copied())? {
+        if has_changes(&staged.diff, like)? {
             let id = LayerId::random().map_err(Error::Random)?;
             let record = LayerRecord {
-                parent: self.parent.layers.last().copied(),
+                parent,
                 ..LayerRecord::default()
             };
             session.commit_layer(staged, id, &record)?;

@@ -54,6 +54,14 @@ pub enum StepError {
         /// As written, expanded.
         url: String,
     },
+    /// The flag and the URL's query do not agree (C27).
+    #[error("`{url}` says something else about `keep-git-dir` than `--keep-git-dir={flag}`")]
+    GitDir {
+        /// As written, expanded.
+        url: String,
+        /// The flag's value.
+        flag: bool,
+    },
     /// An archive cannot be unpacked.
     #[error(transparent)]
     Archive(#[from] crate::fetch::FetchError),

@@ -41,6 +41,11 @@ impl Key {
             .finish()
     }
 
+    /// Stands for whatever tree: the parent of a step whose changes do not depend on it.
+    pub fn of_any_tree() -> Self {
+        Recipe::new("any").finish()
+    }
+
     /// From the 32 raw bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

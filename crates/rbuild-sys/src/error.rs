@@ -9,11 +9,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A system call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{call}(`{operand}`)")]
+#[error("{call}{}", shown(operand))]
 pub struct Error {
     /// Name of the call, as in section 2 of the manual.
     pub call: &'static str,
-    /// What it was to work on, as text.
+    /// What it was to work on, as text; empty where that has no name.
     pub operand: String,
     /// The kernel's answer.
     pub source: io::Error,
@@ -60,6 +60,13 @@ impl Error {
             Err(error) if error.is(Errno::NOENT) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn shown(operand: &str) -> String {
+    match operand {
+        "" => String::new(),
+        named => format!("(`{named}`)"),
     }
 }
 

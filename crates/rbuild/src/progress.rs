@@ -111,10 +111,11 @@ impl Progress {
 
     fn head(&self, id: StepId, suffix: &str) {
         if let Some(stage) = self.stages.get(&id) {
-            self.line(stage.as_bytes());
+            self.line(&visible(stage.as_bytes()));
         }
-        let title = &self.titles[id.0 as usize];
-        self.line(format!("{} {title}{suffix}", self.label(id)).as_bytes());
+        let title = visible(self.titles[id.0 as usize].as_bytes());
+        let label = self.label(id).as_bytes();
+        self.line(&[label, b" ", &title, suffix.as_bytes()].concat());
     }
 
     fn label(&self, id: StepId) -> &str {

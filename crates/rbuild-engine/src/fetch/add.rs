@@ -102,9 +102,15 @@ impl Fetcher<'_> {
                 url: text.to_owned(),
             }
         })??;
-        let git_dir = match keep_git_dir {
-            Some(true) => GitDir::Kept,
-            Some(false) | None => GitDir::Removed,
+        let git_dir = match (keep_git_dir, source.keep_git_dir) {
+            (Some(flag), Some(query)) if flag != query => {
+                return Err(StepError::GitDir {
+                    url: text.to_owned(),
+                    flag,
+                });
+            }
+            (Some(true), _) => GitDir::Kept,
+            (Some(false) | None, _) => GitDir::Removed,
         };
         let request = GitRequest {
             git_dir,

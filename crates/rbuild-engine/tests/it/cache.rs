@@ -371,3 +371,33 @@ fn a_failing_build_remembers_the_digests_of_the_context() {
     site.failure("FROM scratch\nCOPY f /\nRUN fail 1\n");
     assert!(fs::metadata(note(&site)).unwrap().len() > 48);
 }
+
+#[test]
+fn c22_a_linked_copy_is_the_same_on_every_base() {
+    check(
+        "FROM scratch\nRUN write /x 1\nCOPY --link f /d/\nRUN say a\n",
+        |_| {},
+        "FROM scratch\nRUN write /x 2\nCOPY --link f /d/\nRUN say a\n",
+        &expect![[r#"
+            started RUN write /x 2
+            finished RUN write /x 2
+            cached COPY --link f /d/
+            started RUN say a
+              Stdout "a"
+            finished RUN say a
+        "#]],
+    );
+}
+
+#[test]
+fn c22_a_linked_copy_of_other_content_is_another_one() {
+    check_edit(
+        "FROM scratch\nRUN write /x 1\nCOPY --link f /d/\n",
+        |site| site.file("f", "other"),
+        &expect![[r#"
+            cached RUN write /x 1
+            started COPY --link f /d/
+            finished COPY --link f /d/
+        "#]],
+    );
+}
