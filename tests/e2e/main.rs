@@ -21,6 +21,7 @@ mod logins;
 mod mistakes;
 mod mounts;
 mod outputs;
+mod parallel;
 mod privilege;
 mod prune;
 mod reproducible;

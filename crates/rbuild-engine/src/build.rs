@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZero,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -14,7 +15,7 @@ use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree,
 use rbuild_sandbox::Network;
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
-    CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store,
+    CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store, Wait,
 };
 use rbuild_sys::{Dir, Upper};
 
@@ -30,6 +31,7 @@ use crate::{
         run::{chown, run},
         workdir::workdir,
     },
+    workers::{Made, Steps},
 };
 
 /// All that a build works with.
@@ -56,8 +58,10 @@ pub struct Builder<'a> {
     pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
-    /// Is told what happens.
-    pub emit: &'a dyn Fn(Event),
+    /// So many steps are executed at the same time; the result does not depend on it.
+    pub jobs: NonZero<usize>,
+    /// Is told what happens, by several threads.
+    pub emit: &'a (dyn Fn(Event) + Sync),
 }
 
 /// Directories that lie under every tree.
@@ -89,7 +93,7 @@ pub struct State {
 }
 
 impl Builder<'_> {
-    /// Executes all steps of `plan` in order; returns the state after each.
+    /// Executes all steps of `plan`, each when what it needs is done; returns the state after each.
     ///
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
@@ -103,28 +107,29 @@ impl Builder<'_> {
     }
 
     fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
-        let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
-        for (step, id) in plan.steps.iter().zip((0..).map(StepId)) {
-            let state = |tree: &Tree| self.state(plan, tree, &states);
+        let execute = |id: StepId, made: &Made<State>| {
+            let step = plan.step(id);
+            let state = |tree: &Tree| self.state(plan, tree, made);
+            let sources = step.op.sources().into_iter();
             let work = Work {
                 builder: self,
                 id,
                 step,
                 parent: state(&step.parent),
-                sources: step
-                    .op
-                    .sources()
-                    .into_iter()
-                    .map(|source| source.tree().map(state))
-                    .collect(),
+                sources: sources.map(|source| source.tree().map(state)).collect(),
             };
-            states.push(work.execute()?);
-        }
-        Ok(states)
+            work.execute()
+        };
+        let steps = Steps {
+            execute: &execute,
+            stop: &|| self.runner.stop(),
+            jobs: self.jobs,
+        };
+        steps.of(plan)
     }
 
     /// The state that `tree` names; steps come after everything that they need.
-    fn state(&self, plan: &Plan, tree: &Tree, states: &[State]) -> State {
+    fn state(&self, plan: &Plan, tree: &Tree, made: &Made<State>) -> State {
         let platform = plan.platform();
         match tree {
             Tree::Empty => State {
@@ -144,7 +149,12 @@ impl Builder<'_> {
                     added: None,
                 }
             }
-            Tree::Step(id) => states[id.0 as usize].clone(),
+            Tree::Step(id) => {
+                let state = made[id.0 as usize].get();
+                state
+                    .expect("a step starts when what it needs is done")
+                    .clone()
+            }
         }
     }
 
@@ -198,9 +208,11 @@ impl Work<'_> {
             return Ok(hit);
         }
         let lock = store_key(&definition);
-        let _lock = self.builder.session.key_lock(&lock, &mut || {
-            (self.builder.emit)(Event::Waiting(self.id));
-        })?;
+        let mut wait = Wait {
+            waiting: &mut || (self.builder.emit)(Event::Waiting(self.id)),
+            give_up: &|| self.builder.runner.is_cancelled(),
+        };
+        let _lock = self.builder.session.key_lock(&lock, &mut wait)?;
         if let Some(hit) = self.lookup(&definition)? {
             return Ok(hit);
         }

@@ -1,8 +1,8 @@
 //! The build context: where COPY looks, what it must not see, and which digests are known.
 
 use std::{
-    cell::RefCell,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use rbuild_context::{IgnoreRules, Place, StatCache, ignore_file_names, read_ignore_file};
@@ -20,7 +20,7 @@ pub struct BuildContext {
     rules: Option<IgnoreRules>,
     key: Key,
     /// Loaded when the first COPY asks: a build without one does not pay for it.
-    digests: RefCell<Option<StatCache>>,
+    digests: Mutex<Option<StatCache>>,
     now: i64,
 }
 
@@ -49,7 +49,7 @@ impl BuildContext {
             root,
             rules,
             key,
-            digests: RefCell::default(),
+            digests: Mutex::default(),
             now,
         })
     }
@@ -70,7 +70,7 @@ impl BuildContext {
         store: &Store,
         compute: &mut dyn FnMut(&mut StatCache) -> T,
     ) -> T {
-        let mut slot = self.digests.borrow_mut();
+        let mut slot = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         let cache = slot.get_or_insert_with(|| {
             let bytes = store.note(NOTES, &self.key).ok().flatten();
             StatCache::load(&bytes.unwrap_or_default()).unwrap_or_default()
@@ -80,12 +80,8 @@ impl BuildContext {
 
     /// Remembers the digests for the next build. It is only a cache, so failing is fine.
     pub fn save(&self, session: &Session) {
-        if let Some(cache) = self
-            .digests
-            .borrow()
-            .as_ref()
-            .filter(|cache| cache.is_changed())
-        {
+        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cache) = digests.as_ref().filter(|cache| cache.is_changed()) {
             let _ = session.put_note(NOTES, &self.key, &cache.store(self.now));
         }
     }

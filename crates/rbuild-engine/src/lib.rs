@@ -13,8 +13,10 @@ pub mod fetch;
 mod layout;
 mod lines;
 mod pull;
+mod schedule;
 mod selection;
 mod step;
+mod workers;
 
 pub use bases::{BaseTree, Bases, Resolved};
 pub use build::{Bottoms, Builder, Caching, State};

@@ -3,10 +3,12 @@
 //! Invariant: edges point backwards. Every [`StepId`] in a step's [`Tree`]s is
 //! smaller than the step's own id, so running steps in order is always right.
 
+use std::collections::BTreeSet;
+
 use rbuild_dockerfile::{Diagnostic, ast::Span};
 use rbuild_oci::{ImageConfig, Platform};
 
-use crate::op::Op;
+use crate::op::{Op, Source};
 
 /// Index into [`Plan::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +109,32 @@ impl Plan {
     /// The stage behind `id`.
     pub fn stage(&self, id: StageId) -> &Stage {
         &self.stages[id.0 as usize]
+    }
+
+    /// The steps that must be done before step `id` starts: those that made the trees it works on
+    /// and reads, and for the first ones of a stage those of the stages that it comes after.
+    pub fn needs(&self, id: StepId) -> BTreeSet<StepId> {
+        let step = self.step(id);
+        let sources = step.op.sources().into_iter().filter_map(Source::tree);
+        let made = sources.chain([&step.parent]).filter_map(|tree| match tree {
+            Tree::Step(before) => Some(*before),
+            Tree::Empty | Tree::Image(_) => None,
+        });
+        let mut needs: BTreeSet<StepId> = made.collect();
+        let is_first = match step.parent {
+            Tree::Step(parent) => self.step(parent).stage != step.stage,
+            Tree::Empty | Tree::Image(_) => true,
+        };
+        if is_first {
+            let after = &self.stage(step.stage).after;
+            let steps = (0..).map(StepId).zip(&self.steps);
+            needs.extend(
+                steps
+                    .filter(|(_, other)| after.contains(&other.stage))
+                    .map(|(id, _)| id),
+            );
+        }
+        needs
     }
 
     /// The platform that the image is for.

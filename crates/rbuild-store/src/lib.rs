@@ -24,12 +24,11 @@ mod name;
 mod record;
 mod session;
 mod store;
+mod wait;
 
 pub use blob::BlobWriter;
 pub use cache::CacheRecord;
-pub use cache_mount::{
-    CacheClaim, CacheEntry, CacheMount, CacheName, CacheRemoval, CacheWait, Sharing,
-};
+pub use cache_mount::{CacheClaim, CacheEntry, CacheMount, CacheName, CacheRemoval, Sharing};
 pub use check::Damage;
 pub use error::{Error, Result};
 pub use gc::{
@@ -42,3 +41,4 @@ pub use layer::{Layer, LayerRecord, StagedLayer};
 pub use lock::KeyLock;
 pub use session::Session;
 pub use store::{Durability, Store};
+pub use wait::Wait;

@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeMap,
     env,
+    num::NonZero,
     path::{Path, PathBuf},
+    thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -43,6 +45,15 @@ pub fn store_path(root: Option<&Path>) -> Result<PathBuf, Failure> {
             Failure::message("cannot tell where to keep images: HOME is not set")
                 .with_hint("use --root DIR, or set RBUILD_STORE")
         })
+}
+
+/// How many steps run at the same time: `--jobs`, where 0 means no limit, else the CPUs that this
+/// process may use by its affinity and its cgroup.
+pub fn jobs(flag: Option<usize>) -> NonZero<usize> {
+    match flag {
+        Some(jobs) => NonZero::new(jobs).unwrap_or(NonZero::MAX),
+        None => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+    }
 }
 
 /// `--build-arg` values; a name without `=` takes the value of the environment, or is ignored

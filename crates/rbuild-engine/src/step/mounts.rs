@@ -21,7 +21,7 @@ use rbuild_plan::{Access, CacheMount, Mount, MountKind, Node, Run, Script, Shari
 use rbuild_sandbox::{
     self as sandbox, BindAccess, CacheAccess, FileOwner, SecretBytes, users::Identity,
 };
-use rbuild_store::{CacheClaim, CacheName, CacheWait, Key, StagedLayer};
+use rbuild_store::{CacheClaim, CacheName, Key, StagedLayer, Wait};
 use rbuild_sys::{Dir, Error as SysError, Upper};
 
 use super::{StepError, copy::fill};
@@ -315,8 +315,8 @@ fn claim(
         }
     }
     let builder = work.builder;
-    let mut wait = CacheWait {
-        waiting: &mut |_| (builder.emit)(crate::Event::Waiting(work.id)),
+    let mut wait = Wait {
+        waiting: &mut || (builder.emit)(crate::Event::Waiting(work.id)),
         give_up: &|| builder.runner.is_cancelled(),
     };
     builder

@@ -18,7 +18,7 @@ pub const HOSTNAME: &str = "rbuild";
 
 /// Runs a command in a tree. The one seam between the loop and the machine: the sandbox in
 /// production, something that edits the tree in tests.
-pub trait Runner {
+pub trait Runner: Sync {
     /// Runs the command; tells `output` what it writes, in pieces.
     ///
     /// # Errors
@@ -28,6 +28,9 @@ pub trait Runner {
         spec: &Spec<'_>,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Exit, SandboxError>;
+
+    /// Ends the commands that run, and all that will: the build has failed.
+    fn stop(&self) {}
 
     /// Whether commands are not to be run any more.
     fn is_cancelled(&self) -> bool {
@@ -52,13 +55,16 @@ impl Runner for Confined {
         self.sandbox.run(spec, &self.cancel, output)
     }
 
+    fn stop(&self) {
+        self.cancel.cancel();
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 }
 
 /// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
-/// What it returns is to be erased from the tree's changes when the tree is unmounted.
 /// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors

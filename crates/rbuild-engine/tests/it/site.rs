@@ -1,13 +1,14 @@
 //! Where a test builds: a store and a context in a directory that goes away.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     fmt::Write as _,
     fs,
     iter::successors,
+    num::NonZero,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use rbuild_context::Git;
@@ -39,6 +40,7 @@ pub struct Order<'a> {
     pub dockerfile: &'a str,
     pub args: &'a [(&'a str, &'a str)],
     pub caching: Caching,
+    pub jobs: NonZero<usize>,
     /// The time at which the build begins, seconds since 1970.
     pub now: i64,
 }
@@ -49,6 +51,7 @@ impl<'a> From<&'a str> for Order<'a> {
             dockerfile,
             args: &[],
             caching: Caching::Use,
+            jobs: NonZero::<usize>::MIN,
             now: LATER,
         }
     }
@@ -102,7 +105,7 @@ impl Site {
         let plan = planned(&order);
         let session = self.store.begin().unwrap();
         let context = BuildContext::open(&self.path("context"), None, order.now).unwrap();
-        let events = RefCell::new(String::new());
+        let events = Mutex::new(String::new());
         let builder = Builder {
             store: &self.store,
             session: &session,
@@ -118,11 +121,12 @@ impl Site {
             confidential: &Confidential::default(),
             network: Network::Host,
             caching: order.caching,
-            emit: &|event| tell(&plan, &event, &mut events.borrow_mut()),
+            jobs: order.jobs,
+            emit: &|event| tell(&plan, &event, &mut events.lock().unwrap()),
         };
         let result = builder.build(&plan);
         Built {
-            events: events.into_inner(),
+            events: events.into_inner().unwrap(),
             result,
         }
     }

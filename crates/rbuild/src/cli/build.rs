@@ -99,6 +99,10 @@ pub struct ResultArgs {
 /// How the steps are executed.
 #[derive(Args, Debug)]
 pub struct StepArgs {
+    /// Execute up to N steps at the same time, when they do not need each other; the result does
+    /// not depend on it; 0: no limit [default: the CPUs that this process may use]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
     /// Execute every step, even if its result is known
     #[arg(long)]
     pub no_cache: bool,

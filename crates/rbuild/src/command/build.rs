@@ -101,6 +101,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         } else {
             Caching::Use
         },
+        jobs: settings::jobs(args.steps.jobs),
         emit: &|event| progress.show(&event),
     };
     let states = builder
@@ -286,7 +287,7 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     else {
         return error.into();
     };
-    progress.show_kept();
+    progress.show_kept(step);
     let span: Span = plan.step(step).span.clone();
     let mut out = io::stderr().lock();
     report::diagnostics(
