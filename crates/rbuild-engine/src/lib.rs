@@ -18,7 +18,7 @@ mod step;
 
 pub use bases::{BaseTree, Bases, Resolved};
 pub use build::{Bottoms, Builder, Caching, State};
-pub use context::BuildContext;
+pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
 pub use layout::split_layout;
