@@ -5,6 +5,8 @@
 //!
 //! Spec: dockerfile.md 1.13, I1; 1.5, F5.
 
+use std::fmt;
+
 use rbuild_http::{Url, without_user};
 use rbuild_oci::Platform;
 
@@ -51,6 +53,18 @@ impl ContextSpec {
             Some((scheme, _)) if is_scheme(scheme) => Err(bad("has a scheme that is not known")),
             _ if text.contains('\0') => Err(bad("has a NUL in it")),
             _ => Ok(Self::Local(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ContextSpec {
+    /// For people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => f.write_str(path),
+            Self::Stdin => f.write_str("standard input"),
+            Self::Git(source) => source.fmt(f),
+            Self::Url(url) => url.fmt(f),
         }
     }
 }

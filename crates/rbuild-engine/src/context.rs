@@ -132,7 +132,7 @@ fn rules_of(path: &Path) -> Result<IgnoreRules, Error> {
     })?;
     read_ignore_rules(&path.display().to_string(), file).map_err(|source| Error::IgnoreFile {
         path: path.into(),
-        source,
+        source: Box::new(source),
     })
 }
 

@@ -56,7 +56,7 @@ pub enum Error {
         /// As given.
         path: PathBuf,
         /// Why.
-        source: rbuild_context::Error,
+        source: Box<rbuild_context::Error>,
     },
     /// The store refused.
     #[error("cannot use the store")]

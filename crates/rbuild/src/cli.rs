@@ -18,7 +18,7 @@ pub use store::*;
 /// Build container images from Dockerfiles: no daemon, no root, no container runtime.
 ///
 /// The stages of a multi-stage Dockerfile run as trees stacked on trees in one process; only the
-/// last stage (or --target) becomes an image.
+/// last stage (or each --target) becomes an image.
 #[derive(Parser, Debug)]
 #[command(name = "rbuild", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {

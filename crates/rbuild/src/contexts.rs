@@ -13,9 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rbuild_context::{
-    Asked, AuthSecret, ContextSpec, GitDir, GitRequest, NamedContext, NamedSource,
-};
+use rbuild_context::{Asked, ContextSpec, GitDir, GitRequest, NamedContext, NamedSource};
 use rbuild_engine::{
     BuildContext, Ignoring,
     fetch::{ContextFetcher, FetchedContext, Fetcher},
@@ -34,15 +32,15 @@ pub enum Main {
     Fetched {
         /// Their root.
         tree: Dir,
-        /// Where they came from, for messages.
-        from: String,
+        /// Where they came from.
+        from: ContextSpec,
     },
     /// A Dockerfile that came instead of files: the context is empty.
     Dockerfile {
         /// Its bytes.
         text: Vec<u8>,
-        /// Where it came from, for messages.
-        from: String,
+        /// Where it came from.
+        from: ContextSpec,
     },
 }
 
@@ -51,7 +49,9 @@ impl fmt::Display for Main {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => write!(f, "`{}`", path.display()),
-            Self::Fetched { from, .. } | Self::Dockerfile { from, .. } => f.write_str(from),
+            Self::Fetched { from, .. } | Self::Dockerfile { from, .. } => {
+                f.write_str(&quoted(from))
+            }
         }
     }
 }
@@ -64,8 +64,6 @@ pub struct Opener<'a> {
     pub fetcher: Fetcher<'a>,
     /// Whether a checkout keeps its `.git`.
     pub git_dir: GitDir,
-    /// Build secrets, some of which may authorize a request.
-    pub secrets: &'a BTreeMap<String, Vec<u8>>,
 }
 
 impl Opener<'_> {
@@ -74,14 +72,13 @@ impl Opener<'_> {
     /// # Errors
     /// If it is not there, or is no context.
     pub fn main(&self, context: &str) -> Result<Main, Failure> {
-        let spec = ContextSpec::parse(context)?;
-        if let ContextSpec::Local(path) = &spec
+        let from = ContextSpec::parse(context)?;
+        if let ContextSpec::Local(path) = &from
             && Path::new(path).is_dir()
         {
             return Ok(Main::Directory(path.into()));
         }
-        let from = name(&spec);
-        Ok(match self.fetch(&spec)? {
+        Ok(match self.fetch(&from)? {
             FetchedContext::Tree(tree) => Main::Fetched { tree, from },
             FetchedContext::Dockerfile(text) => Main::Dockerfile { text, from },
         })
@@ -110,9 +107,21 @@ impl Opener<'_> {
         Ok(BuildContext::fetched(tree, ignore_file)?)
     }
 
+    /// The named context `name`, fetched.
+    fn files(&self, name: &str, spec: &ContextSpec) -> Result<BuildContext, Failure> {
+        match self.fetch(spec)? {
+            FetchedContext::Tree(tree) => Ok(BuildContext::fetched(tree, None)?),
+            FetchedContext::Dockerfile(_) => Err(Failure::message(format!(
+                "the build context `{name}` is a text, where files are needed: {}",
+                quoted(spec)
+            ))
+            .with_hint("it is a directory, an archive or a git repository")),
+        }
+    }
+
     fn fetch(&self, spec: &ContextSpec) -> Result<FetchedContext, Failure> {
         let into = self.session.new_layer()?.diff;
-        let from = name(spec);
+        let from = quoted(spec);
         let fetcher = |authorization| ContextFetcher {
             http: self.fetcher.http,
             git: self.fetcher.git,
@@ -129,13 +138,14 @@ impl Opener<'_> {
             ContextSpec::Stdin => fetcher(None).stream(&mut io::stdin().lock(), &from, &into)?,
             ContextSpec::Url(url) => {
                 report::note(&format!("fetching {url}"));
-                let authorization = self.authorization(Asked::File, &url.host());
+                let authorization = self.fetcher.authorization(Asked::File, &url.host());
                 fetcher(authorization.as_deref()).url(url, &into)?
             }
             ContextSpec::Git(source) => {
                 report::note(&format!("fetching {source}"));
                 let host = source.http_host();
-                let authorization = host.and_then(|host| self.authorization(Asked::Git, &host));
+                let authorization =
+                    host.and_then(|host| self.fetcher.authorization(Asked::Git, &host));
                 let request = GitRequest {
                     git_dir: self.git_dir,
                     authorization: authorization.as_deref(),
@@ -145,24 +155,13 @@ impl Opener<'_> {
             }
         })
     }
-
-    /// What the best of the secrets for `host` says.
-    fn authorization(&self, asked: Asked, host: &str) -> Option<String> {
-        let candidates = AuthSecret::candidates(asked, host);
-        candidates.iter().find_map(|candidate| {
-            let value = self.secrets.get(&candidate.id)?;
-            candidate.authorization(std::str::from_utf8(value).ok()?)
-        })
-    }
 }
 
-/// Where the files of `spec` come from, for messages.
-fn name(spec: &ContextSpec) -> String {
+/// `spec` in a sentence.
+fn quoted(spec: &ContextSpec) -> String {
     match spec {
-        ContextSpec::Stdin => "standard input".to_owned(),
-        ContextSpec::Local(path) => format!("`{path}`"),
-        ContextSpec::Git(source) => format!("`{source}`"),
-        ContextSpec::Url(url) => format!("`{url}`"),
+        ContextSpec::Stdin => spec.to_string(),
+        _ => format!("`{spec}`"),
     }
 }
 
@@ -223,20 +222,6 @@ impl Named {
             contexts.insert(name.clone(), context);
         }
         Ok(contexts)
-    }
-}
-
-impl Opener<'_> {
-    /// The named context `name`, fetched.
-    fn files(&self, name: &str, spec: &ContextSpec) -> Result<BuildContext, Failure> {
-        match self.fetch(spec)? {
-            FetchedContext::Tree(tree) => Ok(BuildContext::fetched(tree, None)?),
-            FetchedContext::Dockerfile(_) => Err(Failure::message(format!(
-                "the build context `{name}` is a text, where files are needed: {}",
-                self::name(spec)
-            ))
-            .with_hint("it is a directory, an archive or a git repository")),
-        }
     }
 }
 

@@ -54,12 +54,12 @@ pub fn read(files: &[PathBuf], context: &Main, http: &Client) -> Result<Source, 
     if let Main::Dockerfile { text, from } = context {
         if let [file, ..] = files {
             return Err(Failure::message(format!(
-                "{from} is a Dockerfile, and so is -f `{}`",
+                "{context} is a Dockerfile, and so is -f `{}`",
                 file.display()
             ))
             .with_hint("leave out one of them"));
         }
-        return Ok(Source::of(part(from.clone(), &mut &text[..])?));
+        return Ok(Source::of(part(from.to_string(), &mut &text[..])?));
     }
     let [first, others @ ..] = files else {
         return Ok(Source::of(usual(context)?));
@@ -114,9 +114,9 @@ fn named(file: &Path, context: &Main, http: &Client) -> Result<Part, Failure> {
             let found = candidates.into_iter().find(|path| path.exists());
             on_host(found.ok_or_else(|| missing(String::new()))?)
         }
-        Main::Fetched { tree, from } => fetched(file, tree)?.ok_or_else(|| {
-            missing(format!(" in {from}"))
-                .with_hint("-f names a file in the context; `-f -` reads one of this machine")
+        Main::Fetched { tree, .. } => fetched(file, tree)?.ok_or_else(|| {
+            missing(format!(" in {context}"))
+                .with_hint("where the context is not a directory, -f names a file in it")
         }),
         Main::Dockerfile { .. } => Err(missing(String::new())),
     }

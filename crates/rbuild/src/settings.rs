@@ -8,7 +8,7 @@ use std::{
 };
 
 use rbuild_context::{Git, GitDir};
-use rbuild_http::{Proxies, Settings};
+use rbuild_http::{Backoff, Proxies, Settings};
 use rbuild_store::{Durability, Store};
 
 use crate::failure::Failure;
@@ -116,8 +116,9 @@ pub fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
 }
 
 /// For what fetches: the site's proxies, and our name.
-pub fn http() -> Settings {
+pub fn http(backoff: Backoff) -> Settings {
     Settings {
+        backoff,
         proxies: site_proxies(),
         user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..Settings::default()

@@ -116,6 +116,7 @@ impl Site {
             fetcher: Fetcher {
                 http: &Client::new(Settings::default()),
                 git: &Git::default(),
+                secrets: &BTreeMap::new(),
             },
             confidential: &Confidential::default(),
             network: Network::Host,

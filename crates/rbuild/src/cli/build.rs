@@ -9,17 +9,17 @@ use super::RegistryArgs;
 
 const BUILD_NOTES: &str = "\
 CONTEXT is a directory, an archive (tar, also compressed), a git repository
-(`https://HOST/REPO.git#BRANCH:DIR`, `git@HOST:REPO`, `github.com/OWNER/REPO`) or a URL of an archive;
-`-` is an archive on standard input. A text in place of an archive is a Dockerfile that builds without
-files. In a context that is not a directory, -f names a file in it, and no ignore file counts but
---ignorefile.
+(`https://HOST/REPO.git#BRANCH:DIR`, `git@HOST:REPO`, `github.com/OWNER/REPO`), a URL of an
+archive, or `-`, an archive on standard input. A text in place of an archive is a Dockerfile that
+builds without files. In a context that is not a directory, -f names a file in it, and no ignore
+file counts but that of --ignorefile.
 
 Several --target make several images in one build, which share what they have in common. -t names
 the one that has no name of its own.
 
 A step whose instruction, parent and input files are as before is not executed again. Stages that
-no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from the store, else from
-a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
+no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from
+the store, else from a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
 
 With SOURCE_DATE_EPOCH in the environment the same input gives the same image, byte for byte.
 

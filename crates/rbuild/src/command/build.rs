@@ -53,14 +53,14 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     signals::watch(signals, runner.cancel.clone());
 
     let fetcher = Fetcher {
-        http: &Client::new(settings::http()),
+        http: &Client::new(settings::http(registry.http.backoff())),
         git: &settings::git(order.confidential.agents.get("default")),
+        secrets: &order.confidential.secrets,
     };
     let opener = Opener {
         session: &session,
         fetcher,
         git_dir: settings::git_dir(&order.inputs.build_args),
-        secrets: &order.confidential.secrets,
     };
     let context = opener.main(&args.input.context)?;
     let source = dockerfile::read(&args.input.file, &context, fetcher.http)?;
@@ -159,7 +159,7 @@ fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
         Some((flag, _)) => Err(Failure::message(format!(
             "{flag} is for one image, and several are asked for"
         ))
-        .with_hint("name one --target; what the others did is not done again")),
+        .with_hint("a second build with one --target takes all steps from the cache")),
         None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use rbuild_dockerfile::{dump as dump_tree, parse};
-use rbuild_http::Client;
+use rbuild_http::{Backoff, Client};
 use rbuild_oci::{ImageConfig, Platform};
 use rbuild_plan::{
     BaseImage, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan, plan, step_key,
@@ -26,7 +26,7 @@ use crate::{
 pub fn execute(args: &UtilArgs) -> Result<ExitCode, Failure> {
     let UtilCommand::Dump(args) = &args.command;
     let here = Main::Directory(".".into());
-    let http = Client::new(settings::http());
+    let http = Client::new(settings::http(Backoff::default()));
     let source = dockerfile::read(std::slice::from_ref(&args.file), &here, &http)?;
     let text = match args.what {
         Dumped::Ast => {
