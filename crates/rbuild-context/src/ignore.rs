@@ -178,7 +178,14 @@ pub fn read_ignore_file(dir: &Dir, name: &str) -> Result<Option<IgnoreRules>> {
         source,
     };
     let file = SysError::absent(dir.resolve_file(name.as_bytes())).map_err(failed)?;
-    let Some(file) = file else { return Ok(None) };
+    file.map(|file| read_ignore_rules(name, file)).transpose()
+}
+
+/// Reads the rules in `file`, an ignore file that is called `name`.
+///
+/// # Errors
+/// As [`read_ignore_file`].
+pub fn read_ignore_rules(name: &str, file: impl Read) -> Result<IgnoreRules> {
     let mut bytes = Vec::new();
     file.take(MAX_SIZE as u64 + 1)
         .read_to_end(&mut bytes)
@@ -198,7 +205,7 @@ pub fn read_ignore_file(dir: &Dir, name: &str) -> Result<Option<IgnoreRules>> {
     let text = text.map_err(|_| Error::IgnoreText {
         name: name.to_owned(),
     })?;
-    IgnoreRules::parse(&text).map(Some)
+    IgnoreRules::parse(&text)
 }
 
 #[cfg(test)]

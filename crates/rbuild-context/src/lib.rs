@@ -44,7 +44,9 @@ pub use git::{
     GitReference, GitSource, GitTimes, Shorthand,
     fetch::{Checkout, Git, GitDir, GitRequest},
 };
-pub use ignore::{IgnoreFile, IgnoreRules, Place, ignore_file_names, read_ignore_file};
+pub use ignore::{
+    IgnoreFile, IgnoreRules, Place, ignore_file_names, read_ignore_file, read_ignore_rules,
+};
 pub use secret::{Asked, AuthSecret};
 pub use source::{Parents, Selection, Source, sources};
 pub use spec::{AddSource, ContextSpec, NamedContext, NamedSource};

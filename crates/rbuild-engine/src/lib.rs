@@ -20,7 +20,7 @@ mod workers;
 
 pub use bases::{BaseTree, Bases, Resolved};
 pub use build::{Bottoms, Builder, Caching, State};
-pub use context::BuildContext;
+pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
 pub use layout::split_layout;

@@ -23,10 +23,13 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         write_step(index, step, out)?;
     }
     for (id, stage) in plan.stages.iter().enumerate() {
-        let target = id == plan.target.0 as usize;
         write_stage(id, stage, out)?;
-        if target {
-            writeln!(out, "  target")?;
+        let targets = plan.targets.iter().enumerate();
+        for (number, _) in targets.filter(|(_, target)| target.0 as usize == id) {
+            match plan.targets.len() {
+                1 => writeln!(out, "  target")?,
+                count => writeln!(out, "  target {} of {count}", number + 1)?,
+            }
         }
     }
     for diagnostic in &plan.warnings {

@@ -18,15 +18,16 @@ pub struct StepId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(pub u32);
 
-/// A whole build, unreachable stages gone.
+/// A whole build, stages that nobody asked for gone.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Reachable stages in file order.
+    /// Stages to be built, in file order.
     pub stages: Vec<Stage>,
     /// Their steps; only instructions that touch files are steps.
     pub steps: Vec<Step>,
-    /// The stage that becomes the image.
-    pub target: StageId,
+    /// The stages that become images: one for each of [`crate::Inputs::targets`], in that order,
+    /// at least one. A stage that was asked for twice is there twice.
+    pub targets: Vec<StageId>,
     /// Lint and warnings found while planning.
     pub warnings: Vec<Diagnostic>,
 }
@@ -137,9 +138,9 @@ impl Plan {
         needs
     }
 
-    /// The platform that the image is for.
+    /// The platform that the images are for: all stages have the same.
     pub fn platform(&self) -> Platform {
-        let config = &self.stage(self.target).config;
+        let config = &self.stage(self.targets[0]).config;
         Platform {
             os: config.os.clone(),
             architecture: config.architecture.clone(),

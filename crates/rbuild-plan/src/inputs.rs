@@ -12,13 +12,18 @@ use crate::graph::Plan;
 pub struct Inputs {
     /// `--build-arg NAME=VALUE`, also proxies and `SOURCE_DATE_EPOCH`.
     pub build_args: BTreeMap<String, String>,
-    /// `--target`: a stage name or number; `None` means the last stage.
-    pub target: Option<String>,
+    /// `--target`: names or numbers of stages, in the order of [`Plan::targets`]; empty means the
+    /// last stage. `TARGETSTAGE` is the last of them.
+    pub targets: Vec<String>,
+    /// What is built besides the targets.
+    pub extent: Extent,
+    /// `--from`: what the first `FROM` of the file names instead of what is written there.
+    pub from: Option<String>,
     /// Platform of this machine: `BUILDPLATFORM`, and the target's as long as only it can be built.
     pub platform: Platform,
-    /// `--label KEY=VALUE`, on the final image only (T21).
+    /// `--label KEY=VALUE`, on the targets only (T21).
     pub labels: BTreeMap<String, String>,
-    /// Other changes to the final image.
+    /// Other changes to the targets.
     pub edits: Edits,
     /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).
     pub contexts: BTreeMap<String, ContextKind>,
@@ -26,7 +31,18 @@ pub struct Inputs {
     pub bases: BTreeMap<String, BaseImage>,
 }
 
-/// Changes to the configuration of the final image, made after all its instructions and labels.
+/// Which stages are built besides the targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Those that the targets need (F11).
+    #[default]
+    Needed,
+    /// All up to the last target in the file, whether needed or not: their results are dropped,
+    /// but they must succeed.
+    All,
+}
+
+/// Changes to the configuration of a target, made after all its instructions and labels.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     /// `--env NAME=VALUE`: set, with an entry in the history; no command of the build sees it.

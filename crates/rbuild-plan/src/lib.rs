@@ -31,7 +31,7 @@ mod variables;
 
 pub use dump::dump;
 pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
-pub use inputs::{BaseImage, ContextKind, Edits, Inputs, Planning};
+pub use inputs::{BaseImage, ContextKind, Edits, Extent, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
 pub use op::{
     Access, Archives, CacheMount, Copy, Item, Mount, MountKind, Network, Node, Op, Run, Script,

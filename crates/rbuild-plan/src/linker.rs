@@ -57,6 +57,10 @@ impl Linker<'_> {
 
     fn base(&mut self, index: usize) -> Option<Named> {
         let word = &self.names.file.stages[index].base;
+        if let (0, Some(from)) = (index, &self.names.inputs.from) {
+            let (value, span) = (from.clone(), word.span.clone());
+            return self.names.base(index, &Name { value, span }, self.found);
+        }
         let value = self.expand(word)?;
         if value.is_empty() {
             let message = format!(

@@ -5,7 +5,7 @@
 //!
 //! Invariant: steps are made stage by stage in file order, so edges point backwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_dockerfile::ast::Dockerfile;
 use rbuild_dockerfile::lint;
@@ -102,13 +102,17 @@ fn fold(
         found.extend(problems);
         folded.push(linked.index, stage, args);
     }
+    let targets = graph.targets.iter().map(|index| folded.ids[index]);
+    let targets: Vec<StageId> = targets.collect();
     let mut stages = folded.stages;
-    if let Some(target) = stages.last_mut() {
+    // After all stages are folded, so that a target based on another does not inherit them.
+    for id in BTreeSet::from_iter(&targets) {
+        let target = &mut stages[id.0 as usize];
         base::add_labels(target, &context.inputs.labels);
         base::edit(target, &context.inputs.edits);
     }
     Plan {
-        target: stage_id(stages.len().saturating_sub(1)),
+        targets,
         stages,
         steps,
         warnings: Vec::new(),

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use rbuild_plan::Extent;
 
 mod build;
 mod registry;
@@ -17,7 +18,7 @@ pub use store::*;
 /// Build container images from Dockerfiles: no daemon, no root, no container runtime.
 ///
 /// The stages of a multi-stage Dockerfile run as trees stacked on trees in one process; only the
-/// last stage (or --target) becomes an image.
+/// last stage (or each --target) becomes an image.
 #[derive(Parser, Debug)]
 #[command(name = "rbuild", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -111,9 +112,22 @@ pub struct DumpArgs {
     /// Value of an ARG; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
-    /// The stage to plan for
+    /// A stage to plan for; repeatable
     #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
+    pub target: Vec<String>,
+    /// Plan for all stages up to the last target
+    #[arg(long)]
+    pub all_stages: bool,
+}
+
+impl DumpArgs {
+    /// What is planned besides the targets.
+    pub fn extent(&self) -> Extent {
+        match self.all_stages {
+            true => Extent::All,
+            false => Extent::Needed,
+        }
+    }
 }
 
 /// What can be printed.

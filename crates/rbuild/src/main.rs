@@ -17,6 +17,8 @@ mod report;
 mod secrets;
 mod settings;
 mod signals;
+mod source;
+mod targets;
 mod template;
 mod terminal;
 

@@ -13,7 +13,8 @@ use std::{
 
 use rbuild_context::Git;
 use rbuild_engine::{
-    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, State, fetch::Fetcher,
+    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Ignoring, State,
+    fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
@@ -104,7 +105,8 @@ impl Site {
         let order = order.into();
         let plan = planned(&order);
         let session = self.store.begin().unwrap();
-        let context = BuildContext::open(&self.path("context"), None, order.now).unwrap();
+        let context =
+            BuildContext::open(&self.path("context"), Ignoring::Usual(None), order.now).unwrap();
         let events = Mutex::new(String::new());
         let builder = Builder {
             store: &self.store,
@@ -117,6 +119,7 @@ impl Site {
             fetcher: Fetcher {
                 http: &Client::new(Settings::default()),
                 git: &Git::default(),
+                secrets: &BTreeMap::new(),
             },
             confidential: &Confidential::default(),
             network: Network::Host,

@@ -11,7 +11,7 @@
 //! !! a line that must not come after those above
 //! ```
 //!
-//! Other `#@` lines: `target NAME`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
+//! Other `#@` lines: `target NAME` (several times), `extent all`, `from IMAGE`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
 //! (it cannot be found: what is said then), `context NAME files`, `context NAME image REFERENCE`,
 //! `context NAME layout REFERENCE`, `env K=V`, `unsetenv NAME`, `unsetlabel KEY`. `#@ image` takes one setting a line:
 //! `env`, `workdir`, `user`, `cmd`, `entrypoint`, `shell`, `onbuild` (several times, with `\n` for
@@ -94,6 +94,11 @@ fn check(data: &str) {
 #[test]
 fn stages_are_linked() {
     check(include_str!("../data/stages.txt"));
+}
+
+#[test]
+fn targets_are_chosen() {
+    check(include_str!("../data/targets.txt"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::{ImageConfig, Platform};
-use rbuild_plan::{BaseImage, ContextKind, Inputs, Planning, blame, dump, plan};
+use rbuild_plan::{BaseImage, ContextKind, Extent, Inputs, Planning, blame, dump, plan};
 
 /// Plans `dockerfile` with `settings`, the `#@` lines of a case.
 pub fn result_of(settings: &[&str], dockerfile: &str) -> String {
@@ -51,7 +51,9 @@ fn inputs(settings: &[&str]) -> Inputs {
         match what {
             "build-arg" => inputs.build_args.extend([pair()]),
             "label" => inputs.labels.extend([pair()]),
-            "target" => inputs.target = Some(value.to_owned()),
+            "target" => inputs.targets.push(value.to_owned()),
+            "extent" => inputs.extent = Extent::All,
+            "from" => inputs.from = Some(value.to_owned()),
             "platform" => inputs.platform = value.parse().expect("a platform"),
             "context" => inputs.contexts.extend([context(value)]),
             "env" => inputs.edits.env.push(pair()),

@@ -3,13 +3,23 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rbuild_plan::Extent;
 
 use super::RegistryArgs;
 
 const BUILD_NOTES: &str = "\
+CONTEXT is a directory, an archive (tar, also compressed), a git repository
+(`https://HOST/REPO.git#BRANCH:DIR`, `git@HOST:REPO`, `github.com/OWNER/REPO`), a URL of an
+archive, or `-`, an archive on standard input. A text in place of an archive is a Dockerfile that
+builds without files. In a context that is not a directory, -f names a file in it, and no ignore
+file counts but that of --ignorefile.
+
+Several --target make several images in one build, which share what they have in common. -t names
+the one that has no name of its own.
+
 A step whose instruction, parent and input files are as before is not executed again. Stages that
-the result does not need are neither executed nor pulled. Base images come from the store, else from
-a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
+no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from
+the store, else from a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
 
 With SOURCE_DATE_EPOCH in the environment the same input gives the same image, byte for byte.
 
@@ -18,6 +28,8 @@ Exit status: 0, 1 if the build failed, 2 for a wrong command line, 128 + N after
 Examples:
   rbuild bud -t app .
   rbuild bud -f Dockerfile.multi --target builder --build-arg VERSION=1.2 -t app:builder .
+  rbuild bud --target app=app:1 --target debug=app:1-debug --all-stages .
+  rbuild bud -t app https://git.example/app.git#v1.2:docker
   rbuild bud -o type=local,dest=out .        the files of the result, in a directory
   generate-dockerfile | rbuild bud -f - .";
 
@@ -38,24 +50,44 @@ pub struct BuildArgs {
 /// What is built.
 #[derive(Args, Debug)]
 pub struct InputArgs {
-    /// Directory that COPY takes files from
+    /// What COPY takes files from: a directory, an archive, a git repository, a URL, or `-`
     #[arg(default_value = ".", value_name = "CONTEXT")]
-    pub context: PathBuf,
-    /// Read the instructions from FILE; `-` is standard input
+    pub context: String,
+    /// Read the instructions from FILE, which may also be in CONTEXT, or a URL; `-` is standard
+    /// input; several continue each other
     /// [default: Containerfile, Dockerfile or dockerfile in CONTEXT]
     #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub file: Vec<PathBuf>,
+    /// Hide from COPY what FILE says [default: FILE.dockerignore or FILE.containerignore beside
+    /// the Dockerfile, .containerignore or .dockerignore in CONTEXT]
+    #[arg(long, value_name = "FILE")]
+    pub ignorefile: Option<PathBuf>,
     /// Check the Dockerfile and build nothing; exit status 1 when there are findings
     #[arg(long, conflicts_with_all = ["tag", "output", "iidfile"])]
     pub check: bool,
-    /// Stop after the stage with that name or number
-    #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
+    /// Make an image of the stage with that name or number, not of the last one; repeatable
+    #[arg(long, value_name = "STAGE[=NAME]")]
+    pub target: Vec<String>,
+    /// Also execute the stages that no target needs, up to the last target; they must succeed
+    #[arg(long)]
+    pub all_stages: bool,
+    /// With `false`, the same as --all-stages
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub skip_unused_stages: bool,
+    /// Take IMAGE for what the first FROM names
+    #[arg(long, value_name = "IMAGE")]
+    pub from: Option<String>,
     /// Value of an ARG; without `=` it is taken from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
-    /// Another place that FROM, COPY --from and RUN --mount=from can name:
-    /// `NAME=DIR`, `NAME=docker-image://REF` or `NAME=oci-layout://DIR[:TAG]`; repeatable
+    /// Values of ARGs: a file of lines like those of --build-arg, which wins; `#` starts a comment;
+    /// repeatable
+    #[arg(long, value_name = "FILE")]
+    pub build_arg_file: Vec<PathBuf>,
+    /// Another place that FROM, COPY --from and RUN --mount=from can name: what CONTEXT can be but
+    /// `-`, `NAME=docker-image://REF` or `NAME=oci-layout://DIR[:TAG]`; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_context: Vec<String>,
     /// Build for this platform; only that of this machine for now
@@ -64,6 +96,16 @@ pub struct InputArgs {
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl InputArgs {
+    /// What is built besides the targets.
+    pub fn extent(&self) -> Extent {
+        match self.all_stages || !self.skip_unused_stages {
+            true => Extent::All,
+            false => Extent::Needed,
+        }
+    }
 }
 
 /// What the image is like, and where it goes.

@@ -1,15 +1,15 @@
 //! `rbuild bud`: the pipeline, on one screen.
 //!
 //! ```text
-//! text → parse → plan ⇄ base images → build (steps become frozen layers) → commit → outputs
+//! context → text → parse → plan ⇄ base images → build (steps become frozen layers)
+//!     → for each target: commit → outputs
 //! ```
 
 use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
-use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
+    Bases, Builder, Caching, Confidential, Confined, Error as BuildError, HOSTNAME, State,
     fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
@@ -22,45 +22,25 @@ use rbuild_store::{ImageRecord, Session, Store};
 use crate::{
     advice, bottoms,
     cli::{BuildArgs, NetworkMode},
-    contexts,
-    dockerfile::{self, Source},
+    contexts::{Named, Opener},
+    dockerfile,
     failure::{Failure, hint},
-    find::new_name,
     output::{self, Output},
     progress::Progress,
     registry::Registry,
     report, secrets, settings, signals,
+    source::Source,
+    targets::{self, Target},
 };
 
-/// Builds, commits, exports; prints the image's id.
+/// Builds, commits, exports; prints the images' ids.
 ///
 /// # Errors
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
 pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
-    let outputs = args
-        .result
-        .output
-        .iter()
-        .map(|spec| Output::parse(spec))
-        .collect::<Result<Vec<_>, _>>()?;
-    let names = args
-        .result
-        .tag
-        .iter()
-        .map(|name| new_name(name))
-        .collect::<Result<Vec<_>, _>>()?;
-    let source = dockerfile::read(args.input.file.as_deref(), &args.input.context)?;
-    let (file, diagnostics) = parse(&source.text);
-    refuse_errors(&diagnostics, &source)?;
-    let contexts = contexts::open(&args.input.build_context)?;
-    let inputs = Inputs {
-        contexts: contexts.kinds,
-        ..inputs(args)?
-    };
-    settings::epoch(&inputs.build_args)?;
-
+    let order = order(args)?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -72,72 +52,147 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     signals::watch(signals, runner.cancel.clone());
 
-    let bases = registry.bases((&store, &session), inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
+    let fetcher = Fetcher {
+        http: &Client::new(settings::http(registry.http.backoff())),
+        git: &settings::git(order.confidential.agents.get("default")),
+        secrets: &order.confidential.secrets,
+    };
+    let opener = Opener {
+        session: &session,
+        fetcher,
+        git_dir: settings::git_dir(&order.inputs.build_args),
+    };
+    let context = opener.main(&args.input.context)?;
+    let source = dockerfile::read(&args.input.file, &context, fetcher.http)?;
+    let (file, diagnostics) = parse(&source.text);
+    refuse_errors(&diagnostics, &source)?;
+    let bases = registry.bases((&store, &session), order.inputs.platform.clone());
+    let (plan, resolved) = planned(&file, &source, order.inputs, &bases)?;
     let found = advice::findings(&file, &source.text, diagnostics, &plan.warnings);
-    report::diagnostics(&found, &source.name, &source.text, &mut io::stderr().lock());
+    report::diagnostics(&found, &source, &mut io::stderr().lock());
     if args.input.check {
         return Ok(advice::verdict(&found));
     }
     advice::tolerate(&file, &found)?;
 
+    let ignore_file = args.input.ignorefile.as_deref();
     let progress = Progress::new(&plan, args.input.quiet);
     let builder = Builder {
         store: &store,
         session: &session,
         runner: &runner,
-        context: &BuildContext::open(&args.input.context, source.path.as_deref(), settings::now())?,
-        named_contexts: &contexts.files,
+        context: &opener.open(context, ignore_file, source.path.as_deref())?,
+        named_contexts: &order.contexts.open(&plan, &opener)?,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
-        fetcher: Fetcher {
-            http: &Client::new(settings::http()),
-            git: &Git::default(),
-        },
-        confidential: &secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
+        fetcher,
+        confidential: &order.confidential,
         network: network(args.steps.network),
-        caching: if args.steps.no_cache {
-            Caching::Refresh
-        } else {
-            Caching::Use
-        },
+        caching: caching(args),
         jobs: settings::jobs(args.steps.jobs),
         emit: &|event| progress.show(&event),
     };
     let states = builder
         .build(&plan)
         .map_err(|error| explain(error, &plan, &source, &progress))?;
-    let image = committed(
-        args,
-        (&store, &session),
-        (&plan, &resolved, &states),
-        &names,
-    )?;
-    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
-    finish(args, &image)
+    for (&stage, target) in plan.targets.iter().zip(&order.targets) {
+        let request = Request {
+            args,
+            stage,
+            names: &target.names,
+            epoch: order.epoch,
+        };
+        let image = committed(&request, (&store, &session), (&plan, &resolved, &states))?;
+        output::write(
+            &order.outputs,
+            (&store, &session),
+            &image,
+            &bottoms.below.empty,
+        )?;
+        finish(&request, &image)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the target stage an image.
+/// What the flags say, understood before anything is touched.
+struct Order {
+    inputs: Inputs,
+    epoch: Option<i64>,
+    contexts: Named,
+    confidential: Confidential,
+    /// At least one.
+    targets: Vec<Target>,
+    /// None if there are several targets.
+    outputs: Vec<Output>,
+}
+
+fn order(args: &BuildArgs) -> Result<Order, Failure> {
+    let outputs = args.result.output.iter().map(|spec| Output::parse(spec));
+    let outputs = outputs.collect::<Result<_, _>>()?;
+    let targets = targets::understood(&args.input.target, &args.result.tag)?;
+    if targets.len() > 1 {
+        refuse_single(args)?;
+    }
+    dockerfile::refuse_two_streams(&args.input.file, &args.input.context)?;
+    let contexts = Named::parse(&args.input.build_context)?;
+    let inputs = Inputs {
+        targets: targets.iter().filter_map(|it| it.stage.clone()).collect(),
+        contexts: contexts.kinds.clone(),
+        ..inputs(args)?
+    };
+    Ok(Order {
+        epoch: settings::epoch(&inputs.build_args)?,
+        inputs,
+        contexts,
+        confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
+        targets,
+        outputs,
+    })
+}
+
+/// Refuses what takes one image: the caller has several.
+fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
+    let flags = [
+        ("--output", !args.result.output.is_empty()),
+        ("--iidfile", args.result.iidfile.is_some()),
+    ];
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Failure::message(format!(
+            "{flag} is for one image, and several are asked for"
+        ))
+        .with_hint("a second build with one --target takes all steps from the cache")),
+        None => Ok(()),
+    }
+}
+
+/// One image to be.
+struct Request<'a> {
+    args: &'a BuildArgs,
+    stage: StageId,
+    names: &'a [Name],
+    epoch: Option<i64>,
+}
+
+/// Makes a stage an image.
 fn committed(
-    args: &BuildArgs,
+    request: &Request<'_>,
     (store, session): (&Store, &Session),
     (plan, resolved, states): (&Plan, &Resolved, &[State]),
-    names: &[Name],
 ) -> Result<ImageId, Failure> {
-    let request = Commit {
-        stage: plan.stage(plan.target),
-        base: base_image(plan, &resolved.images),
-        layers: &built_layers(plan, states),
-        grouping: if args.result.squash {
+    let commission = Commit {
+        stage: plan.stage(request.stage),
+        base: base_image(plan, request.stage, &resolved.images),
+        layers: &built_layers(plan, request.stage, states),
+        grouping: if request.args.result.squash {
             Layers::Squashed
         } else {
             Layers::PerStep
         },
-        epoch: settings::epoch(&settings::build_args(&args.input.build_arg))?,
+        epoch: request.epoch,
         now: settings::now(),
-        names,
+        names: request.names,
     };
-    Ok(commit(store, session, &request)?)
+    Ok(commit(store, session, &commission)?)
 }
 
 /// Base images, twice: as the plan wants to know them and as the store has them.
@@ -158,8 +213,9 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         }
     }
     Ok(Inputs {
-        build_args: settings::build_args(&args.input.build_arg),
-        target: args.input.target.clone(),
+        build_args: settings::build_args(&args.input.build_arg_file, &args.input.build_arg)?,
+        extent: args.input.extent(),
+        from: args.input.from.clone(),
         platform,
         labels: settings::pairs(&args.result.label),
         edits: Edits {
@@ -167,8 +223,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             unsetenv: args.result.unsetenv.clone(),
             unsetlabel: args.result.unsetlabel.clone(),
         },
-        contexts: BTreeMap::new(),
-        bases: BTreeMap::new(),
+        ..Inputs::default()
     })
 }
 
@@ -187,12 +242,7 @@ fn planned(
         match plan(file, &source.text, &inputs) {
             Planning::Ready(plan) => return Ok((plan, resolved)),
             Planning::Rejected(diagnostics) => {
-                report::diagnostics(
-                    &diagnostics,
-                    &source.name,
-                    &source.text,
-                    &mut io::stderr().lock(),
-                );
+                report::diagnostics(&diagnostics, source, &mut io::stderr().lock());
                 return Err(Failure::said(1));
             }
             Planning::Needs(names) => {
@@ -201,7 +251,7 @@ fn planned(
                     let found = bases.resolve(&name, &mut fetching).map_err(|error| {
                         let mut out = io::stderr().lock();
                         let places = blame(file, &inputs, &name);
-                        report::diagnostics(&places, &source.name, &source.text, &mut out);
+                        report::diagnostics(&places, source, &mut out);
                         report::causes(&error, &mut out);
                         report::hint(hint(&error).as_deref(), &mut out);
                         Failure::said(1)
@@ -212,6 +262,13 @@ fn planned(
                 }
             }
         }
+    }
+}
+
+fn caching(args: &BuildArgs) -> Caching {
+    match args.steps.no_cache {
+        true => Caching::Refresh,
+        false => Caching::Use,
     }
 }
 
@@ -229,41 +286,33 @@ fn refuse_errors(diagnostics: &[Diagnostic], source: &Source) -> Result<(), Fail
     {
         return Ok(());
     }
-    report::diagnostics(
-        diagnostics,
-        &source.name,
-        &source.text,
-        &mut io::stderr().lock(),
-    );
+    report::diagnostics(diagnostics, source, &mut io::stderr().lock());
     Err(Failure::said(1))
 }
 
-/// The image that the target stage stands on, however many stages lie between.
+/// The image that `stage` stands on, however many stages lie between.
 fn base_image<'a>(
     plan: &Plan,
+    stage: StageId,
     images: &'a BTreeMap<String, ImageRecord>,
 ) -> Option<&'a ImageRecord> {
-    match &plan.stage(root_stage(plan)).base {
+    match &plan.stage(root_stage(plan, stage)).base {
         Base::Image(name) => images.get(name),
         Base::Scratch | Base::Stage(_) => None,
     }
 }
 
-fn root_stage(plan: &Plan) -> StageId {
-    let mut id = plan.target;
-    while let Base::Stage(parent) = plan.stage(id).base {
-        id = parent;
+fn root_stage(plan: &Plan, mut stage: StageId) -> StageId {
+    while let Base::Stage(parent) = plan.stage(stage).base {
+        stage = parent;
     }
-    id
+    stage
 }
 
-/// The layers of the target stage's history, bottom first.
-fn built_layers(plan: &Plan, states: &[State]) -> Vec<BuiltLayer> {
-    let steps = plan
-        .stage(plan.target)
-        .history
-        .iter()
-        .filter_map(|entry| entry.step);
+/// The layers of the history of `stage`, bottom first.
+fn built_layers(plan: &Plan, stage: StageId, states: &[State]) -> Vec<BuiltLayer> {
+    let history = plan.stage(stage).history.iter();
+    let steps = history.filter_map(|entry| entry.step);
     let built = |step: rbuild_plan::StepId| {
         let (layer, created) = states[step.0 as usize].added?;
         Some(BuiltLayer {
@@ -292,8 +341,7 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     let mut out = io::stderr().lock();
     report::diagnostics(
         &[Diagnostic::error(span, reason.to_string())],
-        &source.name,
-        &source.text,
+        source,
         &mut out,
     );
     report::causes(reason.as_ref(), &mut out);
@@ -301,17 +349,18 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     Failure::said(1)
 }
 
-fn finish(args: &BuildArgs, image: &ImageId) -> Result<ExitCode, Failure> {
-    if let Some(file) = &args.result.iidfile {
+/// Tells what was made.
+fn finish(request: &Request<'_>, image: &ImageId) -> Result<(), Failure> {
+    if let Some(file) = &request.args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
             Failure::message(format!("cannot write `{}`: {error}", file.display()))
         })?;
     }
-    if !args.input.quiet {
-        for name in &args.result.tag {
-            report::note(&format!("committed {}", new_name(name)?));
+    if !request.args.input.quiet {
+        for name in request.names {
+            report::note(&format!("committed {name}"));
         }
     }
     report::print(&image.0.hex())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
