@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod build;
+mod description;
 mod registry;
 mod store;
 
 pub use build::*;
+pub use description::*;
 pub use registry::*;
 pub use store::*;
 

@@ -10,7 +10,7 @@ use std::{
 use rbuild_http::{Proxies, Settings};
 use rbuild_store::{Durability, Store};
 
-use crate::failure::Failure;
+use crate::{description::EPOCH, failure::Failure};
 
 /// Proxy variables that reach RUN without an ARG (A7), in both cases.
 const PROXIES: [&str; 5] = [
@@ -73,10 +73,7 @@ pub fn proxies() -> BTreeMap<String, String> {
 /// # Errors
 /// If it is set and not a number.
 pub fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
-    let text = args
-        .get("SOURCE_DATE_EPOCH")
-        .cloned()
-        .or_else(|| env::var("SOURCE_DATE_EPOCH").ok());
+    let text = args.get(EPOCH).cloned().or_else(|| env::var(EPOCH).ok());
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };

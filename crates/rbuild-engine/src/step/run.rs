@@ -2,10 +2,10 @@
 
 use std::os::fd::AsFd;
 
-use rbuild_plan::{Network, Run};
+use rbuild_plan::{Network, Run, Security};
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
-    Traces,
+    Cancel, CapabilitySet, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio,
+    Stream, Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -59,7 +59,6 @@ impl Runner for Confined {
 
 /// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
 /// What it returns is to be erased from the tree's changes when the tree is unmounted.
-/// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors
 /// [`StepError::Status`] if it does not exit with 0; [`StepError::User`], [`StepError::Sandbox`].
@@ -80,7 +79,10 @@ pub(crate) fn run<'a>(
         env: environment(variables.chain(secrets), &identity),
         cwd: command.cwd.clone(),
         identity,
-        capabilities: DEFAULT_CAPABILITIES,
+        capabilities: match command.security {
+            Security::Sandbox => DEFAULT_CAPABILITIES,
+            Security::Insecure => CapabilitySet::ALL,
+        },
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Capture,
         mounts: mounts::for_sandbox(&opened),
@@ -88,6 +90,10 @@ pub(crate) fn run<'a>(
             Network::None => rbuild_sandbox::Network::None,
             Network::Default => work.builder.network,
             Network::Host => rbuild_sandbox::Network::Host,
+        },
+        security: match command.security {
+            Security::Sandbox => rbuild_sandbox::Security::Sandbox,
+            Security::Insecure => rbuild_sandbox::Security::Insecure,
         },
     };
     let mut lines = Lines::default();

@@ -4,7 +4,12 @@
 //! text → parse → plan ⇄ base images → build (steps become frozen layers) → commit → outputs
 //! ```
 
-use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    process::ExitCode,
+};
 
 use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
@@ -12,20 +17,22 @@ use rbuild_engine::{
     Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
     fetch::Fetcher,
 };
-use rbuild_export::{BuiltLayer, Commit, Layers, commit};
+use rbuild_export::{BuiltLayer, Commit, Layers, Origin, commit};
 use rbuild_http::Client;
 use rbuild_oci::{ImageId, Name, Platform};
-use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
+use rbuild_plan::{Base, Edits, Entitlement, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Network, Sandbox};
 use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
     advice, bottoms,
-    cli::{BuildArgs, NetworkMode},
+    cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     contexts,
+    description::Description,
     dockerfile::{self, Source},
     failure::{Failure, hint},
     find::new_name,
+    metadata,
     output::{self, Output},
     progress::Progress,
     registry::Registry,
@@ -45,12 +52,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         .iter()
         .map(|spec| Output::parse(spec))
         .collect::<Result<Vec<_>, _>>()?;
-    let names = args
-        .result
-        .tag
-        .iter()
-        .map(|name| new_name(name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let names = names(args)?;
     let source = dockerfile::read(args.input.file.as_deref(), &args.input.context)?;
     let (file, diagnostics) = parse(&source.text);
     refuse_errors(&diagnostics, &source)?;
@@ -59,7 +61,8 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         contexts: contexts.kinds,
         ..inputs(args)?
     };
-    settings::epoch(&inputs.build_args)?;
+    let description = Description::of(&args.description, settings::epoch(&inputs.build_args)?)?;
+    let inputs = described(inputs, &description);
 
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
@@ -107,32 +110,41 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         .build(&plan)
         .map_err(|error| explain(error, &plan, &source, &progress))?;
     let image = committed(
-        args,
+        (args, &description),
         (&store, &session),
         (&plan, &resolved, &states),
         &names,
     )?;
     output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
-    finish(args, &image)
+    finish(args, &store, &image)
+}
+
+/// What the image shall be called.
+fn names(args: &BuildArgs) -> Result<Vec<Name>, Failure> {
+    args.result.tag.iter().map(|name| new_name(name)).collect()
 }
 
 /// Makes the target stage an image.
 fn committed(
-    args: &BuildArgs,
+    (args, description): (&BuildArgs, &Description),
     (store, session): (&Store, &Session),
     (plan, resolved, states): (&Plan, &Resolved, &[State]),
     names: &[Name],
 ) -> Result<ImageId, Failure> {
     let request = Commit {
         stage: plan.stage(plan.target),
-        base: base_image(plan, &resolved.images),
+        base: base_image(plan, resolved),
         layers: &built_layers(plan, states),
         grouping: if args.result.squash {
             Layers::Squashed
         } else {
             Layers::PerStep
         },
-        epoch: settings::epoch(&settings::build_args(&args.input.build_arg))?,
+        epoch: description.epoch,
+        files: description.files,
+        telling: description.telling,
+        format: description.format,
+        annotations: description.annotations(),
         now: settings::now(),
         names,
     };
@@ -143,6 +155,8 @@ fn committed(
 struct Resolved {
     trees: BTreeMap<String, rbuild_engine::BaseTree>,
     images: BTreeMap<String, ImageRecord>,
+    /// Their full names.
+    names: BTreeMap<String, Name>,
 }
 
 fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
@@ -165,10 +179,31 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             env: settings::pairs(&args.result.env).into_iter().collect(),
             unsetenv: args.result.unsetenv.clone(),
             unsetlabel: args.result.unsetlabel.clone(),
+            ..Edits::default()
         },
+        allowed: allowed(&args.steps),
         contexts: BTreeMap::new(),
         bases: BTreeMap::new(),
     })
+}
+
+/// `inputs` with what `description` wants of the plan.
+fn described(mut inputs: Inputs, description: &Description) -> Inputs {
+    description.add_epoch(&mut inputs.build_args);
+    inputs.edits.labels_of_base = description.labels_of_base;
+    inputs.edits.identity.clone_from(&description.identity);
+    inputs
+}
+
+/// What the Dockerfile may ask for; who gave the build the host's network has allowed it to RUN.
+fn allowed(args: &StepArgs) -> BTreeSet<Entitlement> {
+    let allowed = args.allow.iter().map(|allowed| match allowed {
+        Allowed::NetworkHost => Entitlement::NetworkHost,
+        Allowed::SecurityInsecure => Entitlement::SecurityInsecure,
+        Allowed::Device => Entitlement::Device,
+    });
+    let network = (args.network == NetworkMode::Host).then_some(Entitlement::NetworkHost);
+    allowed.chain(network).collect()
 }
 
 /// Plans, finding base images until no more are wanted.
@@ -181,6 +216,7 @@ fn planned(
     let mut resolved = Resolved {
         trees: BTreeMap::new(),
         images: BTreeMap::new(),
+        names: BTreeMap::new(),
     };
     loop {
         match plan(file, &source.text, &inputs) {
@@ -207,6 +243,9 @@ fn planned(
                     })?;
                     inputs.bases.insert(name.clone(), found.image);
                     resolved.trees.insert(name.clone(), found.tree);
+                    if let Some(full) = found.name {
+                        resolved.names.insert(name.clone(), full);
+                    }
                     resolved.images.insert(name, found.record);
                 }
             }
@@ -238,12 +277,12 @@ fn refuse_errors(diagnostics: &[Diagnostic], source: &Source) -> Result<(), Fail
 }
 
 /// The image that the target stage stands on, however many stages lie between.
-fn base_image<'a>(
-    plan: &Plan,
-    images: &'a BTreeMap<String, ImageRecord>,
-) -> Option<&'a ImageRecord> {
+fn base_image<'a>(plan: &Plan, resolved: &'a Resolved) -> Option<Origin<'a>> {
     match &plan.stage(root_stage(plan)).base {
-        Base::Image(name) => images.get(name),
+        Base::Image(name) => Some(Origin {
+            image: resolved.images.get(name)?,
+            name: resolved.names.get(name),
+        }),
         Base::Scratch | Base::Stage(_) => None,
     }
 }
@@ -300,15 +339,21 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     Failure::said(1)
 }
 
-fn finish(args: &BuildArgs, image: &ImageId) -> Result<ExitCode, Failure> {
+fn finish(args: &BuildArgs, store: &Store, image: &ImageId) -> Result<ExitCode, Failure> {
     if let Some(file) = &args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
             Failure::message(format!("cannot write `{}`: {error}", file.display()))
         })?;
     }
+    let names = names(args)?;
+    if let Some(file) = &args.result.metadata_file {
+        let gone = || Failure::message(format!("image {image} is not in the store any more"));
+        let record = store.image(image)?.ok_or_else(gone)?;
+        metadata::write(file, (image, &record), &names)?;
+    }
     if !args.input.quiet {
-        for name in &args.result.tag {
-            report::note(&format!("committed {}", new_name(name)?));
+        for name in &names {
+            report::note(&format!("committed {name}"));
         }
     }
     report::print(&image.0.hex())?;

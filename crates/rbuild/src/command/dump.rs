@@ -5,7 +5,8 @@ use std::{io, path::Path, process::ExitCode};
 use rbuild_dockerfile::{dump as dump_tree, parse};
 use rbuild_oci::{ImageConfig, Platform};
 use rbuild_plan::{
-    BaseImage, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan, plan, step_key,
+    BaseImage, Entitlement, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan,
+    plan, step_key,
 };
 
 use crate::{
@@ -42,6 +43,7 @@ fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
         build_args: settings::build_args(&args.build_arg),
         target: args.target.clone(),
         platform: Platform::default(),
+        allowed: Entitlement::ALL.into(),
         ..Inputs::default()
     };
     loop {
