@@ -122,7 +122,7 @@ pub fn assemble(assembly: &Assembly<'_>) -> ImageConfig {
 }
 
 /// What Docker's form has besides: what the container was like in which the image was made. There
-/// was none, so all of it is empty, as in the images of buildah.
+/// was none, so all of it is empty.
 fn add_docker_fields(config: &mut ImageConfig) {
     let add = |fields: &mut Map<String, Value>, names: &[&str], empty: &Value| {
         for name in names {
@@ -135,11 +135,7 @@ fn add_docker_fields(config: &mut ImageConfig) {
     let switches = ["AttachStderr", "AttachStdin", "AttachStdout"];
     add(run, &switches, &json!(false));
     add(run, &["OpenStdin", "StdinOnce", "Tty"], &json!(false));
-    add(
-        &mut config.other,
-        &["container", "docker_version"],
-        &json!(""),
-    );
+    add(&mut config.other, &["docker_version"], &json!(""));
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC; what a timestamp cannot hold becomes the epoch.

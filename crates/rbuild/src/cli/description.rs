@@ -9,7 +9,8 @@ const LATEST: i64 = 253_402_300_799;
 /// How the image is written down.
 #[derive(Args, Debug)]
 pub struct DescriptionArgs {
-    /// Whose manifest and media types the image has, wherever it goes
+    /// Whose manifest and media types the image has, in the store and in registries; in layouts and
+    /// archives they are always OCI's
     #[arg(long, value_enum, default_value_t = ImageFormat::Oci, value_name = "FORMAT")]
     pub format: ImageFormat,
     /// Add an annotation to the manifest; repeatable
