@@ -8,8 +8,10 @@
 mod add;
 mod cache;
 mod checks;
+mod consent;
 mod copy;
 mod death;
+mod descriptions;
 mod examples;
 mod heredocs;
 mod hostile;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use rbuild_http::{Client, Security};
-use rbuild_oci::{ChainId, ImageConfig, ImageId, Platform, Reference};
+use rbuild_oci::{ChainId, ImageConfig, ImageId, Name, Platform, Reference};
 use rbuild_plan::BaseImage;
 use rbuild_registry::{Access, CredentialSources, Endpoint, Registries, Repository, Scope};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
@@ -53,6 +53,8 @@ pub struct Resolved {
     pub tree: BaseTree,
     /// As the store has it.
     pub record: ImageRecord,
+    /// Its full name; `None` for one from a layout.
+    pub name: Option<Name>,
 }
 
 impl Bases<'_> {
@@ -61,8 +63,8 @@ impl Bases<'_> {
     /// # Errors
     /// [`Error::Pull`] if it is nowhere, [`Error::Layout`], [`Error::Reference`].
     pub fn resolve(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<Resolved, Error> {
-        let record = match self.in_store(name)? {
-            Some(record) => record,
+        let (full_name, record) = match self.in_store(name)? {
+            Some((full_name, record)) => (Some(full_name), record),
             None => self.fetch(name, fetching)?,
         };
         let config: ImageConfig =
@@ -81,6 +83,7 @@ impl Bases<'_> {
             image: BaseImage { tree_key, config },
             tree,
             record,
+            name: full_name,
         })
     }
 
@@ -90,11 +93,11 @@ impl Bases<'_> {
     /// # Errors
     /// As [`Bases::resolve`].
     pub fn pull(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<ImageId, Error> {
-        self.fetch(name, fetching).map(|record| record.id())
+        self.fetch(name, fetching).map(|(_, record)| record.id())
     }
 
     /// The image in the store, if all its layers are there; it is kept from deletion.
-    fn in_store(&self, name: &str) -> Result<Option<ImageRecord>, Error> {
+    fn in_store(&self, name: &str) -> Result<Option<(Name, ImageRecord)>, Error> {
         if name.starts_with("oci:") {
             return Ok(None);
         }
@@ -110,7 +113,7 @@ impl Bases<'_> {
                 continue;
             };
             if self.is_complete(&record)? {
-                return Ok(Some(record));
+                return Ok(Some((name, record)));
             }
         }
         Ok(None)
@@ -125,10 +128,14 @@ impl Bases<'_> {
         Ok(true)
     }
 
-    fn fetch(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<ImageRecord, Error> {
+    fn fetch(
+        &self,
+        name: &str,
+        fetching: &mut dyn FnMut(&str),
+    ) -> Result<(Option<Name>, ImageRecord), Error> {
         if let Some(path) = name.strip_prefix("oci:") {
             fetching(name);
-            return self.fetch_from_layout(path);
+            return self.fetch_from_layout(path).map(|record| (None, record));
         }
         let reference: Reference = plain(name).parse()?;
         let fail = |tried: &[String], source: PullError| Error::Pull {
@@ -157,7 +164,7 @@ impl Bases<'_> {
                     Ok(record) => {
                         let name = target.name.local_name();
                         self.session.set_name(&name, &record.id())?;
-                        return Ok(record);
+                        return Ok((Some(name), record));
                     }
                     Err(error) => last = Some(error),
                 }

@@ -12,9 +12,11 @@ use std::{
 };
 
 use rbuild_layer::{Decoder, UnpackOptions, Whiteouts, unpack};
-use rbuild_oci::{ChainId, Descriptor, DiffId, Hasher, ImageConfig, Manifest, media_type};
+use rbuild_oci::{
+    ChainId, Descriptor, DiffId, FileTimes, Hasher, ImageConfig, Manifest, media_type,
+};
 use rbuild_registry::Repository;
-use rbuild_store::{BlobWriter, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
+use rbuild_store::{BlobWriter, Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
 
 use crate::layout::{Layout, LayoutError};
 
@@ -142,6 +144,7 @@ pub fn pull(
     let record = ImageRecord {
         config: text,
         manifest: Some(manifest.text),
+        draft: Draft::default(),
         layers,
     };
     session
@@ -199,7 +202,7 @@ impl Wanted<'_> {
             diff_id: self.diff_id,
             size,
             blob: Some(self.blob.clone()),
-            mtime_limit: None,
+            times: FileTimes::Kept,
         })
     }
 

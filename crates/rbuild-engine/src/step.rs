@@ -75,6 +75,12 @@ pub enum StepError {
         /// How to give it.
         flag: &'static str,
     },
+    /// A device that the command requires is not on this machine.
+    #[error("the device `{path}` is required here, and this machine has none of that name")]
+    Device {
+        /// On the host.
+        path: String,
+    },
     /// The tree cannot be mounted for an archive.
     #[error("cannot mount the image")]
     Mount(#[source] rbuild_snapshot::Error),

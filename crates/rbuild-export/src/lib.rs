@@ -12,6 +12,7 @@
 //!
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
 
+mod annotations;
 mod assemble;
 mod check;
 mod commit;
@@ -23,12 +24,13 @@ mod local;
 mod manifest;
 mod push;
 
-pub use assemble::{Assembly, Layers, NewLayer, assemble, rfc3339};
+pub use annotations::{Annotations, Origin, Stamp, annotations};
+pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, commit};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use layout::{write_archive, write_layout};
 pub use local::write_tree;
-pub use manifest::{Exported, Place, export, local_digest};
+pub use manifest::{Exported, Place, export, export_as, format_of, local_descriptor, local_digest};
 pub use push::push;

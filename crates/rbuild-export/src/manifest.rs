@@ -7,13 +7,19 @@
 //!
 //! OCI image-spec, manifest.md.
 
-use rbuild_layer::{Encoder, EncoderOptions, pack};
-use rbuild_oci::{BlobDigest, Descriptor, DiffId, Digest, Hasher, media_type};
-use rbuild_store::{ImageLayer, ImageRecord, Session, Store};
+use std::{collections::BTreeMap, io};
+
+use rbuild_layer::{Decoder, Encoder, EncoderOptions, pack};
+use rbuild_oci::{
+    BlobDigest, Descriptor, DiffId, Digest, Format, Hasher,
+    media_type::{Compression, layer_compression},
+};
+use rbuild_store::{Draft, ImageLayer, ImageRecord, Session, Store};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    Error,
+    Error, annotations,
     commit::{pack_options, remember},
 };
 
@@ -48,26 +54,39 @@ pub struct Place<'a> {
 /// # Errors
 /// [`Error::LayerMissing`], [`Error::LayerChanged`].
 pub fn export(place: Place<'_>, image: &ImageRecord) -> Result<Exported, Error> {
-    let layers: Vec<Descriptor> = image
-        .layers
-        .iter()
-        .map(|layer| blob(place, layer))
-        .collect::<Result<_, _>>()?;
-    let config_type = match &image.manifest {
-        Some(manifest) if manifest.contains(media_type::DOCKER_CONFIG) => media_type::DOCKER_CONFIG,
-        _ => media_type::OCI_CONFIG,
+    export_as(place, image, format_of(image))
+}
+
+/// The same in `format`, for a destination that knows no other. An image that is of another one
+/// gets a new manifest, and so another digest.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_as(place: Place<'_>, image: &ImageRecord, format: Format) -> Result<Exported, Error> {
+    let converted;
+    let image = match format_of(image) == format {
+        true => image,
+        false => {
+            converted = ImageRecord {
+                manifest: None,
+                draft: Draft {
+                    format,
+                    annotations: BTreeMap::new(),
+                },
+                ..image.clone()
+            };
+            &converted
+        }
     };
-    let config_descriptor = describe(config_type, &image.config);
-    let manifest = image
-        .manifest
-        .clone()
-        .unwrap_or_else(|| manifest(&config_descriptor, &layers));
-    let manifest_type = match &image.manifest {
-        Some(_) if config_type == media_type::DOCKER_CONFIG => media_type::DOCKER_MANIFEST,
-        _ => media_type::OCI_MANIFEST,
-    };
+    let blobs = image.layers.iter().map(|layer| match &image.manifest {
+        Some(_) => blob(place, layer),
+        None => in_format(place, layer, format),
+    });
+    let layers: Vec<Descriptor> = blobs.collect::<Result<_, _>>()?;
+    let config_descriptor = describe(format.config(), &image.config);
+    let manifest = written(image, &config_descriptor, &layers);
     Ok(Exported {
-        descriptor: describe(manifest_type, &manifest),
+        descriptor: describe(format.manifest(), &manifest),
         manifest,
         config: image.config.clone(),
         config_descriptor,
@@ -75,19 +94,44 @@ pub fn export(place: Place<'_>, image: &ImageRecord) -> Result<Exported, Error> 
     })
 }
 
+/// How `image` is written down.
+pub fn format_of(image: &ImageRecord) -> Format {
+    #[derive(Deserialize)]
+    struct Said {
+        config: Part,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Part {
+        media_type: String,
+    }
+    let Some(manifest) = &image.manifest else {
+        return image.draft.format;
+    };
+    let said = serde_json::from_str::<Said>(manifest);
+    match said {
+        Ok(said) if said.config.media_type == Format::Docker.config() => Format::Docker,
+        _ => Format::Oci,
+    }
+}
+
 /// Digest of the manifest of `image` as it is in the store: the one it was pulled with, or one of
 /// uncompressed layers, as podman has it.
 pub fn local_digest(image: &ImageRecord) -> BlobDigest {
+    local_descriptor(image).digest
+}
+
+/// The descriptor of that manifest.
+pub fn local_descriptor(image: &ImageRecord) -> Descriptor {
+    let format = format_of(image);
     let uncompressed = |layer: &ImageLayer| Descriptor {
-        media_type: media_type::OCI_LAYER.to_owned(),
+        media_type: media_type(format, Compression::None),
         digest: BlobDigest(layer.diff_id.0),
         size: layer.size,
     };
-    let text = image.manifest.clone().unwrap_or_else(|| {
-        let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
-        manifest(&describe(media_type::OCI_CONFIG, &image.config), &layers)
-    });
-    BlobDigest(Digest::of(text.as_bytes()))
+    let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
+    let text = written(image, &describe(format.config(), &image.config), &layers);
+    describe(format.manifest(), &text)
 }
 
 fn describe(media_type: &str, text: &str) -> Descriptor {
@@ -98,15 +142,56 @@ fn describe(media_type: &str, text: &str) -> Descriptor {
     }
 }
 
-/// Keys in the order of the specification's examples.
-fn manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
-    json!({
+/// The manifest of `image`: the one it has, else a new one. Keys are in the order of the
+/// specification's examples.
+fn written(image: &ImageRecord, config: &Descriptor, layers: &[Descriptor]) -> String {
+    if let Some(manifest) = &image.manifest {
+        return manifest.clone();
+    }
+    let mut manifest = json!({
         "schemaVersion": 2,
-        "mediaType": media_type::OCI_MANIFEST,
+        "mediaType": image.draft.format.manifest(),
         "config": config,
         "layers": layers,
-    })
-    .to_string()
+    });
+    let annotations: BTreeMap<String, String> = annotations(image);
+    if !annotations.is_empty() {
+        manifest["annotations"] = json!(annotations);
+    }
+    manifest.to_string()
+}
+
+/// What `format` calls a layer with that compression, which is one that it knows.
+fn media_type(format: Format, compression: Compression) -> String {
+    let name = format.layer(compression);
+    let name = name.expect("both formats know plain layers and gzip");
+    name.to_owned()
+}
+
+/// The blob of a layer for a manifest in `format`: called as it says, and compressed as it knows.
+fn in_format(place: Place<'_>, layer: &ImageLayer, format: Format) -> Result<Descriptor, Error> {
+    let found = blob(place, layer)?;
+    let compression = layer_compression(&found.media_type).unwrap_or(Compression::Gzip);
+    match format.layer(compression) {
+        Some(name) => Ok(Descriptor {
+            media_type: name.to_owned(),
+            ..found
+        }),
+        None => {
+            let what = layer.diff_id.to_string();
+            let note = ("regzip", what.as_bytes());
+            let make = || recompress(place, (layer, &found), compression);
+            let known: Descriptor = remember(place.store, place.session, note, make)?;
+            let known = match place.store.open_blob(&known.digest)? {
+                Some(_) => known,
+                None => make()?,
+            };
+            Ok(Descriptor {
+                media_type: media_type(format, Compression::Gzip),
+                ..known
+            })
+        }
+    }
 }
 
 /// The compressed blob of a layer: the one it was pulled as, the one made before, or a new one.
@@ -132,19 +217,44 @@ fn compress(place: Place<'_>, layer: &ImageLayer) -> Result<Descriptor, Error> {
         .store
         .layer(&layer.layer)?
         .ok_or(Error::LayerMissing(layer.layer))?;
+    gzipped(place, layer, |tar| {
+        let packed = pack(&[&tree.diff], &pack_options(layer.times), tar);
+        packed.map(drop).map_err(Error::Pack)
+    })
+}
+
+/// Makes the blob `found` of a layer a new one that is compressed with gzip.
+fn recompress(
+    place: Place<'_>,
+    (layer, found): (&ImageLayer, &Descriptor),
+    compression: Compression,
+) -> Result<Descriptor, Error> {
+    let failed = || Error::file("read", found.digest.to_string());
+    let blob = place.store.open_blob(&found.digest)?;
+    let blob = blob.ok_or_else(|| failed()(io::ErrorKind::NotFound.into()))?;
+    // It was unpacked before: that it is not too large is known.
+    let mut tar = Decoder::new(blob, compression, u64::MAX).map_err(failed())?;
+    gzipped(place, layer, |out| {
+        io::copy(&mut tar, out).map(drop).map_err(failed())
+    })
+}
+
+/// Makes a new blob of the tar that `write` writes, which must be that of `layer`.
+fn gzipped(
+    place: Place<'_>,
+    layer: &ImageLayer,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), Error>,
+) -> Result<Descriptor, Error> {
+    let failed = || Error::file("compress", "a layer");
     let mut blob = place.session.blob()?;
-    let options = EncoderOptions::new(media_type::Compression::Gzip);
-    let mut encoder =
-        Encoder::new(&mut blob, &options).map_err(Error::file("compress", "a layer"))?;
+    let options = EncoderOptions::new(Compression::Gzip);
+    let mut encoder = Encoder::new(&mut blob, &options).map_err(failed())?;
     let mut hasher = Hasher::new();
-    let mut both = Tee {
+    write(&mut Tee {
         first: &mut hasher,
         second: &mut encoder,
-    };
-    pack(&[&tree.diff], &pack_options(layer.mtime_limit), &mut both).map_err(Error::Pack)?;
-    encoder
-        .finish()
-        .map_err(Error::file("compress", "a layer"))?;
+    })?;
+    encoder.finish().map_err(failed())?;
     let found = DiffId(hasher.finish());
     if found != layer.diff_id {
         return Err(Error::LayerChanged {
@@ -155,7 +265,7 @@ fn compress(place: Place<'_>, layer: &ImageLayer) -> Result<Descriptor, Error> {
     let size = blob.size();
     let digest = blob.commit(None)?;
     Ok(Descriptor {
-        media_type: media_type::OCI_LAYER_GZIP.to_owned(),
+        media_type: media_type(Format::Oci, Compression::Gzip),
         digest,
         size,
     })
@@ -163,18 +273,18 @@ fn compress(place: Place<'_>, layer: &ImageLayer) -> Result<Descriptor, Error> {
 
 /// Writes to two places.
 struct Tee<'a> {
-    first: &'a mut dyn std::io::Write,
-    second: &'a mut dyn std::io::Write,
+    first: &'a mut dyn io::Write,
+    second: &'a mut dyn io::Write,
 }
 
-impl std::io::Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+impl io::Write for Tee<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.first.write_all(bytes)?;
         self.second.write_all(bytes)?;
         Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.first.flush()?;
         self.second.flush()
     }

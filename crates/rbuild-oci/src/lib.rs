@@ -1,5 +1,5 @@
 //! The vocabulary of the OCI specifications: digests, references, platforms,
-//! in-image paths, modes, image configurations.
+//! in-image paths, modes, formats, image configurations.
 //!
 //! Pure. Manifests, indexes and descriptors are those of the `oci-spec` crate,
 //! re-exported as [`spec`]; the image configuration is ours, because Docker's
@@ -8,6 +8,8 @@
 mod config;
 mod descriptor;
 mod digest;
+mod file_times;
+mod format;
 mod manifest;
 pub mod media_type;
 mod mode;
@@ -18,6 +20,8 @@ mod reference;
 pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
+pub use file_times::FileTimes;
+pub use format::Format;
 pub use manifest::{Document, Index, Manifest, ManifestError};
 pub use mode::ModeChange;
 pub use oci_spec::image as spec;

@@ -8,7 +8,9 @@ use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::RunConfig;
 
 use crate::graph::{Base, Plan, Stage, Step, StepId, Tree};
-use crate::op::{Archives, Copy, Item, Mount, MountKind, Network, Op, Run, Source};
+use crate::op::{
+    Archives, Copy, Device, Item, Mount, MountKind, Network, Op, Run, Security, Source,
+};
 
 /// The printable form of `plan`.
 pub fn dump(plan: &Plan) -> String {
@@ -69,6 +71,12 @@ fn write_run(run: &Run, out: &mut String) -> fmt::Result {
         Network::Default => {}
         Network::None => writeln!(out, "  network none")?,
         Network::Host => writeln!(out, "  network host")?,
+    }
+    if run.security == Security::Insecure {
+        writeln!(out, "  security insecure")?;
+    }
+    for Device { path, required } in &run.devices {
+        writeln!(out, "  device /dev{path} required {required}")?;
     }
     run.mounts
         .iter()

@@ -21,7 +21,7 @@ use crate::inputs::Inputs;
 use crate::op::{Op, Source, Workdir};
 use crate::trigger::{Foreign, Trigger};
 use crate::variables::Variables;
-use crate::{copy, history, port, signal, title, unsupported};
+use crate::{copy, entitlement, history, port, signal, title};
 
 /// What all stages of a plan share.
 pub(crate) struct Context<'a> {
@@ -85,7 +85,7 @@ impl<'a> Fold<'a> {
         source: &dyn Fn(usize) -> Source,
     ) {
         let span = &instruction.span;
-        let refused = unsupported::in_instruction(instruction);
+        let refused = entitlement::refusals(instruction, &self.context.inputs.allowed);
         if !refused.is_empty() {
             self.found.extend(refused);
             return;

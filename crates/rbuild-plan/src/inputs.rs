@@ -1,10 +1,11 @@
 //! What a plan is made from, and what [`crate::plan`] answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_oci::{ImageConfig, Platform};
 
+use crate::entitlement::Entitlement;
 use crate::graph::Plan;
 
 /// Everything a plan depends on besides the Dockerfile: plain values.
@@ -25,6 +26,8 @@ pub struct Inputs {
     pub labels: BTreeMap<String, String>,
     /// Other changes to the targets.
     pub edits: Edits,
+    /// What the Dockerfile may ask for beyond what all may (R5–R7).
+    pub allowed: BTreeSet<Entitlement>,
     /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).
     pub contexts: BTreeMap<String, ContextKind>,
     /// Base images found so far, by the reference text as [`Planning::Needs`] gave it.
@@ -51,6 +54,20 @@ pub struct Edits {
     pub unsetenv: Vec<String>,
     /// `--unsetlabel KEY`: removed, whoever set it; no entry in the history.
     pub unsetlabel: Vec<String>,
+    /// What becomes of the labels of the image or stage that a stage starts from.
+    pub labels_of_base: Inheritance,
+    /// A label that names the builder; no entry in the history (G4).
+    pub identity: Option<(String, String)>,
+}
+
+/// What becomes of something that a base image has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inheritance {
+    /// What is built on it has it too.
+    #[default]
+    Kept,
+    /// What is built on it has it not.
+    Dropped,
 }
 
 /// What a name given to `--build-context` stands for.

@@ -8,7 +8,9 @@ mod args;
 mod base;
 mod contexts;
 mod copy;
+mod device;
 mod dump;
+mod entitlement;
 mod fold;
 mod graph;
 mod healthcheck;
@@ -26,15 +28,15 @@ mod signal;
 mod stages;
 mod title;
 mod trigger;
-mod unsupported;
 mod variables;
 
 pub use dump::dump;
+pub use entitlement::Entitlement;
 pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
-pub use inputs::{BaseImage, ContextKind, Edits, Extent, Inputs, Planning};
+pub use inputs::{BaseImage, ContextKind, Edits, Extent, Inheritance, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
 pub use op::{
-    Access, Archives, CacheMount, Copy, Item, Mount, MountKind, Network, Node, Op, Run, Script,
-    Secret, Sharing, Source, Workdir,
+    Access, Archives, CacheMount, Copy, Device, Item, Mount, MountKind, Network, Node, Op, Run,
+    Script, Secret, Security, Sharing, Source, Workdir,
 };
 pub use plan::{blame, plan};

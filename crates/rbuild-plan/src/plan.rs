@@ -16,7 +16,7 @@ use crate::args::Args;
 use crate::base;
 use crate::fold::{Context, Fold};
 use crate::graph::{Base, Plan, Stage, StageId, Step, Tree};
-use crate::inputs::{Inputs, Planning};
+use crate::inputs::{Inheritance, Inputs, Planning};
 use crate::names::{self, Named, Origin};
 use crate::op::Source;
 use crate::stages::{self, Graph, Linked};
@@ -155,6 +155,9 @@ impl Folded {
                 base::child(id, &self.stages[id.0 as usize])
             }
         };
+        if inputs.edits.labels_of_base == Inheritance::Dropped {
+            stage.config.config.labels.clear();
+        }
         stage.index = linked.index;
         stage.after = linked
             .after

@@ -57,6 +57,9 @@ pub const DEFAULT_CAPABILITIES: CapabilitySet = CapabilitySet(
 );
 
 impl CapabilitySet {
+    /// All that there are; in a user namespace they reach no further than it does.
+    pub const ALL: Self = Self((1 << NAMES.len()) - 1);
+
     /// The set as the kernel writes it: bit n is capability n.
     pub const fn bits(self) -> u64 {
         self.0

@@ -115,6 +115,22 @@ pub enum Error {
         path: String,
     },
 
+    /// A device of the host cannot be found.
+    #[error("cannot find the device `{path}`")]
+    Device {
+        /// On the host.
+        path: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// It is something else.
+    #[error("`{path}` is not a device")]
+    NoDevice {
+        /// On the host.
+        path: String,
+    },
+
     /// What a mount shows cannot be made.
     #[error("cannot make what is mounted at `{target}`")]
     MakeMount {

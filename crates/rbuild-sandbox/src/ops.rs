@@ -13,7 +13,7 @@ use crate::{
     capability::CapabilitySet,
     etc_files::EtcFile,
     mount::order,
-    spec::{Network, Spec, Stdio},
+    spec::{Network, Security, Spec, Stdio},
 };
 
 /// One step, carried out in the child.
@@ -81,10 +81,10 @@ pub enum Fixture {
     Proc,
     /// A new instance for the ipc namespace.
     Mqueue,
-    /// The host's tree, read-only: it belongs to the network namespace, which is the host's.
-    Sys,
+    /// The host's tree: it belongs to the network namespace, which is the host's.
+    Sys(Writes),
     /// A new instance for the network namespace.
-    OwnSys,
+    OwnSys(Writes),
     /// A small tmpfs with the places of devices.
     Dev,
     /// A new devpts.
@@ -99,6 +99,15 @@ pub enum Fixture {
     Empty,
     /// A file of `/etc` that rbuild provides.
     Etc(EtcFile),
+}
+
+/// Whether a mount of the kernel's own files can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Nobody can.
+    Forbidden,
+    /// As the kernel says.
+    Allowed,
 }
 
 /// Where a mount is attached.
@@ -156,7 +165,10 @@ pub(crate) fn limits(mount: Fixture) -> MountLimits {
     };
     match mount {
         Fixture::Proc | Fixture::Mqueue | Fixture::Shm => MountLimits::INERT,
-        Fixture::Sys | Fixture::OwnSys | Fixture::Empty | Fixture::Etc(_) => MountLimits::READ_ONLY,
+        Fixture::Sys(Writes::Allowed) | Fixture::OwnSys(Writes::Allowed) => MountLimits::INERT,
+        Fixture::Sys(_) | Fixture::OwnSys(_) | Fixture::Empty | Fixture::Etc(_) => {
+            MountLimits::READ_ONLY
+        }
         Fixture::Dev | Fixture::Pts | Fixture::Device(_) => no_suid_exec,
         Fixture::Null => MountLimits {
             read_only: true,
@@ -174,11 +186,14 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     ops.extend((0..=2).map(Op::Descriptor));
     ops.extend([Op::Make(Fixture::Proc), Op::Make(Fixture::Mqueue)]);
     let sys = sys(spec, around);
-    if sys == Fixture::OwnSys {
+    if matches!(sys, Fixture::OwnSys(_)) {
         ops.push(Op::Make(sys));
     }
     ops.push(Op::EnterRoot);
-    kernel_files(&mut ops, sys, around);
+    match spec.security {
+        Security::Sandbox => kernel_files(&mut ops, sys, around),
+        Security::Insecure => kernel_files(&mut ops, sys, &Surroundings::default()),
+    }
     devices(&mut ops);
     ops.extend(
         etc.iter()
@@ -203,7 +218,11 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         Op::ResourceLimit(Resource::Core, 0, 0),
         Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
         Op::SessionKeyring,
-        Op::Filter,
+    ]);
+    if spec.security == Security::Sandbox {
+        ops.push(Op::Filter);
+    }
+    ops.extend([
         Op::WorkingDirectory(spec.cwd.clone()),
         Op::Bounding(spec.capabilities),
         Op::Groups(spec.identity.groups.clone()),
@@ -218,9 +237,13 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
 
 /// Which /sys the command sees: that of its own network, where the kernel lets us mount it.
 pub(crate) fn sys(spec: &Spec<'_>, around: &Surroundings) -> Fixture {
+    let writes = match spec.security {
+        Security::Sandbox => Writes::Forbidden,
+        Security::Insecure => Writes::Allowed,
+    };
     match spec.network {
-        Network::None if around.own_sys => Fixture::OwnSys,
-        Network::None | Network::Host => Fixture::Sys,
+        Network::None if around.own_sys => Fixture::OwnSys(writes),
+        Network::None | Network::Host => Fixture::Sys(writes),
     }
 }
 
@@ -296,8 +319,8 @@ impl fmt::Display for Fixture {
         match self {
             Self::Proc => f.write_str("proc"),
             Self::Mqueue => f.write_str("mqueue"),
-            Self::Sys => f.write_str("sys"),
-            Self::OwnSys => f.write_str("sysfs"),
+            Self::Sys(_) => f.write_str("sys"),
+            Self::OwnSys(_) => f.write_str("sysfs"),
             Self::Dev => f.write_str("dev"),
             Self::Pts => f.write_str("pts"),
             Self::Shm => f.write_str("shm"),

@@ -147,9 +147,15 @@ impl<'a> Scope<'a, '_> {
     }
 
     fn sys(&self) -> Handle<'a> {
-        match self.ops.contains(&Op::Make(Fixture::OwnSys)) {
-            true => Handle::Made(made(Fixture::OwnSys)),
-            false => self.attached(Fixture::Sys),
+        let is_sys = |op: &Op| match op {
+            Op::Attach(mount @ (Fixture::Sys(_) | Fixture::OwnSys(_)), _) => Some(*mount),
+            _ => None,
+        };
+        let sys = self.ops.iter().find_map(is_sys);
+        let sys = sys.expect("every command has a /sys");
+        match self.ops.contains(&Op::Make(sys)) {
+            true => Handle::Made(made(sys)),
+            false => self.attached(sys),
         }
     }
 
@@ -166,7 +172,7 @@ impl<'a> Scope<'a, '_> {
 fn made(mount: Fixture) -> Made {
     match mount {
         Fixture::Mqueue => Made::Second,
-        Fixture::OwnSys => Made::Third,
+        Fixture::OwnSys(_) => Made::Third,
         _ => Made::First,
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     enter::Entered,
     error::Error,
     etc_files::EtcFile,
-    ops::{DEVICES, Fixture, Op, Surroundings, limits},
+    ops::{DEVICES, Fixture, Op, Surroundings, Writes, limits},
     seccomp,
     spec::Network,
 };
@@ -38,7 +38,7 @@ pub struct Sandbox {
     pub(crate) shared: Dir,
     /// For names in `shared` that were not used before.
     next: AtomicU64,
-    dev: Dir,
+    pub(crate) dev: Dir,
     sys: Dir,
 }
 
@@ -122,7 +122,7 @@ impl Sandbox {
         let steps = [
             Step::NewMount {
                 kind: c"sysfs".to_owned(),
-                limits: limits(Fixture::OwnSys),
+                limits: limits(Fixture::OwnSys(Writes::Forbidden)),
                 made: Made::Third,
             },
             // There is no such program: a failure here means that the step before worked.
@@ -138,12 +138,12 @@ impl Sandbox {
             return Ok(None);
         };
         let made = match mount {
-            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys => return Ok(None),
+            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys(_) => return Ok(None),
             Fixture::Device(name) => return self.device(name).map(Some),
             Fixture::Null => self.restricted(&self.dev, "null", *mount),
             Fixture::Empty => self.restricted(&self.shared, "empty", *mount),
             Fixture::Etc(file) => self.restricted(&self.shared, file.name(), *mount),
-            Fixture::Sys => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
+            Fixture::Sys(_) => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
                 limit_mount(&tree, limits(*mount), Depth::Tree)?;
                 Ok(tree)
             }),

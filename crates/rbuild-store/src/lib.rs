@@ -36,7 +36,7 @@ pub use gc::{
     SurveyedNote, SurveyedRecord, Usage, Use, Victim, Why, decide, dump,
 };
 pub use id::{Key, LayerId};
-pub use image::{ImageLayer, ImageRecord};
+pub use image::{Draft, ImageLayer, ImageRecord};
 pub use layer::{Layer, LayerRecord, StagedLayer};
 pub use lock::KeyLock;
 pub use session::Session;

@@ -8,10 +8,12 @@ use clap::{Args, Parser, Subcommand};
 use rbuild_plan::Extent;
 
 mod build;
+mod description;
 mod registry;
 mod store;
 
 pub use build::*;
+pub use description::*;
 pub use registry::*;
 pub use store::*;
 

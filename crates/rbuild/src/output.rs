@@ -6,8 +6,8 @@ use std::{
     path::PathBuf,
 };
 
-use rbuild_export::{Place, export, write_archive, write_tree};
-use rbuild_oci::ImageId;
+use rbuild_export::{Place, export_as, write_archive, write_tree};
+use rbuild_oci::{Format, ImageId};
 use rbuild_store::{Session, Store};
 use rbuild_sys::Dir;
 
@@ -80,7 +80,8 @@ pub fn write(
         match output {
             Output::Directory(path) => write_tree(store, &image, empty, path)?,
             Output::Archive(path) => {
-                let exported = export(place, &image)?;
+                // Readers of layouts know no other format.
+                let exported = export_as(place, &image, Format::Oci)?;
                 let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
                 let cannot = |source: io::Error| {
                     Failure::message(format!("cannot write `{}`: {source}", path.display()))

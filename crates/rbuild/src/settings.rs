@@ -13,7 +13,7 @@ use rbuild_context::{Git, GitDir};
 use rbuild_http::{Backoff, Proxies, Settings};
 use rbuild_store::{Durability, Store};
 
-use crate::failure::Failure;
+use crate::{description::EPOCH, failure::Failure};
 
 /// Proxy variables that reach RUN without an ARG (A7), in both cases.
 const PROXIES: [&str; 5] = [
@@ -111,10 +111,7 @@ pub fn proxies() -> BTreeMap<String, String> {
 /// # Errors
 /// If it is set and not a number.
 pub fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
-    let text = args
-        .get("SOURCE_DATE_EPOCH")
-        .cloned()
-        .or_else(|| env::var("SOURCE_DATE_EPOCH").ok());
+    let text = args.get(EPOCH).cloned().or_else(|| env::var(EPOCH).ok());
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };

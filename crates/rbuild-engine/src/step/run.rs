@@ -2,10 +2,10 @@
 
 use std::os::fd::AsFd;
 
-use rbuild_plan::{Network, Run};
+use rbuild_plan::{Network, Run, Security};
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
-    Traces,
+    Cancel, CapabilitySet, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio,
+    Stream, Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -86,7 +86,10 @@ pub(crate) fn run<'a>(
         env: environment(variables.chain(secrets), &identity),
         cwd: command.cwd.clone(),
         identity,
-        capabilities: DEFAULT_CAPABILITIES,
+        capabilities: match command.security {
+            Security::Sandbox => DEFAULT_CAPABILITIES,
+            Security::Insecure => CapabilitySet::ALL,
+        },
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Capture,
         mounts: mounts::for_sandbox(&opened),
@@ -94,6 +97,10 @@ pub(crate) fn run<'a>(
             Network::None => rbuild_sandbox::Network::None,
             Network::Default => work.builder.network,
             Network::Host => rbuild_sandbox::Network::Host,
+        },
+        security: match command.security {
+            Security::Sandbox => rbuild_sandbox::Security::Sandbox,
+            Security::Insecure => rbuild_sandbox::Security::Insecure,
         },
     };
     let mut lines = Lines::default();

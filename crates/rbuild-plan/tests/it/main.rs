@@ -13,7 +13,8 @@
 //!
 //! Other `#@` lines: `target NAME` (several times), `extent all`, `from IMAGE`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
 //! (it cannot be found: what is said then), `context NAME files`, `context NAME image REFERENCE`,
-//! `context NAME layout REFERENCE`, `env K=V`, `unsetenv NAME`, `unsetlabel KEY`. `#@ image` takes one setting a line:
+//! `context NAME layout REFERENCE`, `env K=V`, `unsetenv NAME`, `unsetlabel KEY`,
+//! `allow ENTITLEMENT`, `identity K=V`, `inherit-labels false`. `#@ image` takes one setting a line:
 //! `env`, `workdir`, `user`, `cmd`, `entrypoint`, `shell`, `onbuild` (several times, with `\n` for
 //! a new line), `label`, `arch`, `other`.
 //! Images that no line describes are empty.
@@ -144,6 +145,11 @@ fn triggers_run_after_from() {
 #[test]
 fn contexts_replace_stages_and_images() {
     check(include_str!("../data/contexts.txt"));
+}
+
+#[test]
+fn instructions_are_told_as_buildkit_does() {
+    check(include_str!("../data/history.txt"));
 }
 
 #[test]

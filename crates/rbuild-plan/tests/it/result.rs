@@ -2,7 +2,9 @@
 
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::{ImageConfig, Platform};
-use rbuild_plan::{BaseImage, ContextKind, Extent, Inputs, Planning, blame, dump, plan};
+use rbuild_plan::{
+    BaseImage, ContextKind, Entitlement, Extent, Inheritance, Inputs, Planning, blame, dump, plan,
+};
 
 /// Plans `dockerfile` with `settings`, the `#@` lines of a case.
 pub fn result_of(settings: &[&str], dockerfile: &str) -> String {
@@ -57,6 +59,14 @@ fn inputs(settings: &[&str]) -> Inputs {
             "platform" => inputs.platform = value.parse().expect("a platform"),
             "context" => inputs.contexts.extend([context(value)]),
             "env" => inputs.edits.env.push(pair()),
+            "allow" => {
+                let named = |it: &Entitlement| it.name() == value;
+                inputs
+                    .allowed
+                    .extend(Entitlement::ALL.into_iter().filter(named));
+            }
+            "identity" => inputs.edits.identity = Some(pair()),
+            "inherit-labels" => inputs.edits.labels_of_base = Inheritance::Dropped,
             "unsetenv" => inputs.edits.unsetenv.push(value.to_owned()),
             "unsetlabel" => inputs.edits.unsetlabel.push(value.to_owned()),
             "image" | "missing" => {}

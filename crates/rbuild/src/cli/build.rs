@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rbuild_plan::Extent;
 
-use super::RegistryArgs;
+use super::{DescriptionArgs, RegistryArgs};
 
 const BUILD_NOTES: &str = "\
 CONTEXT is a directory, an archive (tar, also compressed), a git repository
@@ -21,7 +21,8 @@ A step whose instruction, parent and input files are as before is not executed a
 no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from
 the store, else from a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
 
-With SOURCE_DATE_EPOCH in the environment the same input gives the same image, byte for byte.
+With --timestamp, --source-date-epoch or SOURCE_DATE_EPOCH in the environment the same input gives
+the same image, byte for byte.
 
 Exit status: 0, 1 if the build failed, 2 for a wrong command line, 128 + N after signal N.
 
@@ -41,6 +42,8 @@ pub struct BuildArgs {
     pub input: InputArgs,
     #[command(flatten, next_help_heading = "The result")]
     pub result: ResultArgs,
+    #[command(flatten, next_help_heading = "What the image says of itself")]
+    pub description: DescriptionArgs,
     #[command(flatten, next_help_heading = "The steps")]
     pub steps: StepArgs,
     #[command(flatten, next_help_heading = "Registries")]
@@ -63,7 +66,7 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE")]
     pub ignorefile: Option<PathBuf>,
     /// Check the Dockerfile and build nothing; exit status 1 when there are findings
-    #[arg(long, conflicts_with_all = ["tag", "output", "iidfile"])]
+    #[arg(long, conflicts_with_all = ["tag", "output", "iidfile", "metadata_file"])]
     pub check: bool,
     /// Make an image of the stage with that name or number, not of the last one; repeatable
     #[arg(long, value_name = "STAGE[=NAME]")]
@@ -136,6 +139,9 @@ pub struct ResultArgs {
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Write the image's id, names and the digest of its manifest in the store to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
 }
 
 /// How the steps are executed.
@@ -151,6 +157,10 @@ pub struct StepArgs {
     /// The network of RUN instructions that do not say
     #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
     pub network: NetworkMode,
+    /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (with --network
+    /// none), `RUN --security=insecure`, `RUN --device=/dev/NODE`; repeatable
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub allow: Vec<Allowed>,
     /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:
     /// `id=ID[,src=FILE|,env=VAR]`; repeatable
     #[arg(long, value_name = "SPEC")]
@@ -159,6 +169,20 @@ pub struct StepArgs {
     /// [default SOCKET: $SSH_AUTH_SOCK]; repeatable
     #[arg(long, value_name = "SPEC")]
     pub ssh: Vec<String>,
+}
+
+/// What a Dockerfile needs consent for.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// The network of this machine.
+    #[value(name = "network.host")]
+    NetworkHost,
+    /// All system calls and capabilities that the user namespace has.
+    #[value(name = "security.insecure")]
+    SecurityInsecure,
+    /// Devices of this machine, as far as this user may open them.
+    #[value(name = "device")]
+    Device,
 }
 
 /// A command's network.

@@ -5,26 +5,33 @@
 //!     → for each target: commit → outputs
 //! ```
 
-use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    process::ExitCode,
+};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
     Bases, Builder, Caching, Confidential, Confined, Error as BuildError, HOSTNAME, State,
     fetch::Fetcher,
 };
-use rbuild_export::{BuiltLayer, Commit, Layers, commit};
+use rbuild_export::{BuiltLayer, Commit, Layers, Origin, commit};
 use rbuild_http::Client;
 use rbuild_oci::{ImageId, Name, Platform};
-use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
+use rbuild_plan::{Base, Edits, Entitlement, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Network, Sandbox};
 use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
     advice, bottoms,
-    cli::{BuildArgs, NetworkMode},
+    cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     contexts::{Named, Opener},
+    description::Description,
     dockerfile,
     failure::{Failure, hint},
+    metadata,
     output::{self, Output},
     progress::Progress,
     registry::Registry,
@@ -100,7 +107,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             args,
             stage,
             names: &target.names,
-            epoch: order.epoch,
+            description: &order.description,
         };
         let image = committed(&request, (&store, &session), (&plan, &resolved, &states))?;
         output::write(
@@ -109,7 +116,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             &image,
             &bottoms.below.empty,
         )?;
-        finish(&request, &image)?;
+        finish(&request, &store, &image)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -117,7 +124,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
 /// What the flags say, understood before anything is touched.
 struct Order {
     inputs: Inputs,
-    epoch: Option<i64>,
+    description: Description,
     contexts: Named,
     confidential: Confidential,
     /// At least one.
@@ -140,9 +147,10 @@ fn order(args: &BuildArgs) -> Result<Order, Failure> {
         contexts: contexts.kinds.clone(),
         ..inputs(args)?
     };
+    let description = Description::of(&args.description, settings::epoch(&inputs.build_args)?)?;
     Ok(Order {
-        epoch: settings::epoch(&inputs.build_args)?,
-        inputs,
+        inputs: described(inputs, &description),
+        description,
         contexts,
         confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
         targets,
@@ -155,6 +163,7 @@ fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
     let flags = [
         ("--output", !args.result.output.is_empty()),
         ("--iidfile", args.result.iidfile.is_some()),
+        ("--metadata-file", args.result.metadata_file.is_some()),
     ];
     match flags.iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(Failure::message(format!(
@@ -170,7 +179,7 @@ struct Request<'a> {
     args: &'a BuildArgs,
     stage: StageId,
     names: &'a [Name],
-    epoch: Option<i64>,
+    description: &'a Description,
 }
 
 /// Makes a stage an image.
@@ -179,16 +188,21 @@ fn committed(
     (store, session): (&Store, &Session),
     (plan, resolved, states): (&Plan, &Resolved, &[State]),
 ) -> Result<ImageId, Failure> {
+    let description = request.description;
     let commission = Commit {
         stage: plan.stage(request.stage),
-        base: base_image(plan, request.stage, &resolved.images),
+        base: base_image(plan, request.stage, resolved),
         layers: &built_layers(plan, request.stage, states),
         grouping: if request.args.result.squash {
             Layers::Squashed
         } else {
             Layers::PerStep
         },
-        epoch: request.epoch,
+        epoch: description.epoch,
+        files: description.files,
+        telling: description.telling,
+        format: description.format,
+        annotations: description.annotations(),
         now: settings::now(),
         names: request.names,
     };
@@ -199,6 +213,8 @@ fn committed(
 struct Resolved {
     trees: BTreeMap<String, rbuild_engine::BaseTree>,
     images: BTreeMap<String, ImageRecord>,
+    /// Their full names.
+    names: BTreeMap<String, Name>,
 }
 
 fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
@@ -222,9 +238,30 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             env: settings::pairs(&args.result.env).into_iter().collect(),
             unsetenv: args.result.unsetenv.clone(),
             unsetlabel: args.result.unsetlabel.clone(),
+            ..Edits::default()
         },
+        allowed: allowed(&args.steps),
         ..Inputs::default()
     })
+}
+
+/// `inputs` with what `description` wants of the plan.
+fn described(mut inputs: Inputs, description: &Description) -> Inputs {
+    description.add_epoch(&mut inputs.build_args);
+    inputs.edits.labels_of_base = description.labels_of_base;
+    inputs.edits.identity.clone_from(&description.identity);
+    inputs
+}
+
+/// What the Dockerfile may ask for; who gave the build the host's network has allowed it to RUN.
+fn allowed(args: &StepArgs) -> BTreeSet<Entitlement> {
+    let allowed = args.allow.iter().map(|allowed| match allowed {
+        Allowed::NetworkHost => Entitlement::NetworkHost,
+        Allowed::SecurityInsecure => Entitlement::SecurityInsecure,
+        Allowed::Device => Entitlement::Device,
+    });
+    let network = (args.network == NetworkMode::Host).then_some(Entitlement::NetworkHost);
+    allowed.chain(network).collect()
 }
 
 /// Plans, finding base images until no more are wanted.
@@ -237,6 +274,7 @@ fn planned(
     let mut resolved = Resolved {
         trees: BTreeMap::new(),
         images: BTreeMap::new(),
+        names: BTreeMap::new(),
     };
     loop {
         match plan(file, &source.text, &inputs) {
@@ -258,6 +296,9 @@ fn planned(
                     })?;
                     inputs.bases.insert(name.clone(), found.image);
                     resolved.trees.insert(name.clone(), found.tree);
+                    if let Some(full) = found.name {
+                        resolved.names.insert(name.clone(), full);
+                    }
                     resolved.images.insert(name, found.record);
                 }
             }
@@ -291,13 +332,12 @@ fn refuse_errors(diagnostics: &[Diagnostic], source: &Source) -> Result<(), Fail
 }
 
 /// The image that `stage` stands on, however many stages lie between.
-fn base_image<'a>(
-    plan: &Plan,
-    stage: StageId,
-    images: &'a BTreeMap<String, ImageRecord>,
-) -> Option<&'a ImageRecord> {
+fn base_image<'a>(plan: &Plan, stage: StageId, resolved: &'a Resolved) -> Option<Origin<'a>> {
     match &plan.stage(root_stage(plan, stage)).base {
-        Base::Image(name) => images.get(name),
+        Base::Image(name) => Some(Origin {
+            image: resolved.images.get(name)?,
+            name: resolved.names.get(name),
+        }),
         Base::Scratch | Base::Stage(_) => None,
     }
 }
@@ -350,17 +390,22 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
 }
 
 /// Tells what was made.
-fn finish(request: &Request<'_>, image: &ImageId) -> Result<(), Failure> {
-    if let Some(file) = &request.args.result.iidfile {
+fn finish(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
+    let Request { args, names, .. } = request;
+    if let Some(file) = &args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
             Failure::message(format!("cannot write `{}`: {error}", file.display()))
         })?;
     }
-    if !request.args.input.quiet {
-        for name in request.names {
+    if let Some(file) = &args.result.metadata_file {
+        let gone = || Failure::message(format!("image {image} is not in the store any more"));
+        let record = store.image(image)?.ok_or_else(gone)?;
+        metadata::write(file, (image, &record), names)?;
+    }
+    if !args.input.quiet {
+        for name in *names {
             report::note(&format!("committed {name}"));
         }
     }
-    report::print(&image.0.hex())?;
-    Ok(())
+    Ok(report::print(&image.0.hex())?)
 }

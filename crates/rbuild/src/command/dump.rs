@@ -6,7 +6,8 @@ use rbuild_dockerfile::{dump as dump_tree, parse};
 use rbuild_http::{Backoff, Client};
 use rbuild_oci::{ImageConfig, Platform};
 use rbuild_plan::{
-    BaseImage, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan, plan, step_key,
+    BaseImage, Entitlement, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan,
+    plan, step_key,
 };
 
 use crate::{
@@ -48,6 +49,7 @@ fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
         targets: args.target.clone(),
         extent: args.extent(),
         platform: Platform::default(),
+        allowed: Entitlement::ALL.into(),
         ..Inputs::default()
     };
     loop {

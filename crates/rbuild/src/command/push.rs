@@ -5,8 +5,8 @@ use std::{
     process::ExitCode,
 };
 
-use rbuild_export::{Place, export, push, write_layout};
-use rbuild_oci::Reference;
+use rbuild_export::{Place, export, export_as, push, write_layout};
+use rbuild_oci::{Format, Reference};
 use rbuild_registry::{Access, Repository, Scope};
 
 use crate::{
@@ -44,7 +44,11 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
         store: &store,
         session: &session,
     };
-    let exported = export(place, &image.record)?;
+    let exported = match &destination {
+        // Readers of layouts know no other format.
+        Destination::Layout { .. } => export_as(place, &image.record, Format::Oci)?,
+        Destination::Registry(_) => export(place, &image.record)?,
+    };
     let to = match &destination {
         Destination::Layout { directory, tag } => {
             write_layout(place, &exported, directory, tag.as_deref())?;

@@ -4,7 +4,7 @@ use std::{os::fd::AsFd, path::Path, process::ExitCode};
 
 use rbuild_engine::{HOSTNAME, environment, identity};
 use rbuild_oci::{DEFAULT_PATH, ImageConfig, ImagePath};
-use rbuild_sandbox::{Cancel, DEFAULT_CAPABILITIES, Network, Sandbox, Spec, Stdio};
+use rbuild_sandbox::{Cancel, DEFAULT_CAPABILITIES, Network, Sandbox, Security, Spec, Stdio};
 use rbuild_snapshot::{prepare, writable};
 use rbuild_sys::{Dir, Upper};
 
@@ -66,6 +66,7 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
         stdio: Stdio::Inherit,
         mounts: Vec::new(),
         network: Network::Host,
+        security: Security::Sandbox,
     };
     let exit = sandbox
         .run(&spec, &cancel, &mut |_, _| ())
