@@ -22,6 +22,7 @@ mod mistakes;
 mod mounts;
 mod outputs;
 mod privilege;
+mod probe;
 mod prune;
 mod reproducible;
 mod surroundings;

@@ -67,6 +67,9 @@ fn write_run(run: &Run, out: &mut String) -> fmt::Result {
         Network::None => writeln!(out, "  network none")?,
         Network::Host => writeln!(out, "  network host")?,
     }
+    for limit in &run.ulimits {
+        writeln!(out, "  ulimit {limit}")?;
+    }
     run.mounts
         .iter()
         .try_for_each(|mount| write_mount(mount, out))

@@ -20,6 +20,8 @@ pub struct Inputs {
     pub labels: BTreeMap<String, String>,
     /// Other changes to the final image.
     pub edits: Edits,
+    /// `--ulimit NAME=SOFT:HARD`, for all commands; part of their keys.
+    pub ulimits: Vec<String>,
     /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).
     pub contexts: BTreeMap<String, ContextKind>,
     /// Base images found so far, by the reference text as [`Planning::Needs`] gave it.

@@ -21,7 +21,7 @@ use crate::graph::Step;
 use crate::op::{Access, CacheMount, Copy, Item, Mount, MountKind, Op, Run, Secret, Workdir};
 
 /// Version of the recipe below; part of every key.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// Names a file system state by how it is made. Printed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +120,7 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
         script,
         mounts,
         network,
+        ulimits,
     } = run;
     let mut recipe = Recipe::new("run").key(parent).texts(argv).count(env.len());
     for (name, value) in env {
@@ -130,6 +131,7 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
         .text(user)
         .optional(script.as_ref().map(|script| script.body.as_str()))
         .count(*network as usize)
+        .texts(ulimits)
         .count(mounts.len());
     let recipe = mounts.iter().fold(recipe, mount);
     recipe.digests(sources).finish()

@@ -39,6 +39,8 @@ pub struct Run {
     pub mounts: Vec<Mount>,
     /// Which network it has.
     pub network: Network,
+    /// Limits of resources, `NAME=SOFT:HARD`, in order.
+    pub ulimits: Vec<String>,
 }
 
 /// A program from the Dockerfile.

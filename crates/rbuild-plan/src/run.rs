@@ -84,6 +84,7 @@ impl Fold<'_> {
                     ast::Network::None => Network::None,
                     ast::Network::Host => Network::Host,
                 }),
+            ulimits: self.context.inputs.ulimits.clone(),
         };
         self.push_step(Op::Run(Box::new(run)), span, created_by);
         Some(())

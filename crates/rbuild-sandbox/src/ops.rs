@@ -11,8 +11,10 @@ use rbuild_sys::{MountLimits, Resource};
 
 use crate::{
     capability::CapabilitySet,
+    confinement::NewPrivileges,
     etc_files::EtcFile,
     mount::order,
+    resource_limit::ResourceLimit,
     spec::{Network, Spec, Stdio},
 };
 
@@ -54,6 +56,8 @@ pub enum Op {
     ResourceLimit(Resource, u64, u64),
     /// Leave the keys of the user behind.
     SessionKeyring,
+    /// From now on setuid programs have no effect.
+    NoNewPrivileges,
     /// From now on dangerous system calls fail.
     Filter,
     /// Enter it.
@@ -131,6 +135,22 @@ pub struct Surroundings {
     pub own_sys: bool,
     /// The hard limit on open files; `None` if there is none.
     pub open_files: Option<u64>,
+    /// Limits that were asked for.
+    pub limits: Vec<ResourceLimit>,
+    /// Whether setuid programs work.
+    pub new_privileges: NewPrivileges,
+    /// Which system calls there are.
+    pub calls: Calls,
+}
+
+/// Whether system calls are filtered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// Dangerous ones fail.
+    #[default]
+    Filtered,
+    /// The kernel alone decides.
+    All,
 }
 
 /// The devices of every sandbox, with their numbers.
@@ -202,8 +222,17 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         Op::Umask(0o022),
         Op::ResourceLimit(Resource::Core, 0, 0),
         Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
-        Op::SessionKeyring,
-        Op::Filter,
+    ]);
+    let asked = around.limits.iter();
+    ops.extend(asked.map(|limit| Op::ResourceLimit(limit.resource, limit.soft, limit.hard)));
+    ops.push(Op::SessionKeyring);
+    if around.new_privileges == NewPrivileges::Never {
+        ops.push(Op::NoNewPrivileges);
+    }
+    if around.calls == Calls::Filtered {
+        ops.push(Op::Filter);
+    }
+    ops.extend([
         Op::WorkingDirectory(spec.cwd.clone()),
         Op::Bounding(spec.capabilities),
         Op::Groups(spec.identity.groups.clone()),
@@ -278,6 +307,7 @@ impl fmt::Display for Op {
                 write!(f, "limit {resource:?} {soft} {hard}")
             }
             Self::SessionKeyring => f.write_str("session keyring"),
+            Self::NoNewPrivileges => f.write_str("no new privileges"),
             Self::Filter => f.write_str("filter system calls"),
             Self::WorkingDirectory(path) => write!(f, "working directory {path}"),
             Self::Bounding(set) => write!(f, "bounding {set}"),

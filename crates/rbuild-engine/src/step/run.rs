@@ -4,8 +4,7 @@ use std::os::fd::AsFd;
 
 use rbuild_plan::{Network, Run};
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
-    Traces,
+    Cancel, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream, Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -74,16 +73,17 @@ pub(crate) fn run<'a>(
     let variables = command.env.iter().chain(&command.proxy_env);
     let variables = variables.map(|(name, value)| format!("{name}={value}"));
     let secrets = mounts::variables(work.builder, command)?;
+    let devices = work.builder.devices.iter().cloned();
     let spec = Spec {
         root: tree.as_fd(),
         argv: command.argv.clone(),
         env: environment(variables.chain(secrets), &identity),
         cwd: command.cwd.clone(),
         identity,
-        capabilities: DEFAULT_CAPABILITIES,
+        capabilities: work.builder.capabilities,
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Capture,
-        mounts: mounts::for_sandbox(&opened),
+        mounts: devices.chain(mounts::for_sandbox(&opened)).collect(),
         network: match command.network {
             Network::None => rbuild_sandbox::Network::None,
             Network::Default => work.builder.network,

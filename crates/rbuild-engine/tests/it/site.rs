@@ -17,7 +17,7 @@ use rbuild_engine::{
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
 use rbuild_plan::{Inputs, Plan, Planning, StepId, plan};
-use rbuild_sandbox::Network;
+use rbuild_sandbox::{DEFAULT_CAPABILITIES, Network};
 use rbuild_snapshot::readable;
 use rbuild_store::{Durability, LayerId, Session, Store};
 use rbuild_sys::Dir;
@@ -116,6 +116,8 @@ impl Site {
                 git: &Git::default(),
             },
             confidential: &Confidential::default(),
+            capabilities: DEFAULT_CAPABILITIES,
+            devices: &[],
             network: Network::Host,
             caching: order.caching,
             emit: &|event| tell(&plan, &event, &mut events.borrow_mut()),

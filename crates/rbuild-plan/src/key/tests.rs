@@ -62,6 +62,7 @@ fn a_run() -> Run {
         script: None,
         mounts: Vec::new(),
         network: Network::Default,
+        ulimits: Vec::new(),
     }
 }
 
@@ -187,6 +188,7 @@ fn a_run_is_what_it_sees() {
         of_run(|run| run.cwd = path("/")),
         of_run(|run| run.user.push('1')),
         of_run(|run| run.network = Network::None),
+        of_run(|run| run.ulimits = vec!["nofile=64:64".to_owned()]),
         of_run(|run| {
             run.script = Some(Script {
                 path: path("/x"),

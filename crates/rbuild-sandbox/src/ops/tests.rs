@@ -67,6 +67,7 @@ fn a_command_of_root_on_a_usual_host() {
         hidden_sys: vec!["firmware"],
         open_files: Some(4096),
         own_sys: true,
+        ..Surroundings::default()
     };
     check(
         |_| {},

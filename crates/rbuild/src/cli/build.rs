@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::RegistryArgs;
+use super::{ConfineArgs, RegistryArgs};
 
 const BUILD_NOTES: &str = "\
 A step whose instruction, parent and input files are as before is not executed again. Stages that
@@ -31,6 +31,8 @@ pub struct BuildArgs {
     pub result: ResultArgs,
     #[command(flatten, next_help_heading = "The steps")]
     pub steps: StepArgs,
+    #[command(flatten, next_help_heading = "The sandbox of RUN")]
+    pub confine: ConfineArgs,
     #[command(flatten, next_help_heading = "Registries")]
     pub registry: RegistryArgs,
 }
@@ -113,6 +115,17 @@ pub struct StepArgs {
     /// [default SOCKET: $SSH_AUTH_SOCK]; repeatable
     #[arg(long, value_name = "SPEC")]
     pub ssh: Vec<String>,
+    /// Let commands of the Dockerfile do what a stranger's should not; repeatable
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub allow: Vec<Allowed>,
+}
+
+/// What a Dockerfile needs consent for.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// All system calls and capabilities that the user namespace has.
+    #[value(name = "security.insecure")]
+    SecurityInsecure,
 }
 
 /// A command's network.

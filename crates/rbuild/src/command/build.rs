@@ -9,8 +9,7 @@ use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 use rbuild_context::Git;
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
-    fetch::Fetcher,
+    Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, State, fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, commit};
 use rbuild_http::Client;
@@ -21,7 +20,8 @@ use rbuild_store::{ImageRecord, Session, Store};
 
 use crate::{
     advice, bottoms,
-    cli::{BuildArgs, NetworkMode},
+    cli::{Allowed, BuildArgs, NetworkMode},
+    confine::{Insecure, confines, limits},
     contexts,
     dockerfile::{self, Source},
     failure::{Failure, hint},
@@ -61,13 +61,14 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     settings::epoch(&inputs.build_args)?;
 
+    let confines = confines(&args.confine, consent(&args.steps.allow))?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
     let runner = Confined {
-        sandbox: Sandbox::new(entered, &bottoms.scratch, HOSTNAME)?,
+        sandbox: Sandbox::new(entered, &bottoms.scratch, &confines.confinement)?,
         cancel: Cancel::new()?,
     };
     signals::watch(signals, runner.cancel.clone());
@@ -95,6 +96,8 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             git: &Git::default(),
         },
         confidential: &secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
+        capabilities: confines.capabilities,
+        devices: &confines.devices,
         network: network(args.steps.network),
         caching: if args.steps.no_cache {
             Caching::Refresh
@@ -166,6 +169,10 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             unsetenv: args.result.unsetenv.clone(),
             unsetlabel: args.result.unsetlabel.clone(),
         },
+        ulimits: limits(&args.confine.ulimit)?
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         contexts: BTreeMap::new(),
         bases: BTreeMap::new(),
     })
@@ -214,7 +221,15 @@ fn planned(
     }
 }
 
-fn network(mode: NetworkMode) -> Network {
+fn consent(allowed: &[Allowed]) -> Insecure {
+    match allowed.contains(&Allowed::SecurityInsecure) {
+        true => Insecure::Allowed,
+        false => Insecure::Refused,
+    }
+}
+
+/// The sandbox's word for a network.
+pub fn network(mode: NetworkMode) -> Network {
     match mode {
         NetworkMode::Host => Network::Host,
         NetworkMode::None => Network::None,

@@ -1,0 +1,173 @@
+//! What a RUN gets, from inside: a program that makes system calls, and a script that looks.
+//!
+//! The program is right: under `podman run` of Debian 12 (podman 4.3, runc's seccomp through
+//! libseccomp) and under `buildah run --isolation chroot` it says what their profiles say; see
+//! docs/security.md. Spec: sandbox.md, all but "Limits".
+
+use std::process::Command;
+
+use expect_test::{Expect, expect};
+use rbuild_testkit::{Host, Need, Output};
+
+use crate::surroundings::host_with;
+
+/// A host with the program in its context.
+#[track_caller]
+fn host() -> Option<Host> {
+    let host = host_with(&[Need::Tool("gcc")])?;
+    let program = host.scratch.file("ctx/probe", "").unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/probe/probe.c");
+    let mut compiler = Command::new("gcc");
+    compiler
+        .args(["-static", "-w", "-o"])
+        .arg(&program)
+        .arg(source);
+    Output::of_success(&mut compiler).unwrap();
+    Some(host)
+}
+
+/// What `script` says in a RUN after the program was copied to `/probe`.
+#[track_caller]
+fn look(host: &Host, script: &str, flags: &[&str]) -> String {
+    let dockerfile = format!(
+        "FROM alpine\nCOPY --chmod=755 probe /probe\nRUN <<E\nexec > /out 2>&1\n{script}\nE\n"
+    );
+    host.build(&dockerfile, &[flags, &["-t", "it"]].concat())
+        .success();
+    host.run(&["run", "it", "cat", "/out"]).success().stdout
+}
+
+#[track_caller]
+fn check(script: &str, flags: &[&str], expected: &Expect) {
+    let Some(host) = host() else { return };
+    expected.assert_eq(&look(&host, script, flags));
+}
+
+#[test]
+fn system_calls_are_those_of_moby_s_profile_and_stricter() {
+    check("/probe", &[], &expect![[""]]);
+}
+
+/// Identity, capabilities, limits, descriptors, session.
+const PROCESS: &str = r#"
+grep -E '^(Groups|NoNewPrivs|Seccomp|Cap...):' /proc/self/status
+umask
+echo core $(ulimit -c), open files $(ulimit -Sn)
+echo descriptors $(ls /proc/self/fd | head -c 8)
+readlink /proc/self/fd/0
+test -t 0 || test -t 1 || test -t 2 || echo no terminal
+(: < /dev/tty) 2> /dev/null || echo no controlling terminal
+echo process $$, session $(cut -d ' ' -f 6 /proc/self/stat)
+hostname
+cat /etc/hostname
+env | sort
+"#;
+
+#[test]
+fn a_process_has_nothing_of_the_builder() {
+    check(PROCESS, &[], &expect![[""]]);
+}
+
+/// The files of the kernel: what is there, what is hidden, what can be written.
+const FILES: &str = r#"
+ls -l /dev | awk 'NR > 1 { print substr($1, 1, 10), $NF, $5 $6 ~ /,/ ? $5 $6 : "" }'
+for f in acpi asound interrupts kallsyms kcore key-users keys kmsg latency_stats sched_debug scsi timer_list timer_stats; do
+    test -e /proc/$f || continue
+    test -z "$(head -c 1 /proc/$f 2>/dev/null | tr '\0' x; ls -A /proc/$f/ 2>/dev/null)" || echo /proc/$f says something
+done
+for f in firmware dev/block devices/virtual/powercap kernel/debug kernel/tracing kernel/security fs/cgroup; do
+    test -z "$(ls -A /sys/$f 2>/dev/null)" || echo /sys/$f says something
+done
+for f in /proc/sys/kernel/printk /proc/sysrq-trigger /proc/irq/default_smp_affinity /sys/kernel/mm/ksm/run /etc/hosts /etc/resolv.conf; do
+    ! (echo 1 > $f) 2> /dev/null || echo $f can be written
+done
+awk '$5 ~ /^\/(proc|sys|dev|dev\/.*|etc\/.*)$/ { sub(/,relatime/, "", $6); split($0, a, " - "); split(a[2], b, " "); print $5, $6, b[1] }' /proc/self/mountinfo |
+    grep -v '^/dev/[a-z]* .*devtmpfs' | sort
+"#;
+
+#[test]
+fn files_of_the_kernel_are_few_and_mostly_read_only() {
+    check(FILES, &[], &expect![[""]]);
+}
+
+#[test]
+fn without_network_there_is_a_loopback_interface() {
+    check(
+        "ls /sys/class/net; ip -o link | cut -d ' ' -f 2-3; ls /sys/fs/cgroup",
+        &["--network=none"],
+        &expect![[""]],
+    );
+}
+
+#[test]
+fn flags_change_what_they_name_and_nothing_else() {
+    let flags = [
+        "--cap-add=NET_RAW",
+        "--cap-drop=CAP_KILL",
+        "--security-opt=no-new-privileges",
+        "--ulimit=nofile=64:128",
+        "--shm-size=1m",
+        "--add-host=db:10.0.0.7",
+        "--dns=10.0.0.1",
+        "--dns-search=example",
+        "--dns-option=ndots:1",
+        "--security-opt=unmask=/proc/key-users",
+        "--device=/dev/fuse",
+    ];
+    let script = r#"
+grep -E '^(NoNewPrivs|CapBnd|CapEff):' /proc/self/status
+echo open files $(ulimit -Sn) $(ulimit -Hn)
+df -k /dev/shm | awk 'NR == 2 { print $2 }'
+cat /etc/hosts
+grep -E '^(nameserver|search|options)' /etc/resolv.conf
+test -s /proc/key-users || head -c 1 /proc/key-users > /dev/null && echo key-users can be read
+test -c /dev/fuse && echo fuse is there
+"#;
+    check(script, &flags, &expect![[""]]);
+}
+
+#[test]
+fn a_profile_of_one_s_own_decides_alone() {
+    let Some(host) = host() else { return };
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["getrandom"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}"#;
+    host.scratch.file("profile.json", profile).unwrap();
+    let said = look(&host, "/probe", &["--security-opt", "seccomp=profile.json"]);
+    assert!(said.contains("getrandom ENOSYS\n"), "{said}");
+    assert!(said.contains("clone3 allowed\n"), "{said}");
+    assert!(said.contains("x32 getpid ENOSYS\n"), "{said}");
+}
+
+#[test]
+fn no_filter_needs_consent() {
+    let Some(host) = host() else { return };
+    let unconfined = ["--security-opt", "seccomp=unconfined"];
+    host.build("FROM alpine\nRUN true\n", &unconfined)
+        .failure()
+        .saying("--allow security.insecure");
+    let allowed = [&unconfined[..], &["--allow", "security.insecure"]].concat();
+    let said = look(&host, "grep ^Seccomp: /proc/self/status", &allowed);
+    assert_eq!(said, "Seccomp:\t0\n");
+}
+
+/// dockerfile.md 1.15: limits are in a step's key, names of hosts are not.
+#[test]
+fn another_limit_is_another_step_and_another_host_is_not() {
+    let Some(host) = host_with(&[]) else { return };
+    let dockerfile = "FROM alpine\nRUN true\n";
+    host.build(dockerfile, &[]).success();
+    host.build(dockerfile, &["--add-host", "db:10.0.0.7"])
+        .success()
+        .saying("cached");
+    let again = host.build(dockerfile, &["--ulimit", "nofile=64"]).success();
+    assert!(!again.stderr.contains("cached"), "{}", again.stderr);
+}
+
+#[test]
+fn a_limit_above_one_s_own_is_an_error_with_a_hint() {
+    let Some(host) = host_with(&[]) else { return };
+    host.build("FROM alpine\nRUN true\n", &["--ulimit", "nofile=-1"])
+        .failure()
+        .saying("nofile=unlimited:unlimited")
+        .saying("ulimit -H");
+}
