@@ -46,7 +46,82 @@ fn check(script: &str, flags: &[&str], expected: &Expect) {
 
 #[test]
 fn system_calls_are_those_of_moby_s_profile_and_stricter() {
-    check("/probe", &[], &expect![[""]]);
+    check(
+        "/probe",
+        &[],
+        &expect![[r#"
+        acct EPERM
+        add_key EPERM
+        bpf EPERM
+        chroot allowed
+        clock_settime EPERM
+        clone(CLONE_NEWUSER) EPERM
+        clone3 ENOSYS
+        delete_module EPERM
+        fanotify_init EPERM
+        fsconfig EPERM
+        fsmount EPERM
+        fsopen EPERM
+        fspick EPERM
+        get_mempolicy allowed
+        getrandom allowed
+        init_module EPERM
+        finit_module EPERM
+        io_uring_enter EPERM
+        io_uring_register EPERM
+        io_uring_setup EPERM
+        ioctl(TIOCSTI) EPERM
+        ioctl(TIOCSTI), upper half set EPERM
+        ioctl(TIOCLINUX) EPERM
+        ioctl(TCGETS) allowed
+        ioperm EPERM
+        iopl EPERM
+        kcmp EPERM
+        kexec_file_load EPERM
+        kexec_load EPERM
+        keyctl EPERM
+        landlock_create_ruleset allowed
+        mbind allowed
+        memfd_create allowed
+        mount EPERM
+        mount_setattr EPERM
+        move_mount EPERM
+        move_pages EPERM
+        name_to_handle_at allowed
+        open_by_handle_at EPERM
+        open_tree EPERM
+        openat2 allowed
+        perf_event_open EPERM
+        personality(0xffffffff) allowed
+        personality(ADDR_NO_RANDOMIZE) EPERM
+        pidfd_getfd EPERM
+        pidfd_open allowed
+        pivot_root EPERM
+        process_madvise EPERM
+        ptrace allowed
+        quotactl EPERM
+        reboot EPERM
+        request_key EPERM
+        seccomp allowed
+        setns EPERM
+        settimeofday EPERM
+        socket(AF_ALG) EPERM
+        socket(AF_ALG), upper half set EPERM
+        socket(AF_INET) allowed
+        socket(AF_NETLINK) allowed
+        socket(AF_VSOCK) EPERM
+        swapoff EPERM
+        swapon EPERM
+        syslog EPERM
+        umount2 EPERM
+        unshare(CLONE_FILES) EPERM
+        unshare(CLONE_NEWUSER) EPERM
+        userfaultfd EPERM
+        vhangup EPERM
+        number 999 ENOSYS
+        x32 getpid ENOSYS
+    "#]],
+    );
 }
 
 /// Identity, capabilities, limits, descriptors, session.
@@ -66,7 +141,42 @@ env | sort
 
 #[test]
 fn a_process_has_nothing_of_the_builder() {
-    check(PROCESS, &[], &expect![[""]]);
+    check(
+        PROCESS,
+        &[],
+        &expect![[r#"
+        Groups:	 
+        CapInh:	0000000000000000
+        CapPrm:	00000000800405fb
+        CapEff:	00000000800405fb
+        CapBnd:	00000000800405fb
+        CapAmb:	0000000000000000
+        NoNewPrivs:	0
+        Seccomp:	2
+        0022
+        core 0, open files 1024
+        descriptors 0 1 2 3
+        /dev/null
+        no terminal
+        no controlling terminal
+        process 1, session 1
+        rbuild
+        rbuild
+        HOME=/root
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+        PWD=/
+        SHLVL=1
+    "#]],
+    );
+}
+
+#[test]
+fn commands_end_before_the_builder_when_memory_runs_out() {
+    let Some(host) = host() else { return };
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    let own: i32 = own.trim().parse().unwrap();
+    let found = look(&host, "cat /proc/self/oom_score_adj", &[]);
+    assert_eq!(found, format!("{}\n", (own + 100).min(1000)));
 }
 
 /// The files of the kernel: what is there, what is hidden, what can be written.
@@ -88,7 +198,36 @@ awk '$5 ~ /^\/(proc|sys|dev|dev\/.*|etc\/.*)$/ { sub(/,relatime/, "", $6); split
 
 #[test]
 fn files_of_the_kernel_are_few_and_mostly_read_only() {
-    check(FILES, &[], &expect![[""]]);
+    check(
+        FILES,
+        &[],
+        &expect![[r#"
+        lrwxrwxrwx /proc/kcore 
+        lrwxrwxrwx /proc/self/fd 
+        crw-rw-rw- full 1,7
+        drwxrwxrwt mqueue 
+        crw-rw-rw- null 1,3
+        lrwxrwxrwx pts/ptmx 
+        drwxr-xr-x pts 
+        crw-rw-rw- random 1,8
+        drwxrwxrwt shm 
+        lrwxrwxrwx /proc/self/fd/2 
+        lrwxrwxrwx /proc/self/fd/0 
+        lrwxrwxrwx /proc/self/fd/1 
+        crw-rw-rw- tty 5,0
+        crw-rw-rw- urandom 1,9
+        crw-rw-rw- zero 1,5
+        /dev rw,nosuid,noexec tmpfs
+        /dev/mqueue rw,nosuid,nodev,noexec mqueue
+        /dev/pts rw,nosuid,noexec devpts
+        /dev/shm rw,nosuid,nodev,noexec tmpfs
+        /etc/hostname ro,nosuid,nodev,noexec tmpfs
+        /etc/hosts ro,nosuid,nodev,noexec tmpfs
+        /etc/resolv.conf ro,nosuid,nodev,noexec tmpfs
+        /proc rw,nosuid,nodev,noexec proc
+        /sys ro,nosuid,nodev,noexec sysfs
+    "#]],
+    );
 }
 
 #[test]
@@ -96,7 +235,10 @@ fn without_network_there_is_a_loopback_interface() {
     check(
         "ls /sys/class/net; ip -o link | cut -d ' ' -f 2-3; ls /sys/fs/cgroup",
         &["--network=none"],
-        &expect![[""]],
+        &expect![[r#"
+            lo
+            lo: <LOOPBACK,UP,LOWER_UP>
+        "#]],
     );
 }
 
@@ -124,7 +266,25 @@ grep -E '^(nameserver|search|options)' /etc/resolv.conf
 test -s /proc/key-users || head -c 1 /proc/key-users > /dev/null && echo key-users can be read
 test -c /dev/mine && echo the device is there
 "#;
-    check(script, &flags, &expect![[""]]);
+    check(
+        script,
+        &flags,
+        &expect![[r#"
+        CapEff:	00000000800425db
+        CapBnd:	00000000800425db
+        NoNewPrivs:	1
+        open files 64 128
+        1024
+        127.0.0.1	localhost rbuild
+        ::1	localhost ip6-localhost ip6-loopback rbuild
+        10.0.0.7	db
+        nameserver 10.0.0.1
+        search example
+        options ndots:1
+        key-users can be read
+        the device is there
+    "#]],
+    );
 }
 
 #[test]

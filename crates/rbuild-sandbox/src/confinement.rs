@@ -39,7 +39,7 @@ pub struct Confinement {
 pub enum Hosts {
     /// Names of this machine, and these.
     Provided(Vec<(String, IpAddr)>),
-    /// That of the image, if it has one.
+    /// That of the image; an empty one if it has none.
     OfImage,
 }
 
@@ -55,7 +55,7 @@ pub enum Resolver {
         /// Options; none: the host's.
         options: Vec<String>,
     },
-    /// That of the image, if it has one.
+    /// That of the image; an empty one if it has none.
     OfImage,
 }
 

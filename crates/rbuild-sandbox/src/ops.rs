@@ -27,6 +27,8 @@ pub enum Op {
     NewSession,
     /// Standard descriptor 0, 1 or 2 as [`Stdio`] says.
     Descriptor(i32),
+    /// How soon the kernel ends the command when memory runs out: -1000 to 1000.
+    OutOfMemoryScore(i32),
     /// Make a mount that depends on the child's own namespaces.
     Make(Fixture),
     /// The tree becomes `/`.
@@ -135,6 +137,9 @@ pub struct Surroundings {
     pub own_sys: bool,
     /// The hard limit on open files; `None` if there is none.
     pub open_files: Option<u64>,
+    /// How soon the kernel ends commands when memory runs out; `None` if it is not known how soon
+    /// it ends us.
+    pub out_of_memory_score: Option<i32>,
     /// Limits that were asked for.
     pub limits: Vec<ResourceLimit>,
     /// Whether setuid programs work.
@@ -192,6 +197,7 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         ops.push(Op::NewSession);
     }
     ops.extend((0..=2).map(Op::Descriptor));
+    ops.extend(around.out_of_memory_score.map(Op::OutOfMemoryScore));
     ops.extend([Op::Make(Fixture::Proc), Op::Make(Fixture::Mqueue)]);
     let sys = sys(spec, around);
     if sys == Fixture::OwnSys {
@@ -288,6 +294,7 @@ impl fmt::Display for Op {
             Self::ResetSignals => f.write_str("reset signals"),
             Self::NewSession => f.write_str("new session"),
             Self::Descriptor(number) => write!(f, "descriptor {number}"),
+            Self::OutOfMemoryScore(score) => write!(f, "out of memory score {score}"),
             Self::Make(mount) => write!(f, "make {mount}"),
             Self::EnterRoot => f.write_str("enter root"),
             Self::Attach(mount, place) => {

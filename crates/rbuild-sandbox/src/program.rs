@@ -62,6 +62,9 @@ impl<'a> Scope<'a, '_> {
                 from: self.stdio(*number),
                 to: *number,
             },
+            Op::OutOfMemoryScore(score) => {
+                Step::OutOfMemoryScore(text("a score", &score.to_string())?)
+            }
             Op::Make(mount) => Step::NewMount {
                 kind: text("the type of a mount", &mount.to_string())?,
                 limits: limits(*mount),

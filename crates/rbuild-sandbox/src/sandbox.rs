@@ -206,6 +206,7 @@ fn surroundings(confinement: &Confinement, proc: &Dir, sys: &Dir) -> Surrounding
         frozen: masked("/proc", present(proc, &FROZEN, |_| true)),
         hidden_sys: masked("/sys", present(sys, &HIDDEN_SYS, directory)),
         open_files: sys::open_files_limit(),
+        out_of_memory_score: out_of_memory_score(),
         own_sys: false,
         limits: confinement.limits.clone(),
         new_privileges: confinement.new_privileges,
@@ -234,6 +235,13 @@ fn present(
             .is_ok_and(|stat| fits(&stat))
     };
     names.iter().filter(exists).copied().collect()
+}
+
+/// Commands go before the builder, and before what else the user has.
+fn out_of_memory_score() -> Option<i32> {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok()?;
+    let own: i32 = own.trim().parse().ok()?;
+    Some(own.saturating_add(100).min(1000))
 }
 
 /// Covers `scratch` with a tmpfs that has what commands share; also says which files of `/etc`

@@ -74,6 +74,7 @@ unsafe fn carry_out(step: &Step<'_>, handles: &mut Handles) -> Result<(), c_int>
             soft,
             hard,
         } => resource_limit(*resource, *soft, *hard),
+        Step::OutOfMemoryScore(score) => return out_of_memory_score(score),
         Step::LoopbackUp => return loopback_up(),
         Step::NoNewPrivileges => call!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         Step::Filter(program) => filter(program),
@@ -256,6 +257,17 @@ fn resource_limit(resource: Resource, soft: u64, hard: u64) -> Answer {
     };
     let null = ptr::null::<u64>();
     call!(libc::SYS_prlimit64, 0, resource, limits.as_ptr(), null)
+}
+
+fn out_of_memory_score(score: &CStr) -> Result<(), c_int> {
+    let path = c"/proc/self/oom_score_adj".as_ptr();
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    let Ok(file) = call!(libc::SYS_openat, libc::AT_FDCWD, path, flags) else {
+        return Ok(());
+    };
+    // What cannot be written stays as it is.
+    let _ = call!(libc::SYS_write, file, score.as_ptr(), score.count_bytes());
+    call!(libc::SYS_close, file).map(|_| ())
 }
 
 /// `struct ifreq` of netdevice(7): a name and, here, flags.

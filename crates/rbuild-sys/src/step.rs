@@ -90,6 +90,9 @@ pub enum Step<'fd> {
         /// The hard limit.
         hard: u64,
     },
+    /// How soon the kernel ends the process when memory runs out, as in `oom_score_adj` of
+    /// proc(5); needs the host's `/proc`. Where that cannot be written it stays as it is.
+    OutOfMemoryScore(CString),
     /// Switches on `lo` of a network namespace of our own. netdevice(7).
     LoopbackUp,
     /// From now on no program gives privileges, setuid or not. prctl(2), PR_SET_NO_NEW_PRIVS.

@@ -158,8 +158,6 @@ pub struct RunArgs {
     /// The network
     #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
     pub network: NetworkMode,
-    #[command(flatten, next_help_heading = "The sandbox")]
-    pub confine: ConfineArgs,
     /// The image
     #[arg(value_name = "NAME")]
     pub image: String,
@@ -170,6 +168,8 @@ pub struct RunArgs {
         value_name = "COMMAND"
     )]
     pub command: Vec<String>,
+    #[command(flatten, next_help_heading = "The sandbox")]
+    pub confine: ConfineArgs,
 }
 
 /// List the images in the store.
