@@ -26,6 +26,7 @@ mod mounts;
 mod outputs;
 mod parallel;
 mod privilege;
+mod probe;
 mod prune;
 mod reproducible;
 mod surroundings;

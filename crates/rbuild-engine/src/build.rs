@@ -12,7 +12,7 @@ use std::{
 };
 
 use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
-use rbuild_sandbox::Network;
+use rbuild_sandbox::{CapabilitySet, Mount, Network};
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
     CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store, Wait,
@@ -54,6 +54,10 @@ pub struct Builder<'a> {
     pub fetcher: Fetcher<'a>,
     /// What only single commands may see.
     pub confidential: &'a Confidential,
+    /// What commands can do as root at most.
+    pub capabilities: CapabilitySet,
+    /// Devices that every command has.
+    pub devices: &'a [Mount<'a>],
     /// The network of commands that do not say.
     pub network: Network,
     /// Whether results of earlier builds count.

@@ -78,6 +78,9 @@ fn write_run(run: &Run, out: &mut String) -> fmt::Result {
     for Device { path, required } in &run.devices {
         writeln!(out, "  device /dev{path} required {required}")?;
     }
+    for limit in &run.ulimits {
+        writeln!(out, "  ulimit {limit}")?;
+    }
     run.mounts
         .iter()
         .try_for_each(|mount| write_mount(mount, out))

@@ -28,6 +28,8 @@ pub struct Inputs {
     pub edits: Edits,
     /// What the Dockerfile may ask for beyond what all may (R5–R7).
     pub allowed: BTreeSet<Entitlement>,
+    /// `--ulimit NAME=SOFT:HARD`, for all commands; part of their keys.
+    pub ulimits: Vec<String>,
     /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).
     pub contexts: BTreeMap<String, ContextKind>,
     /// Base images found so far, by the reference text as [`Planning::Needs`] gave it.

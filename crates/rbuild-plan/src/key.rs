@@ -129,6 +129,7 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
         network,
         security,
         devices,
+        ulimits,
     } = run;
     let mut recipe = Recipe::new("run").key(parent).texts(argv).count(env.len());
     for (name, value) in env {
@@ -140,6 +141,7 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
         .optional(script.as_ref().map(|script| script.body.as_str()))
         .count(*network as usize)
         .count(*security as usize)
+        .texts(ulimits)
         .count(mounts.len());
     let recipe = mounts.iter().fold(recipe, mount);
     let recipe = devices.iter().fold(

@@ -43,6 +43,8 @@ pub struct Run {
     pub security: Security,
     /// Which nodes of the host's `/dev` it has besides those of every command.
     pub devices: Vec<Device>,
+    /// Limits of resources, `NAME=SOFT:HARD`, in order.
+    pub ulimits: Vec<String>,
 }
 
 /// A program from the Dockerfile.

@@ -94,6 +94,7 @@ impl Fold<'_> {
                     ast::Security::Insecure => Security::Insecure,
                 }),
             devices: devices?,
+            ulimits: self.context.inputs.ulimits.clone(),
         };
         self.push_step(Op::Run(Box::new(run)), span, created_by);
         Some(())

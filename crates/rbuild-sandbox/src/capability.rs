@@ -64,6 +64,37 @@ impl CapabilitySet {
     pub const fn bits(self) -> u64 {
         self.0
     }
+
+    /// The set of one, by its name in any case, with or without `CAP_`; `None` if there is no
+    /// such capability.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.to_ascii_uppercase();
+        let name = name.strip_prefix("CAP_").unwrap_or(&name);
+        let number = NAMES.iter().position(|known| *known == name)?;
+        Some(Self(1 << number))
+    }
+
+    /// These, and those of `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// These, but for those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of `other` are among these.
+    pub const fn contains(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// Whether one of `other` is among these.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 impl fmt::Display for CapabilitySet {

@@ -11,8 +11,10 @@ use rbuild_sys::{MountLimits, Resource};
 
 use crate::{
     capability::CapabilitySet,
+    confinement::NewPrivileges,
     etc_files::EtcFile,
     mount::order,
+    resource_limit::ResourceLimit,
     spec::{Network, Security, Spec, Stdio},
 };
 
@@ -25,6 +27,8 @@ pub enum Op {
     NewSession,
     /// Standard descriptor 0, 1 or 2 as [`Stdio`] says.
     Descriptor(i32),
+    /// How soon the kernel ends the command when memory runs out: -1000 to 1000.
+    OutOfMemoryScore(i32),
     /// Make a mount that depends on the child's own namespaces.
     Make(Fixture),
     /// The tree becomes `/`.
@@ -54,6 +58,8 @@ pub enum Op {
     ResourceLimit(Resource, u64, u64),
     /// Leave the keys of the user behind.
     SessionKeyring,
+    /// From now on setuid programs have no effect.
+    NoNewPrivileges,
     /// From now on dangerous system calls fail.
     Filter,
     /// Enter it.
@@ -140,6 +146,25 @@ pub struct Surroundings {
     pub own_sys: bool,
     /// The hard limit on open files; `None` if there is none.
     pub open_files: Option<u64>,
+    /// How soon the kernel ends commands when memory runs out; `None` if it is not known how soon
+    /// it ends us.
+    pub out_of_memory_score: Option<i32>,
+    /// Limits that were asked for.
+    pub limits: Vec<ResourceLimit>,
+    /// Whether setuid programs work.
+    pub new_privileges: NewPrivileges,
+    /// Which system calls there are.
+    pub calls: Calls,
+}
+
+/// Whether system calls are filtered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// Dangerous ones fail.
+    #[default]
+    Filtered,
+    /// The kernel alone decides.
+    All,
 }
 
 /// The devices of every sandbox, with their numbers.
@@ -184,6 +209,7 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         ops.push(Op::NewSession);
     }
     ops.extend((0..=2).map(Op::Descriptor));
+    ops.extend(around.out_of_memory_score.map(Op::OutOfMemoryScore));
     ops.extend([Op::Make(Fixture::Proc), Op::Make(Fixture::Mqueue)]);
     let sys = sys(spec, around);
     if matches!(sys, Fixture::OwnSys(_)) {
@@ -217,9 +243,14 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         Op::Umask(0o022),
         Op::ResourceLimit(Resource::Core, 0, 0),
         Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
-        Op::SessionKeyring,
     ]);
-    if spec.security == Security::Sandbox {
+    let asked = around.limits.iter();
+    ops.extend(asked.map(|limit| Op::ResourceLimit(limit.resource, limit.soft, limit.hard)));
+    ops.push(Op::SessionKeyring);
+    if around.new_privileges == NewPrivileges::Never {
+        ops.push(Op::NoNewPrivileges);
+    }
+    if spec.security == Security::Sandbox && around.calls == Calls::Filtered {
         ops.push(Op::Filter);
     }
     ops.extend([
@@ -282,6 +313,7 @@ impl fmt::Display for Op {
             Self::ResetSignals => f.write_str("reset signals"),
             Self::NewSession => f.write_str("new session"),
             Self::Descriptor(number) => write!(f, "descriptor {number}"),
+            Self::OutOfMemoryScore(score) => write!(f, "out of memory score {score}"),
             Self::Make(mount) => write!(f, "make {mount}"),
             Self::EnterRoot => f.write_str("enter root"),
             Self::Attach(mount, place) => {
@@ -301,6 +333,7 @@ impl fmt::Display for Op {
                 write!(f, "limit {resource:?} {soft} {hard}")
             }
             Self::SessionKeyring => f.write_str("session keyring"),
+            Self::NoNewPrivileges => f.write_str("no new privileges"),
             Self::Filter => f.write_str("filter system calls"),
             Self::WorkingDirectory(path) => write!(f, "working directory {path}"),
             Self::Bounding(set) => write!(f, "bounding {set}"),

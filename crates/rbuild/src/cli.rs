@@ -8,11 +8,13 @@ use clap::{Args, Parser, Subcommand};
 use rbuild_plan::Extent;
 
 mod build;
+mod confine;
 mod description;
 mod registry;
 mod store;
 
 pub use build::*;
+pub use confine::*;
 pub use description::*;
 pub use registry::*;
 pub use store::*;
@@ -55,7 +57,7 @@ pub enum Command {
     #[command(name = "bud", visible_alias = "build")]
     Build(Box<BuildArgs>),
     /// Run a command in an image, in the foreground
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List the images in the store
     #[command(visible_alias = "ls")]
     Images(ImagesArgs),
@@ -144,8 +146,8 @@ pub enum Dumped {
 }
 
 const RUN_NOTES: &str = "\
-The command gets the sandbox of RUN (docker's default capabilities, the host's network) and the
-terminal. What it writes is gone when it ends; so are the processes it leaves behind.
+The command gets the sandbox of RUN (docker's default capabilities, the host's network), changed by
+the flags below, and the terminal. What it writes is gone when it ends; so are the processes it leaves behind.
 
 Exit status: that of the command; 125 if it cannot be started, 126 if the program cannot be executed,
 127 if it is not there.";
@@ -169,6 +171,9 @@ pub struct RunArgs {
     /// Run this instead of the image's entrypoint; empty means none
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
+    /// The network
+    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    pub network: NetworkMode,
     /// The image
     #[arg(value_name = "NAME")]
     pub image: String,
@@ -179,6 +184,8 @@ pub struct RunArgs {
         value_name = "COMMAND"
     )]
     pub command: Vec<String>,
+    #[command(flatten, next_help_heading = "The sandbox")]
+    pub confine: ConfineArgs,
 }
 
 /// List the images in the store.

@@ -80,6 +80,11 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let sandbox = cause
             .downcast_ref::<rbuild_sandbox::Error>()
             .and_then(rbuild_sandbox::Error::hint);
+        // The step's error has the same text, and hides this one.
+        let step = match cause.downcast_ref::<rbuild_engine::StepError>() {
+            Some(rbuild_engine::StepError::Sandbox(error)) => error.hint(),
+            _ => None,
+        };
         let store = cause
             .downcast_ref::<rbuild_store::Error>()
             .and_then(rbuild_store::Error::hint);
@@ -93,6 +98,7 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             .downcast_ref::<rbuild_engine::Error>()
             .and_then(rbuild_engine::Error::hint);
         sandbox
+            .or(step)
             .or(store.or(http).map(str::to_owned))
             .or(registry)
             .or(pull)

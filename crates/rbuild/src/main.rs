@@ -6,6 +6,7 @@ mod amount;
 mod bottoms;
 mod cli;
 mod command;
+mod confine;
 mod contexts;
 mod description;
 mod dockerfile;

@@ -4,8 +4,7 @@ use std::os::fd::AsFd;
 
 use rbuild_plan::{Network, Run, Security};
 use rbuild_sandbox::{
-    Cancel, CapabilitySet, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio,
-    Stream, Traces,
+    Cancel, CapabilitySet, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream, Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -80,6 +79,7 @@ pub(crate) fn run<'a>(
     let variables = command.env.iter().chain(&command.proxy_env);
     let variables = variables.map(|(name, value)| format!("{name}={value}"));
     let secrets = mounts::variables(work.builder, command)?;
+    let devices = work.builder.devices.iter().cloned();
     let spec = Spec {
         root: tree.as_fd(),
         argv: command.argv.clone(),
@@ -87,12 +87,12 @@ pub(crate) fn run<'a>(
         cwd: command.cwd.clone(),
         identity,
         capabilities: match command.security {
-            Security::Sandbox => DEFAULT_CAPABILITIES,
+            Security::Sandbox => work.builder.capabilities,
             Security::Insecure => CapabilitySet::ALL,
         },
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Capture,
-        mounts: mounts::for_sandbox(&opened),
+        mounts: devices.chain(mounts::for_sandbox(&opened)).collect(),
         network: match command.network {
             Network::None => rbuild_sandbox::Network::None,
             Network::Default => work.builder.network,

@@ -64,6 +64,7 @@ fn a_run() -> Run {
         network: Network::Default,
         security: Security::Sandbox,
         devices: Vec::new(),
+        ulimits: Vec::new(),
     }
 }
 
@@ -199,6 +200,7 @@ fn a_run_is_what_it_sees() {
         of_run(|run| run.security = Security::Insecure),
         of_run(|run| run.devices = vec![device("fuse")]),
         of_run(|run| run.devices = vec![device("kvm")]),
+        of_run(|run| run.ulimits = vec!["nofile=64:64".to_owned()]),
         of_run(|run| {
             run.script = Some(Script {
                 path: path("/x"),
@@ -378,7 +380,7 @@ fn the_recipe_is_version_3() {
     // If this fails, the recipe has changed: bump RECIPE, then bless.
     assert_eq!(
         of_run(|_| {}).hex(),
-        "1564de8cb005bbb8d8592d90d875fb5e56d757bbb569cad1c5b297640f7efb3d"
+        "8a0583f9401cde1e00a3bc1f80a8bdb3d8502e10211698eef91b4d87fbe62385"
     );
 }
 

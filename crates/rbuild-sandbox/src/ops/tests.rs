@@ -6,10 +6,10 @@ use expect_test::{Expect, expect};
 use rbuild_oci::ImagePath;
 use rbuild_sys::{Dir, Upper};
 
-use super::{Surroundings, dump, ops};
+use super::{Calls, Surroundings, dump, ops};
 use crate::{
     BindAccess, CacheAccess, CapabilitySet, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Mount,
-    MountKind, Network, SecretBytes, Security, Spec, Stdio, users::Identity,
+    MountKind, Network, NewPrivileges, SecretBytes, Security, Spec, Stdio, users::Identity,
 };
 
 fn plain(root: &File) -> Spec<'_> {
@@ -69,6 +69,8 @@ fn a_command_of_root_on_a_usual_host() {
         hidden_sys: vec!["firmware"],
         open_files: Some(4096),
         own_sys: true,
+        out_of_memory_score: Some(100),
+        ..Surroundings::default()
     };
     check(
         |_| {},
@@ -79,6 +81,7 @@ fn a_command_of_root_on_a_usual_host() {
             descriptor 0
             descriptor 1
             descriptor 2
+            out of memory score 100
             make proc
             make mqueue
             enter root
@@ -314,4 +317,28 @@ fn mounts_are_attached_from_the_root_down_and_forbid_what_they_can() {
         mount bind at /a/b/c nosuid,nodev
         mount secret at /run/secrets/x ro,nosuid,nodev,noexec"#]]
     .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn limits_and_privileges_are_as_asked_for() {
+    let around = Surroundings {
+        limits: vec!["nofile=64:128".parse().unwrap()],
+        new_privileges: NewPrivileges::Never,
+        ..Surroundings::default()
+    };
+    let root = File::open("/").unwrap();
+    let text = |around: &Surroundings| dump(&ops(&plain(&root), around, &[]));
+    let usual = text(&Surroundings::default());
+    let added: Vec<_> = text(&around)
+        .lines()
+        .filter(|line| !usual.contains(line))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(added, ["limit OpenFiles 64 128", "no new privileges"]);
+    let unconfined = Surroundings {
+        calls: Calls::All,
+        ..Surroundings::default()
+    };
+    assert!(usual.contains("filter system calls\n"));
+    assert!(!text(&unconfined).contains("filter"));
 }

@@ -10,8 +10,8 @@ use std::{
 
 use rbuild_oci::ImagePath;
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Entered, Error, Exit, Mount, Network, Sandbox, Security, Spec,
-    Stdio, Stream, enter, skeleton, users::Identity,
+    Cancel, Confinement, DEFAULT_CAPABILITIES, Entered, Error, Exit, Mount, Network, Sandbox,
+    Security, Spec, Stdio, Stream, enter, skeleton, users::Identity,
 };
 use rbuild_sys::{Dir, MountLimits, new_mount};
 
@@ -126,8 +126,9 @@ impl World {
         fs::write(place.join("image/etc/group"), "root:x:0:\nusers:x:100:\n").unwrap();
         skeleton(&Dir::open(&place.join("skeleton")).unwrap()).unwrap();
         let scratch = Dir::open(&place.join("scratch")).unwrap();
+        let confinement = Confinement::usual("rbuild", DEFAULT_CAPABILITIES).unwrap();
         Self {
-            sandbox: Sandbox::new(entered, &scratch, "rbuild").unwrap(),
+            sandbox: Sandbox::new(entered, &scratch, &confinement).unwrap(),
             place: place.to_owned(),
         }
     }

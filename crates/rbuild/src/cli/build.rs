@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rbuild_plan::Extent;
 
-use super::{DescriptionArgs, RegistryArgs};
+use super::{ConfineArgs, DescriptionArgs, RegistryArgs};
 
 const BUILD_NOTES: &str = "\
 CONTEXT is a directory, an archive (tar, also compressed), a git repository
@@ -46,6 +46,8 @@ pub struct BuildArgs {
     pub description: DescriptionArgs,
     #[command(flatten, next_help_heading = "The steps")]
     pub steps: StepArgs,
+    #[command(flatten, next_help_heading = "The sandbox of RUN")]
+    pub confine: ConfineArgs,
     #[command(flatten, next_help_heading = "Registries")]
     pub registry: RegistryArgs,
 }
@@ -158,7 +160,8 @@ pub struct StepArgs {
     #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
     pub network: NetworkMode,
     /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (with --network
-    /// none), `RUN --security=insecure`, `RUN --device=/dev/NODE`; repeatable
+    /// none), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
+    /// `RUN --device=/dev/NODE`; repeatable
     #[arg(long, value_enum, value_name = "WHAT")]
     pub allow: Vec<Allowed>,
     /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:

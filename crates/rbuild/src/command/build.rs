@@ -14,8 +14,7 @@ use std::{
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
 use rbuild_engine::{
-    Bases, Builder, Caching, Confidential, Confined, Error as BuildError, HOSTNAME, State,
-    fetch::Fetcher,
+    Bases, Builder, Caching, Confidential, Confined, Error as BuildError, State, fetch::Fetcher,
 };
 use rbuild_export::{BuiltLayer, Commit, Layers, Origin, commit};
 use rbuild_http::Client;
@@ -27,6 +26,7 @@ use rbuild_store::{ImageRecord, Session, Store};
 use crate::{
     advice, bottoms,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
+    confine::{Confines, Insecure, confines, limits},
     contexts::{Named, Opener},
     description::Description,
     dockerfile,
@@ -54,7 +54,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
     let runner = Confined {
-        sandbox: Sandbox::new(entered, &bottoms.scratch, HOSTNAME)?,
+        sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
         cancel: Cancel::new()?,
     };
     signals::watch(signals, runner.cancel.clone());
@@ -94,6 +94,8 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         bottoms: &bottoms.below,
         fetcher,
         confidential: &order.confidential,
+        capabilities: order.confines.capabilities,
+        devices: &order.confines.devices,
         network: network(args.steps.network),
         caching: caching(args),
         jobs: settings::jobs(args.steps.jobs),
@@ -127,6 +129,7 @@ struct Order {
     description: Description,
     contexts: Named,
     confidential: Confidential,
+    confines: Confines,
     /// At least one.
     targets: Vec<Target>,
     /// None if there are several targets.
@@ -153,6 +156,7 @@ fn order(args: &BuildArgs) -> Result<Order, Failure> {
         description,
         contexts,
         confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
+        confines: confines(&args.confine, consent(&args.steps.allow))?,
         targets,
         outputs,
     })
@@ -241,6 +245,10 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             ..Edits::default()
         },
         allowed: allowed(&args.steps),
+        ulimits: limits(&args.confine.ulimit)?
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         ..Inputs::default()
     })
 }
@@ -313,7 +321,15 @@ fn caching(args: &BuildArgs) -> Caching {
     }
 }
 
-fn network(mode: NetworkMode) -> Network {
+fn consent(allowed: &[Allowed]) -> Insecure {
+    match allowed.contains(&Allowed::SecurityInsecure) {
+        true => Insecure::Allowed,
+        false => Insecure::Refused,
+    }
+}
+
+/// The sandbox's word for a network.
+pub fn network(mode: NetworkMode) -> Network {
     match mode {
         NetworkMode::Host => Network::Host,
         NetworkMode::None => Network::None,
