@@ -56,7 +56,23 @@ pub(crate) fn link(
     found: &mut Vec<Diagnostic>,
 ) -> Option<Graph> {
     let target = target(file, inputs).map_err(|it| found.push(it)).ok()?;
-    let name = names::of_stage(&file.stages[target]).unwrap_or("default");
+    Some(link_needed(file, inputs, BTreeSet::from([target]), found))
+}
+
+/// Links all stages; else as [`link`].
+pub(crate) fn link_all(file: &Dockerfile, inputs: &Inputs, found: &mut Vec<Diagnostic>) -> Graph {
+    link_needed(file, inputs, (0..file.stages.len()).collect(), found)
+}
+
+/// Links the stages at the positions `needed` and all that they need.
+fn link_needed(
+    file: &Dockerfile,
+    inputs: &Inputs,
+    mut needed: BTreeSet<usize>,
+    found: &mut Vec<Diagnostic>,
+) -> Graph {
+    let target = needed.last().map(|&index| &file.stages[index]);
+    let name = target.and_then(names::of_stage).unwrap_or("default");
     let automatic = Args::automatic(inputs, name);
     let globals = args::globals(file, &inputs.build_args, automatic.clone(), found);
     let none_given = BTreeMap::new();
@@ -69,11 +85,8 @@ pub(crate) fn link(
         found,
     };
     let mut stages = Vec::new();
-    let mut needed = BTreeSet::from([target]);
     while let Some(index) = needed.pop_last() {
-        let Some(linked) = linker.stage(index) else {
-            continue;
-        };
+        let linked = linker.stage(index);
         needed.extend(linked.origins().filter_map(|named| match named.origin {
             Origin::Stage(earlier) => Some(earlier),
             Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
@@ -84,7 +97,7 @@ pub(crate) fn link(
     let triggers = stages.iter().flat_map(|linked| &linked.triggers);
     let triggers = triggers.map(|trigger| &trigger.instruction);
     found.extend(args::unused(file, triggers, inputs, &automatic));
-    Some(Graph { stages, globals })
+    Graph { stages, globals }
 }
 
 impl Graph {

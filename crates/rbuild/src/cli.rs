@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod build;
+mod check;
 mod registry;
 mod store;
 
 pub use build::*;
+pub use check::*;
 pub use registry::*;
 pub use store::*;
 
@@ -51,6 +53,8 @@ pub enum Command {
     /// Build an image from a Dockerfile
     #[command(name = "bud", visible_alias = "build")]
     Build(Box<BuildArgs>),
+    /// Say what is wrong with a Dockerfile, and build nothing
+    Check(FileCheckArgs),
     /// Run a command in an image, in the foreground
     Run(RunArgs),
     /// List the images in the store

@@ -3,6 +3,7 @@
 
 mod advice;
 mod amount;
+mod answer;
 mod bottoms;
 mod cli;
 mod command;
@@ -19,6 +20,7 @@ mod settings;
 mod signals;
 mod template;
 mod terminal;
+mod unseen;
 
 use std::process::ExitCode;
 

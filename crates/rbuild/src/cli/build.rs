@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::RegistryArgs;
+use super::{CallArgs, RegistryArgs};
 
 const BUILD_NOTES: &str = "\
 A step whose instruction, parent and input files are as before is not executed again. Stages that
@@ -45,9 +45,8 @@ pub struct InputArgs {
     /// [default: Containerfile, Dockerfile or dockerfile in CONTEXT]
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Check the Dockerfile and build nothing; exit status 1 when there are findings
-    #[arg(long, conflicts_with_all = ["tag", "output", "iidfile"])]
-    pub check: bool,
+    #[command(flatten)]
+    pub call: CallArgs,
     /// Stop after the stage with that name or number
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,

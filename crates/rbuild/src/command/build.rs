@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
 use rbuild_context::Git;
-use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, parse};
+use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, ast::Span, lint::applied, parse};
 use rbuild_engine::{
     Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
     fetch::Fetcher,
@@ -19,6 +19,7 @@ use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
 use rbuild_sandbox::{Cancel, Network, Sandbox};
 use rbuild_store::{ImageRecord, Session, Store};
 
+use super::call;
 use crate::{
     advice, bottoms,
     cli::{BuildArgs, NetworkMode},
@@ -29,7 +30,7 @@ use crate::{
     output::{self, Output},
     progress::Progress,
     registry::Registry,
-    report, secrets, settings, signals,
+    report, secrets, settings, signals, unseen,
 };
 
 /// Builds, commits, exports; prints the image's id.
@@ -38,6 +39,9 @@ use crate::{
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
 pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+    if let Some(call) = args.input.call.question() {
+        return call::instead_of_build(call, &args.input);
+    }
     let signals = signals::hold()?;
     let outputs = args
         .result
@@ -52,13 +56,14 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         .map(|name| new_name(name))
         .collect::<Result<Vec<_>, _>>()?;
     let source = dockerfile::read(args.input.file.as_deref(), &args.input.context)?;
-    let (file, diagnostics) = parse(&source.text);
-    refuse_errors(&diagnostics, &source)?;
+    let (mut file, diagnostics) = parse(&source.text);
     let contexts = contexts::open(&args.input.build_context)?;
     let inputs = Inputs {
         contexts: contexts.kinds,
         ..inputs(args)?
     };
+    advice::obey(&mut file, &inputs.build_args)?;
+    refuse_errors(&file, &diagnostics, &source)?;
     settings::epoch(&inputs.build_args)?;
 
     let registry = Registry::configured(&args.registry)?;
@@ -74,19 +79,19 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
 
     let bases = registry.bases((&store, &session), inputs.platform.clone());
     let (plan, resolved) = planned(&file, &source, inputs, &bases)?;
-    let found = advice::findings(&file, &source.text, diagnostics, &plan.warnings);
-    report::diagnostics(&found, &source.name, &source.text, &mut io::stderr().lock());
-    if args.input.check {
-        return Ok(advice::verdict(&found));
-    }
-    advice::tolerate(&file, &found)?;
+    let context = BuildContext::open(&args.input.context, source.path.as_deref(), settings::now())?;
+    let mut found = unseen::in_contexts(&file, &plan, Some(&context), &contexts.files);
+    found.extend_from_slice(&plan.warnings);
+    let found = advice::findings(&file, &source.text, diagnostics, found);
+    advise(&file, &source, &found)?;
 
+    let unmatched = unseen::InTrees::default();
     let progress = Progress::new(&plan, args.input.quiet);
     let builder = Builder {
         store: &store,
         session: &session,
         runner: &runner,
-        context: &BuildContext::open(&args.input.context, source.path.as_deref(), settings::now())?,
+        context: &context,
         named_contexts: &contexts.files,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
@@ -101,11 +106,19 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         } else {
             Caching::Use
         },
-        emit: &|event| progress.show(&event),
+        emit: &|event| {
+            unmatched.note(&event);
+            progress.show(&event);
+        },
     };
     let states = builder
         .build(&plan)
         .map_err(|error| explain(error, &plan, &source, &progress))?;
+    advise(
+        &file,
+        &source,
+        &applied(&file, unmatched.findings(&file, &plan)),
+    )?;
     let image = committed(
         args,
         (&store, &session),
@@ -221,7 +234,17 @@ fn network(mode: NetworkMode) -> Network {
     }
 }
 
-fn refuse_errors(diagnostics: &[Diagnostic], source: &Source) -> Result<(), Failure> {
+/// Tells what checks have found.
+fn advise(file: &Dockerfile, source: &Source, found: &[Diagnostic]) -> Result<(), Failure> {
+    report::diagnostics(found, &source.name, &source.text, &mut io::stderr().lock());
+    advice::tolerate(file, found)
+}
+
+fn refuse_errors(
+    file: &Dockerfile,
+    diagnostics: &[Diagnostic],
+    source: &Source,
+) -> Result<(), Failure> {
     if diagnostics
         .iter()
         .all(|diagnostic| diagnostic.severity == Severity::Warning)
@@ -229,7 +252,7 @@ fn refuse_errors(diagnostics: &[Diagnostic], source: &Source) -> Result<(), Fail
         return Ok(());
     }
     report::diagnostics(
-        diagnostics,
+        &applied(file, diagnostics.to_vec()),
         &source.name,
         &source.text,
         &mut io::stderr().lock(),
