@@ -43,18 +43,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         return call::instead_of_build(call, &args.input);
     }
     let signals = signals::hold()?;
-    let outputs = args
-        .result
-        .output
-        .iter()
-        .map(|spec| Output::parse(spec))
-        .collect::<Result<Vec<_>, _>>()?;
-    let names = args
-        .result
-        .tag
-        .iter()
-        .map(|name| new_name(name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let (outputs, names) = destinations(args)?;
     let source = dockerfile::read(args.input.file.as_deref(), &args.input.context)?;
     let (mut file, diagnostics) = parse(&source.text);
     let contexts = contexts::open(&args.input.build_context)?;
@@ -127,6 +116,17 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     )?;
     output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
     finish(args, &image)
+}
+
+/// Where the image goes, and what it will be called.
+fn destinations(args: &BuildArgs) -> Result<(Vec<Output>, Vec<Name>), Failure> {
+    let outputs = args.result.output.iter();
+    let outputs = outputs.map(|spec| Output::parse(spec));
+    let names = args.result.tag.iter().map(|name| new_name(name));
+    Ok((
+        outputs.collect::<Result<_, _>>()?,
+        names.collect::<Result<_, _>>()?,
+    ))
 }
 
 /// Makes the target stage an image.

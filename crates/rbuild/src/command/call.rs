@@ -78,7 +78,7 @@ impl Subject<'_> {
         advice::obey(&mut file, &inputs.build_args)?;
         if call.question == Question::Check {
             let survey = survey(&file, &source.text, &inputs);
-            let found = self.findings(&file, &source, parsed, (survey, &contexts))?;
+            let found = self.findings((&file, &source), parsed, (survey, &contexts))?;
             return tell(&found, &source, call.format);
         }
         refuse(&parsed, &source)?;
@@ -119,8 +119,7 @@ impl Subject<'_> {
     /// Everything that there is to say, errors too.
     fn findings(
         &self,
-        file: &Dockerfile,
-        source: &Source,
+        (file, source): (&Dockerfile, &Source),
         parsed: Vec<Diagnostic>,
         (Survey { plan, mut found }, contexts): (Survey, &Contexts),
     ) -> Result<Vec<Diagnostic>, Failure> {
