@@ -85,6 +85,11 @@ impl IgnoreRules {
         self.may_include_below(self.judge_whole(path), path)
     }
 
+    /// Whether some rule includes again what others exclude.
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.include)
+    }
+
     /// The verdict on `path` from that on its parent.
     pub(crate) fn judge(&self, parent: Verdict, path: &[u8]) -> Verdict {
         let from = parent.0.map_or(0, |rule| rule + 1);

@@ -34,6 +34,7 @@ mod secret;
 mod source;
 mod spec;
 mod stat_cache;
+mod unseen;
 mod walk;
 
 pub use content::{FileDigests, Owners, ReadFiles, digest, hash_file};
@@ -51,4 +52,5 @@ pub use secret::{Asked, AuthSecret};
 pub use source::{Parents, Selection, Source, sources};
 pub use spec::{AddSource, ContextSpec, NamedContext, NamedSource};
 pub use stat_cache::StatCache;
+pub use unseen::{Unseen, unseen};
 pub use walk::{Visit, walk};

@@ -424,6 +424,9 @@ impl Work<'_> {
             let owner = command.chown.as_deref();
             let owner = owner.map(|owner| chown(tree.below, owner)).transpose()?;
             let selection = Selection::of(command, root, self.builder.staging())?;
+            if other.is_some() && command.exclude.is_empty() {
+                self.tell_unmatched(&selection);
+            }
             copy(
                 Destination {
                     tree,
@@ -435,6 +438,16 @@ impl Work<'_> {
             )
         };
         copied().map_err(|error| self.failed(error))
+    }
+
+    /// Tells which wildcards matched nothing: without `--exclude`, nothing else selects nothing.
+    fn tell_unmatched(&self, selection: &Selection<'_>) {
+        for (item, group) in selection.groups.iter().enumerate() {
+            if group.sources.is_empty() {
+                let step = self.id;
+                (self.builder.emit)(Event::Unmatched { step, item });
+            }
+        }
     }
 
     fn failed(&self, source: StepError) -> Error {

@@ -64,6 +64,15 @@ pub(crate) fn image(reference: &str, image: &BaseImage, platform: &Platform) -> 
     stage(base, Tree::Image(reference.to_owned()), config, platform)
 }
 
+/// `FROM reference` where nothing is known of the image.
+pub(crate) fn unknown(reference: &str, platform: &Platform) -> Stage {
+    let nothing = BaseImage {
+        tree_key: String::new(),
+        config: ImageConfig::default(),
+    };
+    image(reference, &nothing, platform)
+}
+
 /// `FROM stage`: its files, its configuration but for triggers, and its history (F9).
 pub(crate) fn child(id: StageId, parent: &Stage) -> Stage {
     let mut stage = Stage {

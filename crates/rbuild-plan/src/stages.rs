@@ -65,6 +65,10 @@ pub(crate) fn link(
     let none_given = BTreeMap::new();
     let defaults = args::globals(file, &none_given, automatic.clone(), &mut Vec::new());
 
+    let mut needed: BTreeSet<usize> = match inputs.extent {
+        Extent::Needed => targets.iter().copied().collect(),
+        Extent::All => (0..=*targets.iter().max()?).collect(),
+    };
     let mut linker = Linker {
         names: Names { file, inputs },
         globals: &globals,
@@ -72,14 +76,8 @@ pub(crate) fn link(
         found,
     };
     let mut stages = Vec::new();
-    let mut needed: BTreeSet<usize> = match inputs.extent {
-        Extent::Needed => targets.iter().copied().collect(),
-        Extent::All => (0..=*targets.iter().max()?).collect(),
-    };
     while let Some(index) = needed.pop_last() {
-        let Some(linked) = linker.stage(index) else {
-            continue;
-        };
+        let linked = linker.stage(index);
         needed.extend(linked.origins().filter_map(|named| match named.origin {
             Origin::Stage(earlier) => Some(earlier),
             Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,

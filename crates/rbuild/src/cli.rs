@@ -8,12 +8,14 @@ use clap::{Args, Parser, Subcommand};
 use rbuild_plan::Extent;
 
 mod build;
+mod check;
 mod confine;
 mod description;
 mod registry;
 mod store;
 
 pub use build::*;
+pub use check::*;
 pub use confine::*;
 pub use description::*;
 pub use registry::*;
@@ -56,6 +58,8 @@ pub enum Command {
     /// Build an image from a Dockerfile
     #[command(name = "bud", visible_alias = "build")]
     Build(Box<BuildArgs>),
+    /// Say what is wrong with a Dockerfile, and build nothing
+    Check(FileCheckArgs),
     /// Run a command in an image, in the foreground
     Run(Box<RunArgs>),
     /// List the images in the store

@@ -73,9 +73,7 @@ impl Opener<'_> {
     /// If it is not there, or is no context.
     pub fn main(&self, context: &str) -> Result<Main, Failure> {
         let from = ContextSpec::parse(context)?;
-        if let ContextSpec::Local(path) = &from
-            && Path::new(path).is_dir()
-        {
+        if let Some(path) = directory(&from) {
             return Ok(Main::Directory(path.into()));
         }
         Ok(match self.fetch(&from)? {
@@ -157,6 +155,14 @@ impl Opener<'_> {
     }
 }
 
+/// Where `spec` is, if it is a directory of this machine.
+pub fn directory(spec: &ContextSpec) -> Option<&Path> {
+    match spec {
+        ContextSpec::Local(path) => Some(Path::new(path)).filter(|path| path.is_dir()),
+        ContextSpec::Stdin | ContextSpec::Url(_) | ContextSpec::Git(_) => None,
+    }
+}
+
 /// `spec` in a sentence.
 fn quoted(spec: &ContextSpec) -> String {
     match spec {
@@ -209,17 +215,27 @@ impl Named {
         opener: &Opener<'_>,
     ) -> Result<BTreeMap<String, BuildContext>, Failure> {
         let used = used(plan);
+        let mut contexts = self.directories()?;
+        for (name, spec) in &self.files {
+            let is_local = matches!(spec, ContextSpec::Local(_));
+            if !contexts.contains_key(name) && (is_local || used.contains(name.as_str())) {
+                contexts.insert(name.clone(), opener.files(name, spec)?);
+            }
+        }
+        Ok(contexts)
+    }
+
+    /// Opens those that are directories of this machine.
+    ///
+    /// # Errors
+    /// If one cannot be opened.
+    pub fn directories(&self) -> Result<BTreeMap<String, BuildContext>, Failure> {
         let mut contexts = BTreeMap::new();
         for (name, spec) in &self.files {
-            let context = match spec {
-                ContextSpec::Local(path) if Path::new(path).is_dir() => {
-                    BuildContext::open(Path::new(path), Ignoring::Usual(None), settings::now())?
-                }
-                ContextSpec::Local(_) => opener.files(name, spec)?,
-                _ if used.contains(name.as_str()) => opener.files(name, spec)?,
-                _ => continue,
-            };
-            contexts.insert(name.clone(), context);
+            if let Some(path) = directory(spec) {
+                let context = BuildContext::open(path, Ignoring::Usual(None), settings::now())?;
+                contexts.insert(name.clone(), context);
+            }
         }
         Ok(contexts)
     }

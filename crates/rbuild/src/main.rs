@@ -3,9 +3,11 @@
 
 mod advice;
 mod amount;
+mod answer;
 mod bottoms;
 mod cli;
 mod command;
+mod commission;
 mod confine;
 mod contexts;
 mod description;
@@ -13,7 +15,9 @@ mod dockerfile;
 mod failure;
 mod find;
 mod metadata;
+mod order;
 mod output;
+mod planning;
 mod progress;
 mod registry;
 mod report;
@@ -24,6 +28,7 @@ mod source;
 mod targets;
 mod template;
 mod terminal;
+mod unseen;
 
 use std::process::ExitCode;
 

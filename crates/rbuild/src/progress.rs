@@ -98,6 +98,8 @@ impl Progress {
                     format!("{} waiting for another build of it", self.label(*id)).as_bytes(),
                 );
             }
+            // Told with the findings of checks.
+            Event::Unmatched { .. } => {}
             Event::Warning(text) => write_line(format!("warning: {text}").as_bytes()),
         }
     }

@@ -41,6 +41,8 @@ struct Start {
 /// A place in one file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place<'a> {
+    /// Which of the files it is, from 0.
+    pub index: usize,
     /// What the user calls the file.
     pub name: &'a str,
     /// Its text.
@@ -104,14 +106,21 @@ impl Source {
         }
     }
 
+    /// What the user calls the files, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.name.as_str())
+    }
+
     /// Where `span` is.
     pub fn place(&self, span: &Span) -> Place<'_> {
         let next = self.parts.partition_point(|part| part.at <= span.start);
-        let part = &self.parts[next.saturating_sub(1)];
+        let index = next.saturating_sub(1);
+        let part = &self.parts[index];
         let end = self.parts.get(next).map_or(self.text.len(), |it| it.at);
         let text = &self.text[part.at..end];
         let start = (span.start - part.at).min(text.len());
         Place {
+            index,
             name: &part.name,
             text,
             span: start..span.end.saturating_sub(part.at).clamp(start, text.len()),

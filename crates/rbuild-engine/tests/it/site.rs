@@ -215,6 +215,9 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
         Event::Output { stream, line, .. } => {
             writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
         }
+        Event::Unmatched { step, item } => {
+            writeln!(out, "unmatched {item} of {}", title(step))
+        }
         Event::Pulling(name) => writeln!(out, "pulling {name}"),
         Event::Warning(text) => writeln!(out, "warning {text}"),
     }

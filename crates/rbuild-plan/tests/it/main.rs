@@ -19,13 +19,15 @@
 //! a new line), `label`, `arch`, `other`.
 //! Images that no line describes are empty.
 //!
+//! In `surveys.txt` and `outlines.txt` no image is known.
+//!
 //! The result is: `needs IMAGE` for each image asked for; then the plan as
 //! `rbuild_plan::dump` prints it; then diagnostics with the text that they point at.
 
 mod random;
 mod result;
 
-use result::result_of;
+use result::{outline_of, result_of, survey_of};
 
 /// One case of a data file.
 struct Case<'a> {
@@ -79,6 +81,12 @@ fn difference(actual: &str, expected: &[&str]) -> Option<String> {
 
 #[track_caller]
 fn check(data: &str) {
+    check_by(result_of, data);
+}
+
+/// Checks the cases of `data`, whose results `result_of` has.
+#[track_caller]
+fn check_by(result_of: fn(&[&str], &str) -> String, data: &str) {
     let cases = cases(data);
     assert!(!cases.is_empty(), "there are no cases");
     let mut failures = String::new();
@@ -160,6 +168,16 @@ fn health_is_told_as_docker_does() {
 #[test]
 fn lints_have_rules() {
     check(include_str!("../data/lints.txt"));
+}
+
+#[test]
+fn surveys_need_no_images() {
+    check_by(survey_of, include_str!("../data/surveys.txt"));
+}
+
+#[test]
+fn outlines_tell_what_a_target_takes() {
+    check_by(outline_of, include_str!("../data/outlines.txt"));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use proptest::prelude::{any, prop, prop_assert, proptest};
 use proptest::sample::Index;
 use rbuild_oci::ImageConfig;
-use rbuild_plan::{BaseImage, Extent, Inputs, Planning, Tree, dump, plan};
+use rbuild_plan::{
+    BaseImage, Extent, Inputs, Planning, Tree, dump, lookups, outline, plan, survey,
+};
 
 /// Right and wrong ones, with names that refer to each other.
 const LINES: &[&str] = &[
@@ -51,6 +53,10 @@ proptest! {
         let (file, _) = rbuild_dockerfile::parse(&text);
         let extent = if all { Extent::All } else { Extent::Needed };
         let mut inputs = Inputs { targets, extent, ..Inputs::default() };
+        if let Some(plan) = survey(&file, &text, &inputs).plan {
+            prop_assert!(lookups(&file, &plan).iter().all(|it| text.get(it.span.clone()).is_some()));
+            outline(&file, &plan, &inputs);
+        }
         for _ in 0..2 {
             let missing = match plan(&file, &text, &inputs) {
                 Planning::Needs(missing) => missing,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rbuild_plan::Extent;
 
-use super::{ConfineArgs, DescriptionArgs, RegistryArgs};
+use super::{CallArgs, ConfineArgs, DescriptionArgs, RegistryArgs};
 
 const BUILD_NOTES: &str = "\
 CONTEXT is a directory, an archive (tar, also compressed), a git repository
@@ -40,6 +40,11 @@ Examples:
 pub struct BuildArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub call: CallArgs,
+    /// Print only the image's id
+    #[arg(short, long)]
+    pub quiet: bool,
     #[command(flatten, next_help_heading = "The result")]
     pub result: ResultArgs,
     #[command(flatten, next_help_heading = "What the image says of itself")]
@@ -52,7 +57,7 @@ pub struct BuildArgs {
     pub registry: RegistryArgs,
 }
 
-/// What is built.
+/// What is built, or looked at.
 #[derive(Args, Debug)]
 pub struct InputArgs {
     /// What COPY takes files from: a directory, an archive, a git repository, a URL, or `-`
@@ -67,20 +72,9 @@ pub struct InputArgs {
     /// the Dockerfile, .containerignore or .dockerignore in CONTEXT]
     #[arg(long, value_name = "FILE")]
     pub ignorefile: Option<PathBuf>,
-    /// Check the Dockerfile and build nothing; exit status 1 when there are findings
-    #[arg(long, conflicts_with_all = ["tag", "output", "iidfile", "metadata_file"])]
-    pub check: bool,
     /// Make an image of the stage with that name or number, not of the last one; repeatable
     #[arg(long, value_name = "STAGE[=NAME]")]
     pub target: Vec<String>,
-    /// Also execute the stages that no target needs, up to the last target; they must succeed
-    #[arg(long)]
-    pub all_stages: bool,
-    /// With `false`, the same as --all-stages
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_value_t = true, default_missing_value = "true",
-          action = clap::ArgAction::Set)]
-    pub skip_unused_stages: bool,
     /// Take IMAGE for what the first FROM names
     #[arg(long, value_name = "IMAGE")]
     pub from: Option<String>,
@@ -98,19 +92,6 @@ pub struct InputArgs {
     /// Build for this platform; only that of this machine for now
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
-    /// Print only the image's id
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
-impl InputArgs {
-    /// What is built besides the targets.
-    pub fn extent(&self) -> Extent {
-        match self.all_stages || !self.skip_unused_stages {
-            true => Extent::All,
-            false => Extent::Needed,
-        }
-    }
 }
 
 /// What the image is like, and where it goes.
@@ -149,6 +130,14 @@ pub struct ResultArgs {
 /// How the steps are executed.
 #[derive(Args, Debug)]
 pub struct StepArgs {
+    /// Also execute the stages that no target needs, up to the last target; they must succeed
+    #[arg(long)]
+    pub all_stages: bool,
+    /// With `false`, the same as --all-stages
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub skip_unused_stages: bool,
     /// Execute up to N steps at the same time, when they do not need each other; the result does
     /// not depend on it; 0: no limit [default: the CPUs that this process may use]
     #[arg(long, value_name = "N")]
@@ -172,6 +161,16 @@ pub struct StepArgs {
     /// [default SOCKET: $SSH_AUTH_SOCK]; repeatable
     #[arg(long, value_name = "SPEC")]
     pub ssh: Vec<String>,
+}
+
+impl StepArgs {
+    /// What is built besides the targets.
+    pub fn extent(&self) -> Extent {
+        match self.all_stages || !self.skip_unused_stages {
+            true => Extent::All,
+            false => Extent::Needed,
+        }
+    }
 }
 
 /// What a Dockerfile needs consent for.

@@ -10,10 +10,10 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     cli::RunArgs,
-    command::build::network,
     confine::{Insecure, confines},
     failure::Failure,
     find::find,
+    order::network,
     settings, signals,
 };
 
