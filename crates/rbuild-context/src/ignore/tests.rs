@@ -63,6 +63,8 @@ fn lines_are_trimmed_and_comments_skipped() {
         &["a", "b/x"],
     );
     check("a//b/../c/.", &["a/c"], &["a/b"]);
+    check("/../a", &["a"], &[]);
+    check("a/../../b\n../c", &[], &["a", "b", "c"]);
 }
 
 #[test]
