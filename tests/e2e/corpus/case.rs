@@ -4,7 +4,7 @@
 //! What the file is about.
 //!
 //! --- C4 what the case says, with the statement of dockerfile.md
-//! #$ a line of the shell script that fills the context
+//! #$ a line of the script for bash that fills the context
 //! #@ args --target a
 //! #@ differs why buildah makes something else of it
 //! FROM scratch
