@@ -5,7 +5,7 @@
 
 use std::fs::File;
 
-use rbuild_testkit::{Output, Tree, need, Need};
+use rbuild_testkit::{Need, Output, Tree, need};
 
 use crate::corpus::{Bench, Case, Peer, corpus, read, split};
 
@@ -30,7 +30,9 @@ fn buildah(bench: &Bench, args: &[&str]) -> Output {
 fn share_base(bench: &Bench) {
     let layout = bench.host().push_to_layout("alpine");
     let layout = format!("oci:{}:it", layout.display());
-    let id = buildah(bench, &["pull", "--quiet", &layout]).success().stdout;
+    let id = buildah(bench, &["pull", "--quiet", &layout])
+        .success()
+        .stdout;
     buildah(bench, &["tag", id.trim(), "localhost/alpine:latest"]).success();
 }
 
@@ -63,12 +65,18 @@ fn difference(bench: &Bench, case: &Case, number: usize) -> Option<String> {
         (Ok(tree), false) if tree == case.expected => return None,
         (Ok(tree), _) => tree,
     };
-    Some(format!("--- {}\nexpected\n{}\nfound\n{found}\n", case.name(), case.expected))
+    Some(format!(
+        "--- {}\nexpected\n{}\nfound\n{found}\n",
+        case.name(),
+        case.expected
+    ))
 }
 
 #[track_caller]
 fn check(name: &str) {
-    let Some(_) = need(&[Need::Tool("buildah")]) else { return };
+    let Some(_) = need(&[Need::Tool("buildah")]) else {
+        return;
+    };
     let Some(bench) = Bench::new() else { return };
     share_base(&bench);
     let differences: String = (1..)

@@ -84,7 +84,10 @@ impl Case {
             .trim_end_matches('\n')
             .split_inclusive('\n')
             .partition(|line| line.starts_with("#$ ") || line.starts_with("#@ "));
-        let mut case = Self::new(name, &(lines.concat().trim_end_matches('\n').to_owned() + "\n"));
+        let mut case = Self::new(
+            name,
+            &(lines.concat().trim_end_matches('\n').to_owned() + "\n"),
+        );
         case.settings = settings.concat();
         expected.trim_end().clone_into(&mut case.expected);
         for setting in settings.iter().map(|line| line.trim_end()) {

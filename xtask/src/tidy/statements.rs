@@ -25,7 +25,9 @@ pub fn check(repository: &Repository) -> Vec<Finding> {
     for id in &all {
         match (named.contains(id), reasons.get(id.as_str())) {
             (false, None) => findings.push(format!("`{id}` has neither a case nor a reason")),
-            (true, Some(_)) => findings.push(format!("`{id}` has a case now, and a reason for none")),
+            (true, Some(_)) => {
+                findings.push(format!("`{id}` has a case now, and a reason for none"))
+            }
             _ => {}
         }
     }
@@ -70,9 +72,8 @@ fn statements(path: &str, text: &str) -> BTreeSet<String> {
 
 /// The part of a file that is tests or their data.
 fn tests<'a>(path: &str, text: &'a str) -> Option<&'a str> {
-    let is_test = path.starts_with("tests/")
-        || path.contains("/tests/")
-        || path.ends_with("/tests.rs");
+    let is_test =
+        path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
     if is_test {
         return (path != LIST).then_some(text);
     }

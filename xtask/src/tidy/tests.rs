@@ -193,7 +193,10 @@ fn a_statement_has_a_case_or_a_reason() {
             "tests/statements.txt",
             "# counted by hand\nC 5\nT 1\nC2 about others\nC3 has a case\nX1 is none\n",
         ),
-        ("crates/rbuild-oci/tests/data/a.txt", "--- C1 C3 a title\nC4\n"),
+        (
+            "crates/rbuild-oci/tests/data/a.txt",
+            "--- C1 C3 a title\nC4\n",
+        ),
         (
             OCI,
             "//! Words, C5.\n#[cfg(test)]\nmod tests {\n    fn it_works_t1() {}\n}\n",

@@ -1,7 +1,6 @@
-//! The corpus, hostile inputs, properties, and which statements of the spec have a case.
+//! The corpus, hostile inputs, and properties.
 
 mod corpus;
 mod hostile;
 mod properties;
-mod spec;
 mod trigger;
