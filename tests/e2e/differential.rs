@@ -36,7 +36,7 @@ fn share_base(bench: &Bench) {
     buildah(bench, &["tag", id.trim(), "localhost/alpine:latest"]).success();
 }
 
-/// The tree of `case`, in the words of the file; `None` if it cannot be built.
+/// The tree of `case`, in the words of the file, or what buildah said when it failed.
 #[track_caller]
 fn result(bench: &Bench, case: &Case, number: usize) -> Result<String, Output> {
     let (context, dockerfile) = bench.lay_out(case, number);
