@@ -100,10 +100,12 @@ impl Case {
     }
 
     fn set(&mut self, setting: &str) {
-        match setting.split_once(' ') {
-            Some(("args", args)) => self.args = args.split(' ').map(str::to_owned).collect(),
-            Some(("differs", _)) => self.peer = Peer::Differs,
-            _ => panic!("`{}` has no setting `{setting}`", self.name),
+        let (key, value) = setting.split_once(' ').expect("a setting has a value");
+        if key == "args" {
+            self.args = value.split(' ').map(str::to_owned).collect();
+        } else {
+            assert_eq!(key, "differs", "a setting of `{}`", self.name);
+            self.peer = Peer::Differs;
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn check(repository: &Repository) -> Vec<Finding> {
         match (named.contains(id), reasons.get(id.as_str())) {
             (false, None) => findings.push(format!("`{id}` has neither a case nor a reason")),
             (true, Some(_)) => {
-                findings.push(format!("`{id}` has a case now, and a reason for none"))
+                findings.push(format!("`{id}` has a case now, and a reason for none"));
             }
             _ => {}
         }
