@@ -74,6 +74,7 @@ fn with_umask(host: &Host, umask: &str, rbuild: &Command) -> Command {
     shell
 }
 
+// W4, T58: the times of directories that WORKDIR made are in the digest too.
 #[test]
 fn two_directories_two_umasks_one_digest() {
     let (Some(one), Some(other)) = (host(), host()) else {

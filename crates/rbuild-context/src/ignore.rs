@@ -121,14 +121,17 @@ impl IgnoreRules {
     }
 }
 
-/// `pattern` without a leading slash, `.`, `..` and doubled slashes; `None` if nothing is left.
+/// `pattern` without a leading slash, `.`, `..` and doubled slashes, as Go's `path.Clean` does
+/// it: what leads out of the context keeps its `..` and matches nothing. `None` if nothing is
+/// left (I3).
 fn clean(pattern: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
+        match (part, parts.last()) {
+            ("" | ".", _) => {}
+            ("..", Some(&last)) if last != ".." => drop(parts.pop()),
+            ("..", None) if pattern.starts_with('/') => {}
+            (part, _) => parts.push(part),
         }
     }
     (!parts.is_empty()).then(|| parts.join("/"))

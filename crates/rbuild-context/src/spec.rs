@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_are_directories_streams_repositories_or_archives() {
+    fn contexts_are_directories_streams_repositories_or_archives_i1() {
         check(
             &[
                 ".",
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn named_contexts() {
+    fn named_contexts_i1() {
         check_named(
             &[
                 "src=../src",

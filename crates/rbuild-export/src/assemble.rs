@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_is_the_time_of_everything_new() {
+    fn the_epoch_is_the_time_of_everything_new_g2() {
         check(
             STEPS,
             |a| a.epoch = Some(1),

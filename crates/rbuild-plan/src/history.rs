@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn run_counts_its_args() {
+    fn run_counts_its_args_g1() {
         let argv = ["sh".to_owned(), "-c".to_owned(), "x".to_owned()];
         assert_eq!(run(&[], &argv), "RUN sh -c x");
         assert_eq!(run(&["A", "B"], &argv), "RUN |2 A B sh -c x");

@@ -50,6 +50,14 @@ impl Error {
         self.errno() == Some(errno)
     }
 
+    /// What to try, if there is something: an owner that no id of this user stands for (T51).
+    pub fn hint(&self) -> Option<&'static str> {
+        let changes_owner = ["fchown", "fchownat"].contains(&self.call);
+        (changes_owner && self.is(Errno::INVAL)).then_some(
+            "the owner is beyond the ids that this user has; `rbuild info` says how many",
+        )
+    }
+
     /// `None` if the reason is that there is no such file.
     ///
     /// # Errors

@@ -97,9 +97,12 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let pull = cause
             .downcast_ref::<rbuild_engine::Error>()
             .and_then(rbuild_engine::Error::hint);
+        let sys = cause
+            .downcast_ref::<rbuild_sys::Error>()
+            .and_then(rbuild_sys::Error::hint);
         sandbox
             .or(step)
-            .or(store.or(http).map(str::to_owned))
+            .or(store.or(http).or(sys).map(str::to_owned))
             .or(registry)
             .or(pull)
     })

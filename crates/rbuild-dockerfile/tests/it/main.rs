@@ -1,9 +1,7 @@
-//! The corpus, hostile inputs, properties, and which statements of the spec and which checks
-//! have a case.
+//! The corpus, hostile inputs, properties, and which checks have a case.
 
 mod corpus;
 mod hostile;
 mod properties;
 mod rules;
-mod spec;
 mod trigger;

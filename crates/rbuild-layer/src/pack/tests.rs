@@ -205,6 +205,7 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
         },
     )
     .unwrap();
+    // T51: more than seven octal digits hold.
     if dir.set_owner(b"d", 3_000_000, 70_000).is_err() {
         println!("SKIP foreign owners: not root");
     }

@@ -244,7 +244,7 @@ fn titles_and_places_do_not_count() {
 }
 
 #[test]
-fn parent_and_platform_count_k5() {
+fn parent_and_platform_count_k5_t52() {
     let arm = Platform::new("linux", "arm", Some("v6"));
     let arm7 = Platform::new("linux", "arm", Some("v7"));
     let roots = [
