@@ -103,3 +103,46 @@ fn a_rebuilt_stage_with_the_same_bytes_does_not_disturb_its_users() {
     let first = id(&host, dockerfile, &["--build-arg", "A=1"]);
     assert_eq!(id(&host, dockerfile, &["--build-arg", "A=2"]), first);
 }
+
+#[test]
+fn wish_6_a_step_that_runs_again_says_what_changed() {
+    let Some(host) = host() else { return };
+    input(&host, "a");
+    let dockerfile = "FROM alpine AS a\nCOPY input /input\nFROM alpine\nARG V\nRUN echo $V > /v\n";
+    let build = |v: &str| {
+        let v = format!("V={v}");
+        host.build(dockerfile, &["--all-stages", "--build-arg", &v])
+            .success()
+    };
+    build("1").saying("[stage-1 1/1] RUN echo $V > /v\n");
+    input(&host, "b");
+    build("2")
+        .saying("[a 1/1] COPY input /input  (1 file changed: input)\n")
+        .saying("[stage-1 1/1] RUN echo $V > /v  (ARG V: 1 → 2)\n");
+    host.build(
+        dockerfile,
+        &["--build-arg", "V=2", "--no-cache-filter", "1"],
+    )
+    .success()
+    .saying("RUN echo $V > /v\n");
+    host.build(dockerfile, &["--build-arg", "V=2", "--cache-ttl", "0"])
+        .success()
+        .saying("RUN echo $V > /v\n");
+}
+
+#[test]
+fn wish_7_a_build_can_be_required_to_be_cached() {
+    let Some(host) = host() else { return };
+    input(&host, "a");
+    host.build(RANDOM, &[]).success();
+    host.build(RANDOM, &["--require-cached"]).success();
+    input(&host, "b");
+    let failed = host.build(RANDOM, &["--require-cached=0"]).failure();
+    assert_eq!(failed.status, 3, "{failed}");
+    failed
+        .saying("error: this step is not cached: 1 file changed: input\n")
+        .saying("COPY input /input\n");
+    host.build(RANDOM, &["--require-cached=nothing"])
+        .failure()
+        .saying("--require-cached `nothing` names no stage");
+}

@@ -6,24 +6,30 @@
 
 mod bases;
 mod build;
+mod caching;
 mod context;
 mod error;
 mod event;
 pub mod fetch;
 mod layout;
 mod lines;
+mod list;
+mod memory;
 mod pull;
 mod schedule;
 mod selection;
 mod step;
+mod work;
 mod workers;
 
 pub use bases::{BaseTree, Bases, Resolved};
-pub use build::{Bottoms, Builder, Caching, State};
+pub use build::{Bottoms, Builder, State};
+pub use caching::{Caching, Stages};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
 pub use layout::split_layout;
+pub use memory::Memory;
 pub use step::{
     StepError,
     mounts::Confidential,

@@ -5,6 +5,7 @@ mod advice;
 mod amount;
 mod answer;
 mod bottoms;
+mod caching;
 mod cli;
 mod command;
 mod commission;

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use rbuild_engine::{Caching, Confidential};
+use rbuild_engine::Confidential;
 use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
 use rbuild_sandbox::Network;
 
 use crate::{
+    caching::CacheWish,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     confine::{Confines, Insecure, confines, limits},
     contexts::Named,
@@ -36,8 +37,8 @@ pub struct Order {
     pub confines: Confines,
     /// The network of commands that do not say.
     pub network: Network,
-    /// Whether results of earlier builds count.
-    pub caching: Caching,
+    /// Which results of earlier builds count.
+    pub caching: CacheWish,
     /// At least one.
     pub targets: Vec<Target>,
     /// None if there are several targets.
@@ -71,7 +72,7 @@ impl Order {
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
             network: network(args.steps.network),
-            caching: caching(&args.steps),
+            caching: CacheWish::of(&args.steps)?,
             targets,
             outputs,
         })
@@ -143,13 +144,6 @@ fn allowed(args: &StepArgs) -> BTreeSet<Entitlement> {
     });
     let network = (args.network == NetworkMode::Host).then_some(Entitlement::NetworkHost);
     allowed.chain(network).collect()
-}
-
-fn caching(args: &StepArgs) -> Caching {
-    match args.no_cache {
-        true => Caching::Refresh,
-        false => Caching::Use,
-    }
 }
 
 fn consent(allowed: &[Allowed]) -> Insecure {

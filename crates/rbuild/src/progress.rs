@@ -11,7 +11,7 @@ use std::{
 };
 
 use rbuild_engine::Event;
-use rbuild_plan::{Base, Plan, StageId, StepId};
+use rbuild_plan::{Base, Plan, Reason, StageId, StepId};
 
 /// Shows what a build does.
 pub struct Progress {
@@ -68,12 +68,12 @@ impl Progress {
     pub fn show(&self, event: &Event) {
         match event {
             Event::Cached(id) => self.head(*id, "  (cached)"),
-            Event::Started(id) => {
+            Event::Started { step, why } => {
                 self.started
                     .lock()
                     .expect("no holder panics")
-                    .insert(*id, Instant::now());
-                self.head(*id, "");
+                    .insert(*step, Instant::now());
+                self.head(*step, &because(why));
             }
             Event::Output { step, line, .. } => {
                 let text = [self.label(*step).as_bytes(), b" ", &visible(line)].concat();
@@ -116,7 +116,8 @@ impl Progress {
         }
         let title = visible(self.titles[id.0 as usize].as_bytes());
         let label = self.label(id).as_bytes();
-        self.line(&[label, b" ", &title, suffix.as_bytes()].concat());
+        let suffix = visible(suffix.as_bytes());
+        self.line(&[label, b" ", &title, &suffix].concat());
     }
 
     fn label(&self, id: StepId) -> &str {
@@ -136,6 +137,14 @@ impl Progress {
         if self.verbose {
             write_line(text);
         }
+    }
+}
+
+/// What changed, behind the instruction; nothing where that goes without saying.
+fn because(why: &Reason) -> String {
+    match why {
+        Reason::Asked | Reason::First => String::new(),
+        Reason::Expired | Reason::Deleted | Reason::Changed(_) => format!("  ({why})"),
     }
 }
 

@@ -13,6 +13,7 @@ mod copy;
 mod hostile;
 mod layout;
 mod random;
+mod reasons;
 mod script;
 mod site;
 mod special;

@@ -118,8 +118,8 @@ proptest! {
                 edit.get(EDITS)(site);
             }
             let text = dockerfile(&first, &second);
-            let cached = outcome(&kept, &text, Caching::Use);
-            prop_assert_eq!(cached, outcome(&fresh, &text, Caching::Refresh), "{}", text);
+            let cached = outcome(&kept, &text, Caching::default());
+            prop_assert_eq!(cached, outcome(&fresh, &text, Caching::refreshed()), "{}", text);
         }
     }
 }

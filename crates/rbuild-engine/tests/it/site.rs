@@ -13,7 +13,7 @@ use std::{
 
 use rbuild_context::Git;
 use rbuild_engine::{
-    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Ignoring, State,
+    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Ignoring, Memory, State,
     fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
@@ -51,7 +51,7 @@ impl<'a> From<&'a str> for Order<'a> {
         Self {
             dockerfile,
             args: &[],
-            caching: Caching::Use,
+            caching: Caching::default(),
             jobs: NonZero::<usize>::MIN,
             now: LATER,
         }
@@ -62,6 +62,8 @@ impl<'a> From<&'a str> for Order<'a> {
 pub struct Built {
     /// One line each.
     pub events: String,
+    /// Why each step was executed, one line each.
+    pub whys: String,
     pub result: Result<Vec<State>, Error>,
 }
 
@@ -108,6 +110,7 @@ impl Site {
         let context =
             BuildContext::open(&self.path("context"), Ignoring::Usual(None), order.now).unwrap();
         let events = Mutex::new(String::new());
+        let whys = Mutex::new(String::new());
         let builder = Builder {
             store: &self.store,
             session: &session,
@@ -125,13 +128,21 @@ impl Site {
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
             network: Network::Host,
-            caching: order.caching,
+            caching: &order.caching,
+            memory: &Memory::of(b"site"),
             jobs: order.jobs,
-            emit: &|event| tell(&plan, &event, &mut events.lock().unwrap()),
+            emit: &|event| {
+                tell(&plan, &event, &mut events.lock().unwrap());
+                if let Event::Started { step, why } = &event {
+                    let title = &plan.step(*step).title;
+                    writeln!(whys.lock().unwrap(), "{title}: {why}").unwrap();
+                }
+            },
         };
         let result = builder.build(&plan);
         Built {
             events: events.into_inner().unwrap(),
+            whys: whys.into_inner().unwrap(),
             result,
         }
     }
@@ -209,7 +220,7 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
     let title = |id: &StepId| &plan.step(*id).title;
     match event {
         Event::Cached(id) => writeln!(out, "cached {}", title(id)),
-        Event::Started(id) => writeln!(out, "started {}", title(id)),
+        Event::Started { step, .. } => writeln!(out, "started {}", title(step)),
         Event::Finished(id) => writeln!(out, "finished {}", title(id)),
         Event::Waiting(id) => writeln!(out, "waiting {}", title(id)),
         Event::Output { stream, line, .. } => {

@@ -24,7 +24,10 @@ the store, else from a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layo
 With --timestamp, --source-date-epoch or SOURCE_DATE_EPOCH in the environment the same input gives
 the same image, byte for byte.
 
-Exit status: 0, 1 if the build failed, 2 for a wrong command line, 128 + N after signal N.
+A step that is executed is shown with what changed since the last time: its files, its ARGs, its base.
+
+Exit status: 0, 1 if the build failed, 2 for a wrong command line, 3 if --require-cached was not
+met, 128 + N after signal N.
 
 Examples:
   rbuild bud -t app .
@@ -145,6 +148,18 @@ pub struct StepArgs {
     /// Execute every step, even if its result is known
     #[arg(long)]
     pub no_cache: bool,
+    /// Execute every step of these stages, by name or number, even if its result is known;
+    /// repeatable
+    #[arg(long, value_name = "STAGE,…", value_delimiter = ',')]
+    pub no_cache_filter: Vec<String>,
+    /// Execute steps whose results are older: 90s, 24h, 7d; 0 is the same as --no-cache
+    #[arg(long, value_name = "DURATION")]
+    pub cache_ttl: Option<String>,
+    /// Execute nothing, or nothing of STAGE: if the result of a step is not known, say why, and
+    /// end with status 3; repeatable
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "", conflicts_with = "no_cache")]
+    pub require_cached: Vec<String>,
     /// The network of RUN instructions that do not say
     #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
     pub network: NetworkMode,

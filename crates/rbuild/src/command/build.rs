@@ -8,10 +8,10 @@
 use std::{io, path::Path, process::ExitCode};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
-use rbuild_engine::{Builder, Confined, Error as BuildError, fetch::Fetcher};
+use rbuild_engine::{Builder, Confined, Error as BuildError, Memory, fetch::Fetcher};
 use rbuild_http::Client;
 use rbuild_oci::ImageId;
-use rbuild_plan::Plan;
+use rbuild_plan::{Plan, Reason, Step};
 use rbuild_sandbox::{Cancel, Sandbox};
 use rbuild_store::Store;
 
@@ -33,6 +33,9 @@ use crate::{
     source::Source,
     unseen,
 };
+
+/// Exit status when `--require-cached` is not met.
+const UNCACHED: u8 = 3;
 
 /// Builds, commits, exports; prints the images' ids.
 ///
@@ -81,6 +84,8 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let found = advice::findings(&file, &source.text, parsed, found);
     advise(&file, &source, &found)?;
 
+    let caching = order.caching.for_plan(&file, &plan)?;
+    let memory = memory(&args.input.context, &source);
     let unmatched = unseen::InTrees::default();
     let progress = Progress::new(&plan, args.quiet);
     let builder = Builder {
@@ -96,7 +101,8 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         capabilities: order.confines.capabilities,
         devices: &order.confines.devices,
         network: order.network,
-        caching: order.caching,
+        caching: &caching,
+        memory: &memory,
         jobs: settings::jobs(args.steps.jobs),
         emit: &|event| {
             unmatched.note(&event);
@@ -122,6 +128,23 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is remembered of builds of `source` with the context `context`.
+fn memory(context: &str, source: &Source) -> Memory {
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = canonical(Path::new(context))
+        .into_os_string()
+        .into_encoded_bytes();
+    for file in source.names() {
+        name.push(0);
+        name.extend(
+            canonical(Path::new(file))
+                .into_os_string()
+                .into_encoded_bytes(),
+        );
+    }
+    Memory::of(&name)
+}
+
 /// Tells what checks have found.
 fn advise(file: &Dockerfile, source: &Source, found: &[Diagnostic]) -> Result<(), Failure> {
     report::diagnostics(found, source, &mut io::stderr().lock());
@@ -133,12 +156,10 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     if let Some(status) = signals::status() {
         return Failure::message("interrupted").with_status(status);
     }
-    let BuildError::Step {
-        step,
-        source: reason,
-    } = error
-    else {
-        return error.into();
+    let (step, reason) = match error {
+        BuildError::Step { step, source } => (step, source),
+        BuildError::Uncached { step, why } => return uncached(plan.step(step), &why, source),
+        other => return other.into(),
     };
     progress.show_kept(step);
     let span: Span = plan.step(step).span.clone();
@@ -151,6 +172,14 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     report::causes(reason.as_ref(), &mut out);
     report::hint(hint(reason.as_ref()).as_deref(), &mut out);
     Failure::said(1)
+}
+
+/// A step that would have to be executed is shown at its line.
+fn uncached(step: &Step, why: &Reason, source: &Source) -> Failure {
+    let message = format!("this step is not cached: {why}");
+    let diagnostic = Diagnostic::error(step.span.clone(), message);
+    report::diagnostics(&[diagnostic], source, &mut io::stderr().lock());
+    Failure::said(UNCACHED)
 }
 
 /// Tells what was made.
