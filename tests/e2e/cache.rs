@@ -146,3 +146,40 @@ fn wish_7_a_build_can_be_required_to_be_cached() {
         .failure()
         .saying("--require-cached `nothing` names no stage");
 }
+
+#[test]
+fn a_plan_tells_what_would_be_executed_and_executes_nothing() {
+    let Some(host) = host() else { return };
+    input(&host, "a");
+    let dockerfile = host.scratch.file("Plan", RANDOM).unwrap();
+    let context = host.scratch.path().join("ctx");
+    let (dockerfile, context) = (dockerfile.to_str().unwrap(), context.to_str().unwrap());
+    let plan = |args: &[&str]| {
+        let all = [args, &["-f", dockerfile, context]].concat();
+        host.run(&all).success().stdout
+    };
+    let first = "[stage-0] FROM alpine\n\
+                 run     [stage-0 1/2] COPY input /input  (first time)\n\
+                 run     [stage-0 2/2] RUN cat /proc/sys/kernel/random/uuid > /id  (first time)\n";
+    assert_eq!(plan(&["plan"]), first);
+    assert_eq!(plan(&["bud", "-n"]), first);
+    host.run(&["bud", "-f", dockerfile, context]).success();
+    input(&host, "b");
+    let second = first.replacen("first time", "1 file changed: input", 1);
+    assert_eq!(
+        plan(&["plan"]),
+        second.replace("first time", "parent changed")
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&plan(&["plan", "--format", "json"])).unwrap();
+    assert_eq!(json["steps"][1]["needs"], serde_json::json!([0]));
+    assert_eq!(
+        json["steps"][0]["reason"]["changed"][0]["changed"][0],
+        "input"
+    );
+
+    let dockerfile = "FROM nowhere.invalid/x\nRUN x\n";
+    host.build(dockerfile, &["--dry-run"])
+        .success()
+        .saying("unknown [stage-0 1/1] RUN x  (base nowhere.invalid/x is not here)");
+}

@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod event;
 pub mod fetch;
+mod forecast;
 mod layout;
 mod lines;
 mod list;
@@ -28,6 +29,7 @@ pub use caching::{Caching, Stages};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
+pub use forecast::{Doubt, Forecast};
 pub use layout::split_layout;
 pub use memory::Memory;
 pub use step::{

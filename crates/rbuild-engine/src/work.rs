@@ -168,6 +168,15 @@ impl Work<'_> {
         matches!(&self.step.op, Op::Copy(copy) if copy.link)
     }
 
+    /// The state that executing the step leads to, as far as it is known before: without a layer.
+    pub fn expected_state(&self, key: Key) -> State {
+        State {
+            key,
+            added: None,
+            ..self.parent.clone()
+        }
+    }
+
     /// The key by how the trees are made that are read.
     pub fn definition(&self) -> Result<Key, Error> {
         let mut digests = Vec::with_capacity(self.sources.len());
@@ -236,11 +245,7 @@ impl Work<'_> {
             return Ok(Found::Miss(Absence::Expired));
         }
         let key = Key::from_bytes(*record.state.as_bytes());
-        let mut state = State {
-            key,
-            added: None,
-            ..self.parent.clone()
-        };
+        let mut state = self.expected_state(key);
         if let Some(layer) = record.layer {
             if self.builder.session.finished_layer(&layer)?.is_none() {
                 return Ok(Found::Miss(Absence::Deleted));
@@ -276,11 +281,7 @@ impl Work<'_> {
         let staged = session.new_layer()?;
         prepare(&staged.diff, like)?;
         self.apply(&below, &staged)?;
-        let mut state = State {
-            key,
-            added: None,
-            ..self.parent.clone()
-        };
+        let mut state = self.expected_state(key);
         if has_changes(&staged.diff, like)? {
             let id = LayerId::random().map_err(Error::Random)?;
             let record = LayerRecord {

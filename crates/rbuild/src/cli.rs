@@ -11,6 +11,7 @@ mod build;
 mod check;
 mod confine;
 mod description;
+mod plan;
 mod registry;
 mod store;
 
@@ -18,6 +19,7 @@ pub use build::*;
 pub use check::*;
 pub use confine::*;
 pub use description::*;
+pub use plan::*;
 pub use registry::*;
 pub use store::*;
 
@@ -60,6 +62,8 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Say what is wrong with a Dockerfile, and build nothing
     Check(FileCheckArgs),
+    /// Tell which steps of a build would be executed, and why, and build nothing
+    Plan(Box<PlanArgs>),
     /// Run a command in an image, in the foreground
     Run(Box<RunArgs>),
     /// List the images in the store

@@ -31,8 +31,15 @@ use crate::{
 pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let root = cli.global.root.as_deref();
     match cli.command {
-        Command::Build(args) => build::execute(root, &args),
+        Command::Build(args) => {
+            let purpose = build::Purpose::of(&args);
+            build::execute(root, &args, purpose)
+        }
         Command::Check(args) => call::check(&args),
+        Command::Plan(args) => {
+            let purpose = build::Purpose::Forecast(args.format);
+            build::execute(root, &args.build(), purpose)
+        }
         Command::Run(args) => run::execute(root, &args),
         Command::Images(args) => images::execute(root, &args),
         Command::Inspect(args) => inspect::execute(root, &args),

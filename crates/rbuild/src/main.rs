@@ -15,6 +15,7 @@ mod description;
 mod dockerfile;
 mod failure;
 mod find;
+mod forecast;
 mod metadata;
 mod order;
 mod output;

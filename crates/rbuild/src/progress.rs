@@ -32,28 +32,7 @@ const KEPT: usize = 64 << 10;
 impl Progress {
     /// Ready to draw a build of `plan`.
     pub fn new(plan: &Plan, quiet: bool) -> Self {
-        let mut labels = Vec::with_capacity(plan.steps.len());
-        let mut stages = HashMap::new();
-        let mut position: HashMap<StageId, usize> = HashMap::new();
-        for (index, step) in plan.steps.iter().enumerate() {
-            let stage = plan.stage(step.stage);
-            let name = stage
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("stage-{}", stage.index));
-            let total = plan
-                .steps
-                .iter()
-                .filter(|other| other.stage == step.stage)
-                .count();
-            let number = position.entry(step.stage).or_insert(0);
-            if *number == 0 {
-                let id = StepId(u32::try_from(index).expect("a plan has at most 10,000 steps"));
-                stages.insert(id, format!("[{name}] FROM {}", base(plan, &stage.base)));
-            }
-            *number += 1;
-            labels.push(format!("[{name} {number}/{total}]"));
-        }
+        let (labels, stages) = labels(plan);
         Self {
             labels,
             titles: plan.steps.iter().map(|step| step.title.clone()).collect(),
@@ -138,6 +117,33 @@ impl Progress {
             write_line(text);
         }
     }
+}
+
+/// `[builder 2/5]` for each step; and what is shown before the first of each stage.
+pub fn labels(plan: &Plan) -> (Vec<String>, HashMap<StepId, String>) {
+    let mut labels = Vec::with_capacity(plan.steps.len());
+    let mut stages = HashMap::new();
+    let mut position: HashMap<StageId, usize> = HashMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let stage = plan.stage(step.stage);
+        let name = stage
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("stage-{}", stage.index));
+        let total = plan
+            .steps
+            .iter()
+            .filter(|other| other.stage == step.stage)
+            .count();
+        let number = position.entry(step.stage).or_insert(0);
+        if *number == 0 {
+            let id = StepId(u32::try_from(index).expect("a plan has at most 10,000 steps"));
+            stages.insert(id, format!("[{name}] FROM {}", base(plan, &stage.base)));
+        }
+        *number += 1;
+        labels.push(format!("[{name} {number}/{total}]"));
+    }
+    (labels, stages)
 }
 
 /// What changed, behind the instruction; nothing where that goes without saying.

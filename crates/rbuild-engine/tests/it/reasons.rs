@@ -200,3 +200,105 @@ fn wish_7_what_must_be_known_is_not_executed() {
     assert_eq!(site.failure(requiring(&second)), text);
     assert_eq!(site.build(requiring(&second)).events, "cached COPY f /\n");
 }
+
+/// Builds `first`, edits; checks what a build of `second` would do.
+#[track_caller]
+fn check_forecast<'a>(
+    first: &str,
+    edit: impl FnOnce(&Site),
+    second: impl Into<Order<'a>>,
+    expected: &Expect,
+) {
+    let Some(site) = Site::new() else { return };
+    site.file("f", "one");
+    site.file("d/g", "two");
+    site.events(first);
+    edit(&site);
+    expected.assert_eq(&site.forecast(second));
+}
+
+const STAGES: &str = "FROM scratch AS a\nCOPY f /x\nRUN join /y /x\nFROM scratch\nCOPY d /d\n\
+                      COPY --from=a /y /\nRUN say a\n";
+
+#[test]
+fn nothing_would_be_done_with_what_is_known() {
+    check_forecast(
+        STAGES,
+        |_| {},
+        STAGES,
+        &expect![[r#"
+        cached COPY f /x
+        cached RUN join /y /x
+        cached COPY d /d
+        cached COPY --from=a /y /
+        cached RUN say a
+    "#]],
+    );
+}
+
+#[test]
+fn what_would_be_executed_is_told_with_what_follows() {
+    check_forecast(
+        STAGES,
+        |site| site.file("f", "two"),
+        STAGES,
+        &expect![[r#"
+        execute COPY f /x: 1 file changed: f
+        execute RUN join /y /x: parent changed
+        cached COPY d /d
+        unknown COPY --from=a /y /: Files(StepId(0))
+        unknown RUN say a: Files(StepId(0))
+    "#]],
+    );
+    check_forecast(
+        STAGES,
+        |site| site.file("d/g", "3"),
+        STAGES,
+        &expect![[r#"
+        cached COPY f /x
+        cached RUN join /y /x
+        execute COPY d /d: 1 file changed: d/g
+        execute COPY --from=a /y /: parent changed
+        execute RUN say a: parent changed
+    "#]],
+    );
+}
+
+#[test]
+fn k2_what_follows_an_executed_step_is_looked_up_by_its_definition() {
+    let refreshed = Stages::Only([StageId(0)].into());
+    let order = Order {
+        caching: Caching {
+            refreshed,
+            ..Caching::default()
+        },
+        ..Order::from(STAGES)
+    };
+    check_forecast(
+        STAGES,
+        |_| {},
+        order,
+        &expect![[r#"
+        execute COPY f /x: the cache is not used
+        execute RUN join /y /x: the cache is not used
+        cached COPY d /d
+        cached COPY --from=a /y /
+        cached RUN say a
+    "#]],
+    );
+}
+
+#[test]
+fn the_content_of_a_stage_decides_also_beforehand_k3() {
+    let stage = |log| format!("FROM scratch AS a\nRUN write /out x; write /log {log}\n");
+    let both = |log| format!("{}FROM scratch\nCOPY --from=a /out /\n", stage(log));
+    check_forecast(
+        &both(1),
+        |site| drop(site.events(&stage(2)[..])),
+        &both(2)[..],
+        &expect![[r#"
+        cached RUN write /out x; write /log 2
+        cached COPY --from=a /out /
+    "#]],
+    );
+}

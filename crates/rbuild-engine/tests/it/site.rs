@@ -13,12 +13,12 @@ use std::{
 
 use rbuild_context::Git;
 use rbuild_engine::{
-    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Ignoring, Memory, State,
-    fetch::Fetcher,
+    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Forecast, Ignoring,
+    Memory, State, fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_plan::{Inputs, Plan, Planning, StepId, plan};
+use rbuild_plan::{Inputs, Plan, Planning, Step, StepId, plan};
 use rbuild_sandbox::{DEFAULT_CAPABILITIES, Network};
 use rbuild_snapshot::readable;
 use rbuild_store::{Durability, LayerId, Session, Store};
@@ -106,12 +106,51 @@ impl Site {
     pub fn build<'a>(&self, order: impl Into<Order<'a>>) -> Built {
         let order = order.into();
         let plan = planned(&order);
+        let events = Mutex::new(String::new());
+        let whys = Mutex::new(String::new());
+        let emit = |event| {
+            tell(&plan, &event, &mut events.lock().unwrap());
+            if let Event::Started { step, why } = &event {
+                let title = &plan.step(*step).title;
+                writeln!(whys.lock().unwrap(), "{title}: {why}").unwrap();
+            }
+        };
+        let result = self.with_builder(&order, &emit, |builder| builder.build(&plan));
+        Built {
+            events: events.into_inner().unwrap(),
+            whys: whys.into_inner().unwrap(),
+            result,
+        }
+    }
+
+    /// What a build would do, a line for each step.
+    pub fn forecast<'a>(&self, order: impl Into<Order<'a>>) -> String {
+        let order = order.into();
+        let plan = planned(&order);
+        let emit = |event| panic!("{event:?}");
+        let forecasts = self.with_builder(&order, &emit, |builder| builder.forecast(&plan));
+        let line = |(step, forecast): (&Step, &Forecast)| match forecast {
+            Forecast::Cached => format!("cached {}\n", step.title),
+            Forecast::Executed(why) => format!("execute {}: {why}\n", step.title),
+            Forecast::Unknown(doubt) => format!("unknown {}: {doubt:?}\n", step.title),
+        };
+        plan.steps
+            .iter()
+            .zip(&forecasts.unwrap())
+            .map(line)
+            .collect()
+    }
+
+    fn with_builder<T>(
+        &self,
+        order: &Order<'_>,
+        emit: &(dyn Fn(Event) + Sync),
+        act: impl FnOnce(&Builder<'_>) -> T,
+    ) -> T {
         let session = self.store.begin().unwrap();
         let context =
             BuildContext::open(&self.path("context"), Ignoring::Usual(None), order.now).unwrap();
-        let events = Mutex::new(String::new());
-        let whys = Mutex::new(String::new());
-        let builder = Builder {
+        act(&Builder {
             store: &self.store,
             session: &session,
             runner: &Script,
@@ -131,20 +170,8 @@ impl Site {
             caching: &order.caching,
             memory: &Memory::of(b"site"),
             jobs: order.jobs,
-            emit: &|event| {
-                tell(&plan, &event, &mut events.lock().unwrap());
-                if let Event::Started { step, why } = &event {
-                    let title = &plan.step(*step).title;
-                    writeln!(whys.lock().unwrap(), "{title}: {why}").unwrap();
-                }
-            },
-        };
-        let result = builder.build(&plan);
-        Built {
-            events: events.into_inner().unwrap(),
-            whys: whys.into_inner().unwrap(),
-            result,
-        }
+            emit,
+        })
     }
 
     /// The events of a build that must succeed.

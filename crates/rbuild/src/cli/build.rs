@@ -45,6 +45,9 @@ pub struct BuildArgs {
     pub input: InputArgs,
     #[command(flatten)]
     pub call: CallArgs,
+    /// Build nothing, but tell which steps would be executed, and why, as `rbuild plan` does
+    #[arg(short = 'n', long, conflicts_with_all = ["check", "call", "output", "iidfile", "metadata_file"])]
+    pub dry_run: bool,
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,

@@ -18,15 +18,15 @@ use rbuild_store::Store;
 use super::call;
 use crate::{
     advice, bottoms,
-    cli::BuildArgs,
+    cli::{BuildArgs, CallFormat},
     commission::{Request, committed},
     contexts::Opener,
     dockerfile,
     failure::{Failure, hint},
-    metadata,
+    forecast, metadata,
     order::Order,
     output,
-    planning::planned,
+    planning::{Absent, planned},
     progress::Progress,
     registry::Registry,
     report, settings, signals,
@@ -37,12 +37,42 @@ use crate::{
 /// Exit status when `--require-cached` is not met.
 const UNCACHED: u8 = 3;
 
-/// Builds, commits, exports; prints the images' ids.
+/// What the pipeline is gone through for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For images.
+    Build,
+    /// To tell what a build would do.
+    Forecast(CallFormat),
+}
+
+impl Purpose {
+    /// What `bud` with `args` is for.
+    pub fn of(args: &BuildArgs) -> Self {
+        match args.dry_run {
+            true => Self::Forecast(CallFormat::Text),
+            false => Self::Build,
+        }
+    }
+
+    const fn absent(self) -> Absent {
+        match self {
+            Self::Build => Absent::Fetch,
+            Self::Forecast(_) => Absent::Suppose,
+        }
+    }
+}
+
+/// Builds, commits, exports; prints the images' ids. Or only tells what that would execute.
 ///
 /// # Errors
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
-pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+pub fn execute(
+    root: Option<&Path>,
+    args: &BuildArgs,
+    purpose: Purpose,
+) -> Result<ExitCode, Failure> {
     if let Some(question) = args.call.question() {
         return call::answer(question, &args.input);
     }
@@ -75,7 +105,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     advice::obey(&mut file, &order.inputs.build_args)?;
     advice::refuse(&file, &parsed, &source)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, order.inputs, &bases)?;
+    let (plan, resolved) = planned(&file, &source, order.inputs, (&bases, purpose.absent()))?;
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
@@ -109,9 +139,13 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             progress.show(&event);
         },
     };
-    let states = builder
-        .build(&plan)
-        .map_err(|error| explain(error, &plan, &source, &progress))?;
+    let explained = |error| explain(error, &plan, &source, &progress);
+    if let Purpose::Forecast(format) = purpose {
+        let forecasts = builder.forecast(&plan).map_err(explained)?;
+        report::print(forecast::text(&plan, &forecasts, format).trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let states = builder.build(&plan).map_err(explained)?;
     advise(&file, &source, &unmatched.findings(&file, &plan))?;
     for (&stage, target) in plan.targets.iter().zip(&order.targets) {
         let request = Request {
