@@ -8,12 +8,14 @@
 //!                                                ├─► OCI layout, archive  layout
 //!                                                └─► registry             push
 //! image in the store    ── merged tree ──────► directory               local
+//! cache mount           ── tar ──────────────► archive, and back       cache_mount
 //! ```
 //!
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
 
 mod annotations;
 mod assemble;
+mod cache_mount;
 mod check;
 mod commit;
 mod error;
@@ -26,6 +28,7 @@ mod push;
 
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
+pub use cache_mount::{export_cache, import_cache};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, commit};
 pub use error::Error;

@@ -122,7 +122,7 @@ mod tests {
             .ok()
             .map(|caching| match caching.refreshed {
                 Stages::Only(ids) => ids.iter().map(|id| id.0).collect::<Vec<_>>(),
-                other => panic!("{other:?}"),
+                other => unreachable!("{other:?}"),
             });
         assert_eq!(found.as_deref(), expected);
     }

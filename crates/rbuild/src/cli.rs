@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use rbuild_plan::Extent;
 
 mod build;
+mod cache;
 mod check;
 mod confine;
 mod description;
@@ -16,6 +17,7 @@ mod registry;
 mod store;
 
 pub use build::*;
+pub use cache::*;
 pub use check::*;
 pub use confine::*;
 pub use description::*;
@@ -89,6 +91,8 @@ pub enum Command {
     Prune(PruneArgs),
     /// Show what the store's disk space is used for
     Df(DfArgs),
+    /// Look after what RUN --mount=type=cache keeps
+    Cache(CacheArgs),
     /// Look after the store itself
     Store(StoreArgs),
     /// Say what this machine can do, and what rbuild uses

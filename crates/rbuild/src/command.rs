@@ -1,6 +1,7 @@
 //! What each command does: the only place where the crates meet.
 
 mod build;
+mod cache;
 mod call;
 mod df;
 mod dump;
@@ -31,10 +32,10 @@ use crate::{
 pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let root = cli.global.root.as_deref();
     match cli.command {
-        Command::Build(args) => {
-            let purpose = build::Purpose::of(&args);
-            build::execute(root, &args, purpose)
-        }
+        Command::Build(args) => match args.call.question() {
+            Some(question) => call::answer(question, &args.input),
+            None => build::execute(root, &args, build::Purpose::of(&args)),
+        },
         Command::Check(args) => call::check(&args),
         Command::Plan(args) => {
             let purpose = build::Purpose::Forecast(args.format);
@@ -52,6 +53,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Import(args) => import::execute(root, &args),
         Command::Prune(args) => prune::execute(root, &args),
         Command::Df(args) => df::execute(root, &args),
+        Command::Cache(args) => cache::execute(root, &args),
         Command::Store(args) => store::execute(root, &args),
         Command::Info => info::execute(root),
         Command::Util(args) => dump::execute(&args),

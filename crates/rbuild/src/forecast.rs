@@ -2,14 +2,24 @@
 //!
 //! Knows: the words. Does not know: how it was found out.
 
+use std::process::ExitCode;
+
 use rbuild_engine::{Doubt, Forecast};
 use rbuild_plan::{Plan, StepId};
 use serde_json::{Map, Value, json};
 
-use crate::{cli::CallFormat, progress::labels};
+use crate::{cli::CallFormat, failure::Failure, progress::labels, report};
 
-/// `forecasts`, one for each step of `plan`.
-pub fn text(plan: &Plan, forecasts: &[Forecast], format: CallFormat) -> String {
+/// Prints `forecasts`, one for each step of `plan`.
+///
+/// # Errors
+/// If nobody reads.
+pub fn print(plan: &Plan, forecasts: &[Forecast], format: CallFormat) -> Result<ExitCode, Failure> {
+    report::print(text(plan, forecasts, format).trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(plan: &Plan, forecasts: &[Forecast], format: CallFormat) -> String {
     let (labels, stages) = labels(plan);
     let ids = (0..).map(StepId).zip(forecasts);
     if format == CallFormat::Json {

@@ -27,8 +27,8 @@ pub fn may_name_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let word = |token: &str| name.split('_').any(|word| word == token);
     // Short ones are parts of harmless words too: `monkey`, `author`.
-    let found = |token: &&str| word(token) || (token.len() > 4 && name.contains(*token));
-    TOKENS.iter().any(|token| found(&token)) || ["pat", "pwd", "pass"].into_iter().any(word)
+    let found = |token: &str| word(token) || (token.len() > 4 && name.contains(token));
+    TOKENS.iter().any(|token| found(token)) || ["pat", "pwd", "pass"].into_iter().any(word)
 }
 
 pub(super) fn check(file: &Dockerfile, found: &mut Vec<Diagnostic>) {

@@ -11,7 +11,7 @@ fn planned(dockerfile: &str) -> Plan {
     let (file, _) = rbuild_dockerfile::parse(dockerfile);
     match crate::plan(&file, dockerfile, &Inputs::default()) {
         Planning::Ready(plan) => *plan,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 

@@ -60,7 +60,7 @@ impl Build<'_> {
                     };
                     (name, image)
                 })),
-                other => panic!("{other:?}"),
+                other => unreachable!("{other:?}"),
             }
         };
         let step = plan.steps.last().unwrap();

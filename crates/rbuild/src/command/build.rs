@@ -15,7 +15,6 @@ use rbuild_plan::{Plan, Reason, Step};
 use rbuild_sandbox::{Cancel, Sandbox};
 use rbuild_store::Store;
 
-use super::call;
 use crate::{
     advice, bottoms,
     cli::{BuildArgs, CallFormat},
@@ -73,9 +72,6 @@ pub fn execute(
     args: &BuildArgs,
     purpose: Purpose,
 ) -> Result<ExitCode, Failure> {
-    if let Some(question) = args.call.question() {
-        return call::answer(question, &args.input);
-    }
     let signals = signals::hold()?;
     let order = Order::of(args)?;
     let registry = Registry::configured(&args.registry)?;
@@ -83,10 +79,9 @@ pub fn execute(
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
-    let runner = Confined {
-        sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
-        cancel: Cancel::new()?,
-    };
+    let sandbox = Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
+    let cancel = Cancel::new()?;
+    let runner = Confined { sandbox, cancel };
     signals::watch(signals, runner.cancel.clone());
 
     let fetcher = Fetcher {
@@ -109,10 +104,8 @@ pub fn execute(
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
-    let found = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
-    let found = [found, plan.warnings.clone()].concat();
-    let found = advice::findings(&file, &source.text, parsed, found);
-    advise(&file, &source, &found)?;
+    let unseen = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
+    tell_findings((&file, parsed), &source, (&plan, unseen))?;
 
     let caching = order.caching.for_plan(&file, &plan)?;
     let memory = memory(&args.input.context, &source);
@@ -141,9 +134,7 @@ pub fn execute(
     };
     let explained = |error| explain(error, &plan, &source, &progress);
     if let Purpose::Forecast(format) = purpose {
-        let forecasts = builder.forecast(&plan).map_err(explained)?;
-        report::print(forecast::text(&plan, &forecasts, format).trim_end())?;
-        return Ok(ExitCode::SUCCESS);
+        return forecast::print(&plan, &builder.forecast(&plan).map_err(explained)?, format);
     }
     let states = builder.build(&plan).map_err(explained)?;
     advise(&file, &source, &unmatched.findings(&file, &plan))?;
@@ -177,6 +168,17 @@ fn memory(context: &str, source: &Source) -> Memory {
         );
     }
     Memory::of(&name)
+}
+
+/// Tells what is found before anything is executed.
+fn tell_findings(
+    (file, parsed): (&Dockerfile, Vec<Diagnostic>),
+    source: &Source,
+    (plan, unseen): (&Plan, Vec<Diagnostic>),
+) -> Result<(), Failure> {
+    let planned = [unseen, plan.warnings.clone()].concat();
+    let found = advice::findings(file, &source.text, parsed, planned);
+    advise(file, source, &found)
 }
 
 /// Tells what checks have found.
