@@ -36,6 +36,12 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("openssl", "openssl", "openssl"),
     tool("podman", "podman", "podman"),
     tool("buildah", "buildah", "buildah"),
+    tool("git", "git", "git"),
+    tool("strace", "strace", "strace"),
+    tool("gcc", "gcc", "gcc"),
+    tool("bzip2", "bzip2", "bzip2"),
+    tool("xz", "xz-utils", "xz"),
+    tool("zstd", "zstd", "zstd"),
 ];
 
 /// The package managers we know.
