@@ -80,11 +80,9 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let sandbox = cause
             .downcast_ref::<rbuild_sandbox::Error>()
             .and_then(rbuild_sandbox::Error::hint);
-        // The step's error has the same text, and hides this one.
-        let step = match cause.downcast_ref::<rbuild_engine::StepError>() {
-            Some(rbuild_engine::StepError::Sandbox(error)) => error.hint(),
-            _ => None,
-        };
+        let step = cause
+            .downcast_ref::<rbuild_engine::StepError>()
+            .and_then(rbuild_engine::StepError::hint);
         let store = cause
             .downcast_ref::<rbuild_store::Error>()
             .and_then(rbuild_store::Error::hint);
