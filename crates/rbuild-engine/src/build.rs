@@ -356,6 +356,10 @@ impl Work<'_> {
                 ..LayerRecord::default()
             };
             session.commit_layer(staged, id, &record)?;
+            (self.builder.emit)(Event::Frozen {
+                step: self.id,
+                layer: id,
+            });
             state.layers.push(id);
             state.added = Some((id, now()));
         }

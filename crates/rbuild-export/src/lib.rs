@@ -27,7 +27,7 @@ mod push;
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use check::is_intact;
-pub use commit::{BuiltLayer, Commit, commit};
+pub use commit::{BuiltLayer, Commit, Packed, commit, packed};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use layout::{write_archive, write_layout};

@@ -8,25 +8,26 @@
 use std::{io, path::Path, process::ExitCode};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
-use rbuild_engine::{Builder, Confined, Error as BuildError, fetch::Fetcher};
+use rbuild_engine::{Builder, Confined, Error as BuildError, State, fetch::Fetcher};
 use rbuild_http::Client;
 use rbuild_oci::ImageId;
 use rbuild_plan::Plan;
 use rbuild_sandbox::{Cancel, Sandbox};
-use rbuild_store::Store;
+use rbuild_store::{Session, Store};
+use rbuild_sys::Dir;
 
 use super::call;
 use crate::{
-    advice, bottoms,
+    advice, ahead, bottoms,
     cli::BuildArgs,
-    commission::{Request, committed},
+    commission::{Request, committed, grouping},
     contexts::Opener,
     dockerfile,
     failure::{Failure, hint},
     metadata,
     order::Order,
     output,
-    planning::planned,
+    planning::{Resolved, planned},
     progress::Progress,
     registry::Registry,
     report, settings, signals,
@@ -72,7 +73,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     advice::obey(&mut file, &order.inputs.build_args)?;
     advice::refuse(&file, &parsed, &source)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, order.inputs, &bases)?;
+    let (plan, resolved) = planned(&file, &source, order.inputs.clone(), &bases)?;
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
@@ -83,30 +84,51 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
 
     let unmatched = unseen::InTrees::default();
     let progress = Progress::new(&plan, args.quiet);
-    let builder = Builder {
-        store: &store,
-        session: &session,
-        runner: &runner,
-        context: &context,
-        named_contexts: &contexts,
-        bases: &resolved.trees,
-        bottoms: &bottoms.below,
-        fetcher,
-        confidential: &order.confidential,
-        capabilities: order.confines.capabilities,
-        devices: &order.confines.devices,
-        network: order.network,
-        caching: order.caching,
-        jobs: settings::jobs(args.steps.jobs),
-        emit: &|event| {
-            unmatched.note(&event);
-            progress.show(&event);
-        },
-    };
-    let states = builder
-        .build(&plan)
-        .map_err(|error| explain(error, &plan, &source, &progress))?;
+    let wanted = ahead::wanted(&plan, grouping(args));
+    let files = order.description.files;
+    let states = ahead::hashing((&store, &session), wanted, files, |ahead| {
+        let builder = Builder {
+            store: &store,
+            session: &session,
+            runner: &runner,
+            context: &context,
+            named_contexts: &contexts,
+            bases: &resolved.trees,
+            bottoms: &bottoms.below,
+            fetcher,
+            confidential: &order.confidential,
+            capabilities: order.confines.capabilities,
+            devices: &order.confines.devices,
+            network: order.network,
+            caching: order.caching,
+            jobs: settings::jobs(args.steps.jobs),
+            emit: &|event| {
+                ahead.note(&event);
+                unmatched.note(&event);
+                progress.show(&event);
+            },
+        };
+        builder.build(&plan)
+    });
+    let states = states.map_err(|error| explain(error, &plan, &source, &progress))?;
     advise(&file, &source, &unmatched.findings(&file, &plan))?;
+    let made = (&*plan, &resolved, &states[..]);
+    images(
+        (args, &order),
+        (&store, &session),
+        made,
+        &bottoms.below.empty,
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes an image of each target, writes it where it is wanted, and tells of it.
+fn images(
+    (args, order): (&BuildArgs, &Order),
+    (store, session): (&Store, &Session),
+    (plan, resolved, states): (&Plan, &Resolved, &[State]),
+    empty: &Dir,
+) -> Result<(), Failure> {
     for (&stage, target) in plan.targets.iter().zip(&order.targets) {
         let request = Request {
             args,
@@ -114,12 +136,11 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             names: &target.names,
             description: &order.description,
         };
-        let image = committed(&request, (&store, &session), (&plan, &resolved, &states))?;
-        let empty = &bottoms.below.empty;
-        output::write(&order.outputs, (&store, &session), &image, empty)?;
-        finish(&request, &store, &image)?;
+        let image = committed(&request, (store, session), (plan, resolved, states))?;
+        output::write(&order.outputs, (store, session), &image, empty)?;
+        finish(&request, store, &image)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Tells what checks have found.
