@@ -70,13 +70,14 @@ pub enum Error {
         /// Why.
         source: Box<PullError>,
     },
-    /// An OCI layout is damaged, or lacks the image.
-    #[error("cannot take {image} from the OCI layout `{path}`")]
-    Layout {
-        /// The layout's directory.
-        path: PathBuf,
-        /// What was asked for, in words.
-        image: String,
+    /// It is not here, and may not be fetched.
+    #[error("no image named `{0}` in the store, and it may not be pulled")]
+    NotInStore(String),
+    /// Files that are damaged, or lack the image.
+    #[error("cannot take the image from `{location}`")]
+    Files {
+        /// As written.
+        location: String,
         /// Why.
         source: Box<PullError>,
     },

@@ -16,7 +16,7 @@ use rbuild_oci::{ChainId, Descriptor, DiffId, Hasher, ImageConfig, Manifest, med
 use rbuild_registry::Repository;
 use rbuild_store::{BlobWriter, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
 
-use crate::layout::{Layout, LayoutError};
+use crate::{directory::Directory, docker_archive::Parts, layout::Layout, shelf::ShelfError};
 
 /// Layers that are fetched at the same time.
 const CONNECTIONS: usize = 4;
@@ -24,9 +24,13 @@ const CONNECTIONS: usize = 4;
 const RATIO_LIMIT: u64 = 2000;
 
 /// Where an image comes from.
-pub enum Origin {
-    /// A directory.
-    Layout(Layout),
+pub enum Origin<'a> {
+    /// An OCI layout.
+    Layout(Layout<'a>),
+    /// A manifest and its blobs, side by side.
+    Directory(Directory<'a>),
+    /// An archive of `docker save`, which has no manifest.
+    Docker(Parts<'a>),
     /// A repository of a registry.
     Registry(Box<Repository>),
 }
@@ -34,9 +38,9 @@ pub enum Origin {
 /// Why an image could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// The layout is damaged, or lacks something.
+    /// The files are damaged, or lack something.
     #[error(transparent)]
-    Layout(#[from] LayoutError),
+    Files(#[from] ShelfError),
     /// The registry refused, or served something else.
     #[error(transparent)]
     Registry(#[from] rbuild_registry::Error),
@@ -87,17 +91,21 @@ pub enum PullError {
     },
 }
 
-impl Origin {
+impl Origin<'_> {
     fn config(&self, manifest: &Manifest) -> Result<String, PullError> {
         Ok(match self {
             Self::Layout(layout) => layout.config(manifest)?,
+            Self::Directory(directory) => directory.config(manifest)?,
+            Self::Docker(parts) => parts.config.clone(),
             Self::Registry(repository) => repository.config(manifest)?,
         })
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + '_>, PullError> {
         Ok(match self {
-            Self::Layout(layout) => Box::new(layout.blob(descriptor)?),
+            Self::Layout(layout) => layout.blob(descriptor)?,
+            Self::Directory(directory) => directory.blob(descriptor)?,
+            Self::Docker(parts) => parts.layer(descriptor)?,
             Self::Registry(repository) => Box::new(repository.blob(descriptor)?),
         })
     }
@@ -110,22 +118,66 @@ impl Origin {
 /// # Errors
 /// The first failure; layers that were complete stay.
 pub fn pull(
-    origin: &Origin,
+    origin: &Origin<'_>,
     manifest: Manifest,
     session: &Session,
 ) -> Result<ImageRecord, PullError> {
-    let text = origin.config(&manifest)?;
-    let config: ImageConfig = serde_json::from_str(&text)?;
+    let config = origin.config(&manifest)?;
+    let layers = layers(origin, session, (&config, &manifest.layers))?;
+    record(
+        session,
+        ImageRecord {
+            config,
+            manifest: Some(manifest.text),
+            layers,
+        },
+    )
+}
+
+/// The same for an image of an archive that has no manifest.
+///
+/// # Errors
+/// As [`pull`].
+pub fn pull_parts(parts: Parts<'_>, session: &Session) -> Result<ImageRecord, PullError> {
+    let (config, blobs) = (parts.config.clone(), parts.layers.clone());
+    let layers = layers(&Origin::Docker(parts), session, (&config, &blobs))?;
+    record(
+        session,
+        ImageRecord {
+            config,
+            manifest: None,
+            layers,
+        },
+    )
+}
+
+fn record(session: &Session, image: ImageRecord) -> Result<ImageRecord, PullError> {
+    session
+        .put_image(&image)
+        .map_err(|source| PullError::Store {
+            layer: "record".to_owned(),
+            source,
+        })?;
+    Ok(image)
+}
+
+/// Fetches the layers `blobs` of the image with configuration `config`.
+fn layers(
+    origin: &Origin<'_>,
+    session: &Session,
+    (config, blobs): (&str, &[Descriptor]),
+) -> Result<Vec<ImageLayer>, PullError> {
+    let config: ImageConfig = serde_json::from_str(config)?;
     let diff_ids = config.rootfs.diff_ids;
-    if diff_ids.len() != manifest.layers.len() {
+    if diff_ids.len() != blobs.len() {
         return Err(PullError::Layers {
-            layers: manifest.layers.len(),
+            layers: blobs.len(),
             diff_ids: diff_ids.len(),
         });
     }
     let mut below: Option<ChainId> = None;
     let mut wanted = Vec::with_capacity(diff_ids.len());
-    for (blob, &diff_id) in manifest.layers.iter().zip(&diff_ids) {
+    for (blob, &diff_id) in blobs.iter().zip(&diff_ids) {
         let chain = ChainId::extend(below, diff_id);
         let parent = below.map(LayerId::from);
         wanted.push(Wanted {
@@ -138,19 +190,7 @@ pub fn pull(
         });
         below = Some(chain);
     }
-    let layers = fetch_all(&wanted)?;
-    let record = ImageRecord {
-        config: text,
-        manifest: Some(manifest.text),
-        layers,
-    };
-    session
-        .put_image(&record)
-        .map_err(|source| PullError::Store {
-            layer: "record".to_owned(),
-            source,
-        })?;
-    Ok(record)
+    fetch_all(&wanted)
 }
 
 /// Fetches in parallel; the layers come back in their order.
@@ -179,7 +219,7 @@ fn fetch_all(wanted: &[Wanted<'_>]) -> Result<Vec<ImageLayer>, PullError> {
 
 /// A layer to fetch.
 struct Wanted<'a> {
-    origin: &'a Origin,
+    origin: &'a Origin<'a>,
     session: &'a Session,
     blob: &'a Descriptor,
     diff_id: DiffId,

@@ -1,20 +1,19 @@
 //! What an image looks like outside of the store: a manifest, a configuration and compressed
 //! layers as blobs.
 //!
-//! A layer is compressed when it first leaves; its blob stays in the store, so the second time
-//! costs nothing. Invariant: what leaves has the diff id that the configuration promises, or
-//! nothing leaves (store.md, fault 24).
-//!
 //! OCI image-spec, manifest.md.
 
-use rbuild_layer::{Encoder, EncoderOptions, pack};
-use rbuild_oci::{BlobDigest, Descriptor, DiffId, Digest, Hasher, media_type};
+use rbuild_oci::{
+    BlobDigest, Descriptor, Digest, Format,
+    media_type::{Compression, OCI_LAYER, layer_compression},
+};
 use rbuild_store::{ImageLayer, ImageRecord, Session, Store};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     Error,
-    commit::{pack_options, remember},
+    blob::{Affected, Compress, blob},
 };
 
 /// An image ready to leave: all its blobs are in the store or in here.
@@ -41,33 +40,46 @@ pub struct Place<'a> {
     pub session: &'a Session,
 }
 
+/// What an image is to look like outside of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// How its manifest is written; `None`: as it was.
+    pub format: Option<Format>,
+    /// How its layers are compressed.
+    pub compress: Compress,
+}
+
 /// Makes the manifest of `image` and the compressed layers that it names.
 ///
-/// A pulled image keeps its manifest, byte for byte.
+/// A pulled image keeps its manifest, byte for byte, unless `looks` wants another one.
 ///
 /// # Errors
-/// [`Error::LayerMissing`], [`Error::LayerChanged`].
-pub fn export(place: Place<'_>, image: &ImageRecord) -> Result<Exported, Error> {
-    let layers: Vec<Descriptor> = image
-        .layers
-        .iter()
-        .map(|layer| blob(place, layer))
-        .collect::<Result<_, _>>()?;
-    let config_type = match &image.manifest {
-        Some(manifest) if manifest.contains(media_type::DOCKER_CONFIG) => media_type::DOCKER_CONFIG,
-        _ => media_type::OCI_CONFIG,
-    };
-    let config_descriptor = describe(config_type, &image.config);
-    let manifest = image
-        .manifest
-        .clone()
-        .unwrap_or_else(|| manifest(&config_descriptor, &layers));
-    let manifest_type = match &image.manifest {
-        Some(_) if config_type == media_type::DOCKER_CONFIG => media_type::DOCKER_MANIFEST,
-        _ => media_type::OCI_MANIFEST,
+/// [`Error::LayerMissing`], [`Error::LayerChanged`]; [`Error::Zstd`] for a format that has none.
+pub fn export(place: Place<'_>, image: &ImageRecord, looks: Looks) -> Result<Exported, Error> {
+    let format = looks.format.unwrap_or_else(|| format_of(image));
+    let as_is = image.manifest.is_some()
+        && looks.compress.layers == Affected::New
+        && format == format_of(image);
+    let mut layers = Vec::with_capacity(image.layers.len());
+    let mut changed = !as_is;
+    for layer in &image.layers {
+        let kept = match &layer.blob {
+            Some(blob) if as_is && place.store.open_blob(&blob.digest)?.is_some() => blob.clone(),
+            came => {
+                let made = in_format(place, layer, (looks.compress, format))?;
+                changed |= came.as_ref().map(|blob| blob.digest) != Some(made.digest);
+                made
+            }
+        };
+        layers.push(kept);
+    }
+    let config_descriptor = describe(format.config(), &image.config);
+    let manifest = match &image.manifest {
+        Some(manifest) if !changed => manifest.clone(),
+        _ => written(format, &config_descriptor, &layers),
     };
     Ok(Exported {
-        descriptor: describe(manifest_type, &manifest),
+        descriptor: describe(format.manifest(), &manifest),
         manifest,
         config: image.config.clone(),
         config_descriptor,
@@ -75,17 +87,52 @@ pub fn export(place: Place<'_>, image: &ImageRecord) -> Result<Exported, Error> 
     })
 }
 
+/// The blob of a layer, called and compressed as `format` knows it.
+fn in_format(
+    place: Place<'_>,
+    layer: &ImageLayer,
+    (compress, format): (Compress, Format),
+) -> Result<Descriptor, Error> {
+    let mut made = blob(place, layer, compress)?;
+    let called = |made: &Descriptor| format.layer(layer_compression(&made.media_type)?);
+    if called(&made).is_none() && compress.compression == Compression::Gzip {
+        let layers = Affected::All;
+        made = blob(place, layer, Compress { layers, ..compress })?;
+    }
+    let media_type = called(&made).ok_or(Error::Zstd)?.to_owned();
+    Ok(Descriptor { media_type, ..made })
+}
+
+/// How the manifest of `image` is written.
+pub fn format_of(image: &ImageRecord) -> Format {
+    #[derive(Deserialize)]
+    struct Said {
+        config: Part,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Part {
+        media_type: String,
+    }
+    let said = image.manifest.as_deref().map(serde_json::from_str::<Said>);
+    match said {
+        Some(Ok(said)) if said.config.media_type == Format::Docker.config() => Format::Docker,
+        _ => Format::Oci,
+    }
+}
+
 /// Digest of the manifest of `image` as it is in the store: the one it was pulled with, or one of
 /// uncompressed layers, as podman has it.
 pub fn local_digest(image: &ImageRecord) -> BlobDigest {
     let uncompressed = |layer: &ImageLayer| Descriptor {
-        media_type: media_type::OCI_LAYER.to_owned(),
+        media_type: OCI_LAYER.to_owned(),
         digest: BlobDigest(layer.diff_id.0),
         size: layer.size,
     };
     let text = image.manifest.clone().unwrap_or_else(|| {
         let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
-        manifest(&describe(media_type::OCI_CONFIG, &image.config), &layers)
+        let format = Format::Oci;
+        written(format, &describe(format.config(), &image.config), &layers)
     });
     BlobDigest(Digest::of(text.as_bytes()))
 }
@@ -99,83 +146,12 @@ fn describe(media_type: &str, text: &str) -> Descriptor {
 }
 
 /// Keys in the order of the specification's examples.
-fn manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
+fn written(format: Format, config: &Descriptor, layers: &[Descriptor]) -> String {
     json!({
         "schemaVersion": 2,
-        "mediaType": media_type::OCI_MANIFEST,
+        "mediaType": format.manifest(),
         "config": config,
         "layers": layers,
     })
     .to_string()
-}
-
-/// The compressed blob of a layer: the one it was pulled as, the one made before, or a new one.
-fn blob(place: Place<'_>, layer: &ImageLayer) -> Result<Descriptor, Error> {
-    if let Some(blob) = &layer.blob
-        && place.store.open_blob(&blob.digest)?.is_some()
-    {
-        return Ok(blob.clone());
-    }
-    let key = layer.diff_id.to_string();
-    let known: Descriptor = remember(place.store, place.session, ("gzip", key.as_bytes()), || {
-        compress(place, layer)
-    })?;
-    match place.store.open_blob(&known.digest)? {
-        Some(_) => Ok(known),
-        None => compress(place, layer),
-    }
-}
-
-/// Packs and compresses a layer into a new blob.
-fn compress(place: Place<'_>, layer: &ImageLayer) -> Result<Descriptor, Error> {
-    let tree = place
-        .store
-        .layer(&layer.layer)?
-        .ok_or(Error::LayerMissing(layer.layer))?;
-    let mut blob = place.session.blob()?;
-    let options = EncoderOptions::new(media_type::Compression::Gzip);
-    let mut encoder =
-        Encoder::new(&mut blob, &options).map_err(Error::file("compress", "a layer"))?;
-    let mut hasher = Hasher::new();
-    let mut both = Tee {
-        first: &mut hasher,
-        second: &mut encoder,
-    };
-    pack(&[&tree.diff], &pack_options(layer.mtime_limit), &mut both).map_err(Error::Pack)?;
-    encoder
-        .finish()
-        .map_err(Error::file("compress", "a layer"))?;
-    let found = DiffId(hasher.finish());
-    if found != layer.diff_id {
-        return Err(Error::LayerChanged {
-            expected: layer.diff_id,
-            found,
-        });
-    }
-    let size = blob.size();
-    let digest = blob.commit(None)?;
-    Ok(Descriptor {
-        media_type: media_type::OCI_LAYER_GZIP.to_owned(),
-        digest,
-        size,
-    })
-}
-
-/// Writes to two places.
-struct Tee<'a> {
-    first: &'a mut dyn std::io::Write,
-    second: &'a mut dyn std::io::Write,
-}
-
-impl std::io::Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.first.write_all(bytes)?;
-        self.second.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.first.flush()?;
-        self.second.flush()
-    }
 }

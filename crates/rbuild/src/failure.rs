@@ -92,8 +92,11 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let pull = cause
             .downcast_ref::<rbuild_engine::Error>()
             .and_then(rbuild_engine::Error::hint);
+        let name = cause
+            .downcast_ref::<rbuild_oci::Error>()
+            .and_then(rbuild_oci::Error::hint);
         sandbox
-            .or(store.or(http).map(str::to_owned))
+            .or(store.or(http).or(name).map(str::to_owned))
             .or(registry)
             .or(pull)
     })

@@ -1,5 +1,6 @@
 //! Which image does the user mean?
 
+use rbuild_export::local_digest;
 use rbuild_oci::{ImageId, Name, Reference};
 use rbuild_store::{ImageRecord, Store};
 
@@ -36,6 +37,11 @@ pub fn find(store: &Store, text: &str) -> Result<Found, Failure> {
             }
         }
     }
+    if let Ok(reference) = text.parse::<Reference>()
+        && let Some(found) = pinned(store, &reference)?
+    {
+        return Ok(found);
+    }
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     let is_id = digits.len() >= SHORTEST_ID && digits.bytes().all(|b| b.is_ascii_hexdigit());
     let mut fitting: Vec<_> = match is_id {
@@ -62,6 +68,26 @@ pub fn find(store: &Store, text: &str) -> Result<Found, Failure> {
             "`{text}` is the start of {count} ids"
         ))),
     }
+}
+
+/// The image in the repository of `reference` whose manifest has its digest.
+fn pinned(store: &Store, reference: &Reference) -> Result<Option<Found>, Failure> {
+    let Some(digest) = reference.digest else {
+        return Ok(None);
+    };
+    let meant = reference.local_names();
+    for (name, id) in store.names()? {
+        if meant
+            .iter()
+            .any(|meant| meant.repository() == name.repository())
+            && let Some(record) = store.image(&id)?
+            && local_digest(&record).0 == digest
+        {
+            let name = Some(name);
+            return Ok(Some(Found { id, record, name }));
+        }
+    }
+    Ok(None)
 }
 
 /// The name that a new image gets: `localhost/…` where no registry is written.

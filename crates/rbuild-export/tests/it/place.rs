@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::PathBuf};
 
-use rbuild_export::{BuiltLayer, Commit, Exported, Layers, Place as Ends, commit, export};
+use rbuild_export::{BuiltLayer, Commit, Exported, Layers, Looks, Place as Ends, commit, export};
 use rbuild_oci::{ImageConfig, ImageId, Name};
 use rbuild_plan::{Base, History, Stage, StepId, Tree};
 use rbuild_store::{Durability, ImageRecord, LayerId, LayerRecord, Session, Store};
@@ -126,7 +126,7 @@ impl Place {
     }
 
     pub fn export(&self, id: &ImageId) -> Exported {
-        export(self.ends(), &self.image(id)).unwrap()
+        export(self.ends(), &self.image(id), Looks::default()).unwrap()
     }
 }
 

@@ -12,7 +12,7 @@ use rbuild_engine::{
     Bases, BuildContext, Builder, Caching, Confined, Error as BuildError, HOSTNAME, State,
     fetch::Fetcher,
 };
-use rbuild_export::{BuiltLayer, Commit, Layers, commit};
+use rbuild_export::{BuiltLayer, Commit, Layers, Place, commit};
 use rbuild_http::Client;
 use rbuild_oci::{ImageId, Name, Platform};
 use rbuild_plan::{Base, Edits, Inputs, Plan, Planning, StageId, blame, plan};
@@ -26,7 +26,7 @@ use crate::{
     dockerfile::{self, Source},
     failure::{Failure, hint},
     find::new_name,
-    output::{self, Output},
+    output::{self, Built, Output},
     progress::Progress,
     registry::Registry,
     report, secrets, settings, signals,
@@ -39,12 +39,7 @@ use crate::{
 /// 128 + its number.
 pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
-    let outputs = args
-        .result
-        .output
-        .iter()
-        .map(|spec| Output::parse(spec))
-        .collect::<Result<Vec<_>, _>>()?;
+    let outputs = Output::parse_all(&args.result.output)?;
     let names = args
         .result
         .tag
@@ -112,8 +107,18 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         (&plan, &resolved, &states),
         &names,
     )?;
-    output::write(&outputs, (&store, &session), &image, &bottoms.below.empty)?;
-    finish(args, &image)
+    let built = Built {
+        place: Place {
+            store: &store,
+            session: &session,
+        },
+        id: &image,
+        names: &names,
+        empty: &bottoms.below.empty,
+        registry: &registry,
+    };
+    output::write(&outputs, built)?;
+    finish(args, &outputs, &image)
 }
 
 /// Makes the target stage an image.
@@ -300,7 +305,8 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     Failure::said(1)
 }
 
-fn finish(args: &BuildArgs, image: &ImageId) -> Result<ExitCode, Failure> {
+/// Tells the id, unless standard output has the result.
+fn finish(args: &BuildArgs, outputs: &[Output], image: &ImageId) -> Result<ExitCode, Failure> {
     if let Some(file) = &args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
             Failure::message(format!("cannot write `{}`: {error}", file.display()))
@@ -311,6 +317,8 @@ fn finish(args: &BuildArgs, image: &ImageId) -> Result<ExitCode, Failure> {
             report::note(&format!("committed {}", new_name(name)?));
         }
     }
-    report::print(&image.0.hex())?;
+    if !outputs.iter().any(Output::is_stdout) {
+        report::print(&image.0.hex())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
