@@ -12,6 +12,27 @@ fn out(host: &Host, dockerfile: &str, args: &[&str]) -> String {
     host.run(&["run", "it", "cat", "/out"]).success().stdout
 }
 
+// P1
+#[test]
+fn a_containerfile_comes_before_a_dockerfile_and_a_file_is_also_found_in_the_context() {
+    let Some(host) = host() else { return };
+    let text = |name: &str| format!("FROM alpine\nRUN echo {name} > /out\n");
+    for name in ["Containerfile", "Dockerfile", "dockerfile"] {
+        host.scratch
+            .file(&format!("one/{name}"), text(name))
+            .unwrap();
+    }
+    for (args, expected) in [
+        (&["one"][..], "Containerfile\n"),
+        (&["-f", "dockerfile", "one"], "dockerfile\n"),
+        (&["-f", "one/Dockerfile", "one"], "Dockerfile\n"),
+    ] {
+        host.run(&[&["bud", "-t", "it"], args].concat()).success();
+        let said = host.run(&["run", "it", "cat", "/out"]).success();
+        assert_eq!(said.stdout, expected);
+    }
+}
+
 #[test]
 fn variables_are_expanded_where_they_should_be() {
     let Some(host) = host() else { return };

@@ -55,21 +55,6 @@ fn every_mistake_of_a_dockerfile_is_shown_at_once() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_with_its_line() {
-    let Some(host) = host() else { return };
-    for (line, caret) in [
-        ("RUN --security=insecure true", "Dockerfile:2:16"),
-        ("RUN --device=vendor.com/class=a true", "Dockerfile:2:5"),
-    ] {
-        let output = host.build(&format!("FROM alpine\n{line}\n"), &[]).failure();
-        assert!(
-            output.stderr.contains(caret) && output.stderr.contains('^'),
-            "{line}: {output}"
-        );
-    }
-}
-
-#[test]
 fn a_misspelt_stage_is_guessed() {
     let Some(host) = host() else { return };
     let dockerfile = "FROM alpine AS build\nFROM alpine\nCOPY --from=biuld /a /a\n";

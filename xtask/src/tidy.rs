@@ -6,6 +6,7 @@ mod docs;
 mod files;
 mod ranks;
 mod sources;
+mod statements;
 #[cfg(test)]
 mod tests;
 
@@ -60,7 +61,13 @@ pub fn run() -> Result<(), Error> {
 
 /// Every broken rule, sorted by place.
 fn findings(repository: &Repository) -> Vec<Finding> {
-    let rules = [ranks::check, files::check, sources::check, docs::check];
+    let rules = [
+        ranks::check,
+        files::check,
+        sources::check,
+        docs::check,
+        statements::check,
+    ];
     let mut findings: Vec<Finding> = rules.iter().flat_map(|rule| rule(repository)).collect();
     findings.sort();
     findings
@@ -74,7 +81,7 @@ fn crates(repository: &Repository) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Collects the Rust, TOML and Markdown files below `dir`.
+/// Collects the Rust, TOML, Markdown and plain text files below `dir`.
 fn read(dir: &Path, prefix: &str, into: &mut Repository) -> Result<(), Error> {
     for entry in fs::read_dir(dir).map_err(Error::file("read", dir))? {
         let entry = entry.map_err(Error::file("read", dir))?;
@@ -85,7 +92,7 @@ fn read(dir: &Path, prefix: &str, into: &mut Repository) -> Result<(), Error> {
         let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_dir && !name.starts_with('.') && path != "target" {
             read(&entry.path(), &format!("{path}/"), into)?;
-        } else if [".rs", ".toml", ".md"]
+        } else if [".rs", ".toml", ".md", ".txt"]
             .iter()
             .any(|end| name.ends_with(end))
         {

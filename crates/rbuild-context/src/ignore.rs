@@ -85,6 +85,11 @@ impl IgnoreRules {
         self.may_include_below(self.judge_whole(path), path)
     }
 
+    /// Whether some rule includes again what others exclude.
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.include)
+    }
+
     /// The verdict on `path` from that on its parent.
     pub(crate) fn judge(&self, parent: Verdict, path: &[u8]) -> Verdict {
         let from = parent.0.map_or(0, |rule| rule + 1);
@@ -116,14 +121,17 @@ impl IgnoreRules {
     }
 }
 
-/// `pattern` without a leading slash, `.`, `..` and doubled slashes; `None` if nothing is left.
+/// `pattern` without a leading slash, `.`, `..` and doubled slashes, as Go's `path.Clean` does
+/// it: what leads out of the context keeps its `..` and matches nothing. `None` if nothing is
+/// left (I3).
 fn clean(pattern: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
+        match (part, parts.last()) {
+            ("" | ".", _) => {}
+            ("..", Some(&last)) if last != ".." => drop(parts.pop()),
+            ("..", None) if pattern.starts_with('/') => {}
+            (part, _) => parts.push(part),
         }
     }
     (!parts.is_empty()).then(|| parts.join("/"))
@@ -178,7 +186,14 @@ pub fn read_ignore_file(dir: &Dir, name: &str) -> Result<Option<IgnoreRules>> {
         source,
     };
     let file = SysError::absent(dir.resolve_file(name.as_bytes())).map_err(failed)?;
-    let Some(file) = file else { return Ok(None) };
+    file.map(|file| read_ignore_rules(name, file)).transpose()
+}
+
+/// Reads the rules in `file`, an ignore file that is called `name`.
+///
+/// # Errors
+/// As [`read_ignore_file`].
+pub fn read_ignore_rules(name: &str, file: impl Read) -> Result<IgnoreRules> {
     let mut bytes = Vec::new();
     file.take(MAX_SIZE as u64 + 1)
         .read_to_end(&mut bytes)
@@ -198,7 +213,7 @@ pub fn read_ignore_file(dir: &Dir, name: &str) -> Result<Option<IgnoreRules>> {
     let text = text.map_err(|_| Error::IgnoreText {
         name: name.to_owned(),
     })?;
-    IgnoreRules::parse(&text).map(Some)
+    IgnoreRules::parse(&text)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod secret;
 mod source;
 mod spec;
 mod stat_cache;
+mod unseen;
 mod walk;
 
 pub use content::{FileDigests, Owners, ReadFiles, digest, hash_file};
@@ -44,9 +45,12 @@ pub use git::{
     GitReference, GitSource, GitTimes, Shorthand,
     fetch::{Checkout, Git, GitDir, GitRequest},
 };
-pub use ignore::{IgnoreFile, IgnoreRules, Place, ignore_file_names, read_ignore_file};
+pub use ignore::{
+    IgnoreFile, IgnoreRules, Place, ignore_file_names, read_ignore_file, read_ignore_rules,
+};
 pub use secret::{Asked, AuthSecret};
 pub use source::{Parents, Selection, Source, sources};
 pub use spec::{AddSource, ContextSpec, NamedContext, NamedSource};
 pub use stat_cache::StatCache;
+pub use unseen::{Unseen, unseen};
 pub use walk::{Visit, walk};

@@ -203,7 +203,7 @@ fn components(pattern: &[u8], parents: Parents) -> (Vec<&[u8]>, Pivot) {
 }
 
 /// The components of `path` as seen from the root.
-fn clean(path: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn clean(path: &[u8]) -> Vec<&[u8]> {
     let mut parts = Vec::new();
     for part in path.split(|&b| b == b'/') {
         match part {
@@ -216,7 +216,7 @@ fn clean(path: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Whether `part` has a wildcard that is not escaped.
-fn has_wildcard(part: &[u8]) -> bool {
+pub(crate) fn has_wildcard(part: &[u8]) -> bool {
     let mut bytes = part.iter();
     while let Some(byte) = bytes.next() {
         match byte {

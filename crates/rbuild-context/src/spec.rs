@@ -5,6 +5,8 @@
 //!
 //! Spec: dockerfile.md 1.13, I1; 1.5, F5.
 
+use std::fmt;
+
 use rbuild_http::{Url, without_user};
 use rbuild_oci::Platform;
 
@@ -16,8 +18,8 @@ use crate::{
 /// The main build context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContextSpec {
-    /// A directory of this machine, as written.
-    Directory(String),
+    /// A path of this machine, as written: a directory, or what standard input may be.
+    Local(String),
     /// Standard input: an archive, or a Dockerfile without context.
     Stdin,
     /// A git repository.
@@ -50,7 +52,19 @@ impl ContextSpec {
             Some(("http" | "https", _)) => Ok(Self::Url(text.parse()?)),
             Some((scheme, _)) if is_scheme(scheme) => Err(bad("has a scheme that is not known")),
             _ if text.contains('\0') => Err(bad("has a NUL in it")),
-            _ => Ok(Self::Directory(text.to_owned())),
+            _ => Ok(Self::Local(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ContextSpec {
+    /// For people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => f.write_str(path),
+            Self::Stdin => f.write_str("standard input"),
+            Self::Git(source) => source.fmt(f),
+            Self::Url(url) => url.fmt(f),
         }
     }
 }
@@ -168,7 +182,7 @@ mod tests {
         let lines: Vec<String> = texts
             .iter()
             .map(|text| match ContextSpec::parse(text) {
-                Ok(ContextSpec::Directory(path)) => format!("{text} => directory {path}\n"),
+                Ok(ContextSpec::Local(path)) => format!("{text} => local {path}\n"),
                 Ok(ContextSpec::Stdin) => format!("{text} => stdin\n"),
                 Ok(ContextSpec::Git(source)) => format!("{text} => git {source}\n"),
                 Ok(ContextSpec::Url(url)) => format!("{text} => url {url}\n"),
@@ -179,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_are_directories_streams_repositories_or_archives() {
+    fn contexts_are_directories_streams_repositories_or_archives_i1() {
         check(
             &[
                 ".",
@@ -198,20 +212,20 @@ mod tests {
                 "C:/dir",
             ],
             expect![[r#"
-                . => directory .
-                dir.git => directory dir.git
-                a@b => directory a@b
+                . => local .
+                dir.git => local dir.git
+                a@b => local a@b
                 - => stdin
                  => build context `` is empty
-                ./- => directory ./-
+                ./- => local ./-
                 github.com/a/b#main:sub => git https://github.com/a/b#main:sub
-                ./github.com/a/b => directory ./github.com/a/b
+                ./github.com/a/b => local ./github.com/a/b
                 git@github.com:a/b => git git@github.com:a/b
                 https://github.com/a/b.git => git https://github.com/a/b.git
                 https://h/ctx.tar.gz?x=1 => url https://h/ctx.tar.gz?x=1
                 https://me:secret@h/ctx.tar => cannot fetch a file
                 ftp://h/x => build context `ftp://h/x` has a scheme that is not known
-                C:/dir => directory C:/dir
+                C:/dir => local C:/dir
             "#]],
         );
     }
@@ -234,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn named_contexts() {
+    fn named_contexts_i1() {
         check_named(
             &[
                 "src=../src",
@@ -252,7 +266,7 @@ mod tests {
                 "x::what/is/this/here=dir",
             ],
             expect![[r#"
-                src=../src => src None Files(Directory("../src"))
+                src=../src => src None Files(Local("../src"))
                 alpine=docker-image://alpine:3.20 => alpine None Image("alpine:3.20")
                 alpine::linux/arm64=docker-image://alpine@sha256:abc => alpine Some("linux/arm64") Image("alpine@sha256:abc")
                 base=container-image://localhost/base => base None Image("localhost/base")
@@ -309,9 +323,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn directories_are_taken_verbatim(text in "(\\./|/)?[-a-z0-9._@:/#?= ]{1,30}") {
+        fn paths_are_taken_verbatim(text in "(\\./|/)?[-a-z0-9._@:/#?= ]{1,30}") {
             match ContextSpec::parse(&text) {
-                Ok(ContextSpec::Directory(path)) => prop_assert!(path == text),
+                Ok(ContextSpec::Local(path)) => prop_assert!(path == text),
                 Ok(ContextSpec::Stdin) => prop_assert!(text == "-"),
                 _ => prop_assert!(!text.starts_with(['.', '/']) , "{}", text),
             }

@@ -5,7 +5,9 @@
 //! found by the plan and the engine, and goes through [`applied`] as well.
 //!
 //! Two checks are found while parsing, for only the parser sees them:
-//! `NoEmptyContinuation` and `LegacyKeyValueFormat`.
+//! `NoEmptyContinuation` and `LegacyKeyValueFormat`. They go through [`applied`] too: who
+//! wants other checks than the file says (`BUILDKIT_DOCKERFILE_CHECK`, D5) changes
+//! [`Dockerfile::checks`] before.
 //!
 //! Spec: dockerfile.md 1.18, D5.
 

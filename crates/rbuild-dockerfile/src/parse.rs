@@ -27,7 +27,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::fragment::Fragment;
 use crate::keyword::Keyword;
 use crate::line::{Line, Lines, MAX_LINE};
-use crate::lint::{applied, rules};
+use crate::lint::rules;
 use crate::{directive, directive::Directives};
 use flags::Flags;
 use heredoc::Opened;
@@ -41,8 +41,8 @@ const MAX_INSTRUCTIONS: usize = 10_000;
 /// Parses a Dockerfile. Cannot fail: what is not understood is left out of the
 /// tree and reported, so that one run shows every problem.
 ///
-/// Diagnostics are in the order of the file. Findings of checks that the file does
-/// not want are not among them.
+/// Diagnostics are in the order of the file. Findings of checks are among them also if
+/// the file does not want to hear of them: see [`crate::lint::applied`].
 pub fn parse(source: &str) -> (Dockerfile, Vec<Diagnostic>) {
     let directives = match source.len() <= MAX_FILE {
         true => directive::read(source),
@@ -254,8 +254,7 @@ impl<'s> Parser<'s> {
             self.report(Diagnostic::error(span, message).with_hint("start a stage with `FROM`"));
         }
         self.diagnostics.sort_by_key(|found| found.span.start);
-        let diagnostics = applied(&self.file, self.diagnostics);
-        (self.file, diagnostics)
+        (self.file, self.diagnostics)
     }
 }
 

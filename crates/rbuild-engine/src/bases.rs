@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use rbuild_http::{Client, Security};
-use rbuild_oci::{ChainId, ImageConfig, ImageId, LocalPlace, Location, Platform, Reference};
+use rbuild_oci::{ChainId, ImageConfig, ImageId, LocalPlace, Location, Name, Platform, Reference};
 use rbuild_plan::BaseImage;
 use rbuild_registry::{Access, CredentialSources, Endpoint, Registries, Repository, Scope};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
@@ -69,6 +69,8 @@ pub struct Resolved {
     pub tree: BaseTree,
     /// As the store has it.
     pub record: ImageRecord,
+    /// Its full name; `None` for one from a layout.
+    pub name: Option<Name>,
 }
 
 impl Bases<'_> {
@@ -77,8 +79,8 @@ impl Bases<'_> {
     /// # Errors
     /// [`Error::Pull`] if it is nowhere, [`Error::Layout`], [`Error::Reference`].
     pub fn resolve(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<Resolved, Error> {
-        let record = match self.in_store(name)? {
-            Some(record) => record,
+        let (full_name, record) = match self.in_store(name)? {
+            Some((full_name, record)) => (Some(full_name), record),
             None => self.fetch(name, fetching)?,
         };
         let config: ImageConfig =
@@ -97,6 +99,7 @@ impl Bases<'_> {
             image: BaseImage { tree_key, config },
             tree,
             record,
+            name: full_name,
         })
     }
 
@@ -115,17 +118,18 @@ impl Bases<'_> {
             Policy::Always => None,
             Policy::Missing | Policy::Newer | Policy::Never => self.in_store(name)?,
         };
+        let mut fetch = || self.fetch(name, fetching).map(|(_, record)| record);
         let record = match (policy, here) {
-            (Policy::Missing | Policy::Never, Some(record)) => record,
-            (Policy::Newer, Some(record)) => self.fetch(name, fetching).unwrap_or(record),
+            (Policy::Missing | Policy::Never, Some((_, record))) => record,
+            (Policy::Newer, Some((_, record))) => fetch().unwrap_or(record),
             (Policy::Never, None) => return Err(Error::NotInStore(name.to_owned())),
-            (Policy::Always | Policy::Missing | Policy::Newer, _) => self.fetch(name, fetching)?,
+            (Policy::Always | Policy::Missing | Policy::Newer, _) => fetch()?,
         };
         Ok(record.id())
     }
 
     /// The image in the store, if all its layers are there; it is kept from deletion.
-    fn in_store(&self, name: &str) -> Result<Option<ImageRecord>, Error> {
+    fn in_store(&self, name: &str) -> Result<Option<(Name, ImageRecord)>, Error> {
         let location: Location = name.parse()?;
         let Some(reference) = location.reference() else {
             return Ok(None);
@@ -141,7 +145,7 @@ impl Bases<'_> {
                 continue;
             };
             if self.is_complete(&record)? {
-                return Ok(Some(record));
+                return Ok(Some((name, record)));
             }
         }
         Ok(None)
@@ -156,11 +160,16 @@ impl Bases<'_> {
         Ok(true)
     }
 
-    fn fetch(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<ImageRecord, Error> {
+    fn fetch(
+        &self,
+        name: &str,
+        fetching: &mut dyn FnMut(&str),
+    ) -> Result<(Option<Name>, ImageRecord), Error> {
         let location: Location = name.parse()?;
         let Some(reference) = location.reference() else {
             fetching(name);
-            return self.fetch_from_files(&location);
+            let record = self.fetch_from_files(&location)?;
+            return Ok((None, record));
         };
         let fail = |tried: &[String], source: PullError| Error::Pull {
             name: name.to_owned(),
@@ -188,7 +197,7 @@ impl Bases<'_> {
                     Ok(record) => {
                         let name = target.name.local_name();
                         self.session.set_name(&name, &record.id())?;
-                        return Ok(record);
+                        return Ok((Some(name), record));
                     }
                     Err(error) => last = Some(error),
                 }

@@ -6,15 +6,16 @@
 //! result that vanishes is a miss, never an error (T53).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    num::NonZero,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
-use rbuild_sandbox::Network;
+use rbuild_sandbox::{CapabilitySet, Mount, Network};
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
-    CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store,
+    CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store, Wait,
 };
 use rbuild_sys::{Dir, Upper};
 
@@ -30,6 +31,7 @@ use crate::{
         run::{chown, run},
         workdir::workdir,
     },
+    workers::{Made, Steps},
 };
 
 /// All that a build works with.
@@ -52,12 +54,18 @@ pub struct Builder<'a> {
     pub fetcher: Fetcher<'a>,
     /// What only single commands may see.
     pub confidential: &'a Confidential,
+    /// What commands can do as root at most.
+    pub capabilities: CapabilitySet,
+    /// Devices that every command has.
+    pub devices: &'a [Mount<'a>],
     /// The network of commands that do not say.
     pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
-    /// Is told what happens.
-    pub emit: &'a dyn Fn(Event),
+    /// So many steps are executed at the same time; the result does not depend on it.
+    pub jobs: NonZero<usize>,
+    /// Is told what happens, by several threads.
+    pub emit: &'a (dyn Fn(Event) + Sync),
 }
 
 /// Directories that lie under every tree.
@@ -89,7 +97,7 @@ pub struct State {
 }
 
 impl Builder<'_> {
-    /// Executes all steps of `plan` in order; returns the state after each.
+    /// Executes all steps of `plan`, each when what it needs is done; returns the state after each.
     ///
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
@@ -103,28 +111,29 @@ impl Builder<'_> {
     }
 
     fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
-        let mut states: Vec<State> = Vec::with_capacity(plan.steps.len());
-        for (step, id) in plan.steps.iter().zip((0..).map(StepId)) {
-            let state = |tree: &Tree| self.state(plan, tree, &states);
+        let execute = |id: StepId, made: &Made<State>| {
+            let step = plan.step(id);
+            let state = |tree: &Tree| self.state(plan, tree, made);
+            let sources = step.op.sources().into_iter();
             let work = Work {
                 builder: self,
                 id,
                 step,
                 parent: state(&step.parent),
-                sources: step
-                    .op
-                    .sources()
-                    .into_iter()
-                    .map(|source| source.tree().map(state))
-                    .collect(),
+                sources: sources.map(|source| source.tree().map(state)).collect(),
             };
-            states.push(work.execute()?);
-        }
-        Ok(states)
+            work.execute()
+        };
+        let steps = Steps {
+            execute: &execute,
+            stop: &|| self.runner.stop(),
+            jobs: self.jobs,
+        };
+        steps.of(plan)
     }
 
     /// The state that `tree` names; steps come after everything that they need.
-    fn state(&self, plan: &Plan, tree: &Tree, states: &[State]) -> State {
+    fn state(&self, plan: &Plan, tree: &Tree, made: &Made<State>) -> State {
         let platform = plan.platform();
         match tree {
             Tree::Empty => State {
@@ -144,7 +153,12 @@ impl Builder<'_> {
                     added: None,
                 }
             }
-            Tree::Step(id) => states[id.0 as usize].clone(),
+            Tree::Step(id) => {
+                let state = made[id.0 as usize].get();
+                state
+                    .expect("a step starts when what it needs is done")
+                    .clone()
+            }
         }
     }
 
@@ -198,9 +212,11 @@ impl Work<'_> {
             return Ok(hit);
         }
         let lock = store_key(&definition);
-        let _lock = self.builder.session.key_lock(&lock, &mut || {
-            (self.builder.emit)(Event::Waiting(self.id));
-        })?;
+        let mut wait = Wait {
+            waiting: &mut || (self.builder.emit)(Event::Waiting(self.id)),
+            give_up: &|| self.builder.runner.is_cancelled(),
+        };
+        let _lock = self.builder.session.key_lock(&lock, &mut wait)?;
         if let Some(hit) = self.lookup(&definition)? {
             return Ok(hit);
         }
@@ -208,23 +224,43 @@ impl Work<'_> {
             true => self.key(Depth::Content)?,
             false => definition,
         };
-        if content != definition
-            && let Some(hit) = self.lookup(&content)?
-        {
-            self.record(&definition, &hit)?;
-            return Ok(hit);
+        let alone = self.alone()?;
+        let keys: BTreeSet<Key> = [definition, content].into_iter().chain(alone).collect();
+        for known in keys.iter().filter(|&&key| key != definition) {
+            if let Some(hit) = self.lookup(known)? {
+                let hit = State {
+                    key: content,
+                    ..hit
+                };
+                self.record(&keys, &hit)?;
+                return Ok(hit);
+            }
         }
         (self.builder.emit)(Event::Started(self.id));
         let state = self.make(content)?;
-        self.record(&content, &state)?;
-        if content != definition {
-            self.record(&definition, &state)?;
-        }
+        self.record(&keys, &state)?;
         (self.builder.emit)(Event::Finished(self.id));
         Ok(state)
     }
 
+    /// The key of a step whose changes do not depend on what it stands on (C22); `None` for all
+    /// others.
+    fn alone(&self) -> Result<Option<Key>, Error> {
+        if !self.is_linked() {
+            return Ok(None);
+        }
+        self.key_on(&Key::of_any_tree(), Depth::Content).map(Some)
+    }
+
+    fn is_linked(&self) -> bool {
+        matches!(&self.step.op, Op::Copy(copy) if copy.link)
+    }
+
     fn key(&self, depth: Depth) -> Result<Key, Error> {
+        self.key_on(&self.parent.key, depth)
+    }
+
+    fn key_on(&self, parent: &Key, depth: Depth) -> Result<Key, Error> {
         let mut digests = Vec::with_capacity(self.sources.len());
         for (index, state) in self.sources.iter().enumerate() {
             digests.push(match (state, depth) {
@@ -232,7 +268,7 @@ impl Work<'_> {
                 _ => SourceDigest::Content(self.content(index, state.as_ref())?),
             });
         }
-        Ok(step_key(self.step, &self.parent.key, &digests))
+        Ok(step_key(self.step, parent, &digests))
     }
 
     /// Digest of what the step reads from its source number `index`, which is the context if it
@@ -283,13 +319,16 @@ impl Work<'_> {
         Ok(Some(state))
     }
 
-    fn record(&self, key: &Key, state: &State) -> Result<(), Error> {
+    fn record(&self, keys: &BTreeSet<Key>, state: &State) -> Result<(), Error> {
         let record = CacheRecord {
             layer: state.added.map(|(layer, _)| layer),
             state: store_key(&state.key),
             created: state.added.map_or(0, |(_, created)| created),
         };
-        Ok(self.builder.session.record(&store_key(key), &record)?)
+        for key in keys {
+            self.builder.session.record(&store_key(key), &record)?;
+        }
+        Ok(())
     }
 
     /// Executes the step on a tree of its own and freezes what it changed.
@@ -297,18 +336,23 @@ impl Work<'_> {
         let Builder { store, session, .. } = self.builder;
         let layers = Layers::open(store, &self.parent.layers)?;
         let below = layers.top_first();
+        // A linked copy looks at nothing below, not even at the root's mode (C22).
+        let (like, parent) = match self.is_linked() {
+            true => (None, None),
+            false => (below.first().copied(), self.parent.layers.last().copied()),
+        };
         let staged = session.new_layer()?;
-        prepare(&staged.diff, below.first().copied())?;
+        prepare(&staged.diff, like)?;
         self.apply(&below, &staged)?;
         let mut state = State {
             key,
             added: None,
             ..self.parent.clone()
         };
-        if has_changes(&staged.diff, below.first().copied())? {
+        if has_changes(&staged.diff, like)? {
             let id = LayerId::random().map_err(Error::Random)?;
             let record = LayerRecord {
-                parent: self.parent.layers.last().copied(),
+                parent,
                 ..LayerRecord::default()
             };
             session.commit_layer(staged, id, &record)?;
@@ -380,6 +424,9 @@ impl Work<'_> {
             let owner = command.chown.as_deref();
             let owner = owner.map(|owner| chown(tree.below, owner)).transpose()?;
             let selection = Selection::of(command, root, self.builder.staging())?;
+            if other.is_some() && command.exclude.is_empty() {
+                self.tell_unmatched(&selection);
+            }
             copy(
                 Destination {
                     tree,
@@ -391,6 +438,16 @@ impl Work<'_> {
             )
         };
         copied().map_err(|error| self.failed(error))
+    }
+
+    /// Tells which wildcards matched nothing: without `--exclude`, nothing else selects nothing.
+    fn tell_unmatched(&self, selection: &Selection<'_>) {
+        for (item, group) in selection.groups.iter().enumerate() {
+            if group.sources.is_empty() {
+                let step = self.id;
+                (self.builder.emit)(Event::Unmatched { step, item });
+            }
+        }
     }
 
     fn failed(&self, source: StepError) -> Error {

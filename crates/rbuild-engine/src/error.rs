@@ -42,6 +42,22 @@ pub enum Error {
         /// Why.
         source: rbuild_context::Error,
     },
+    /// The ignore file that was asked for cannot be opened.
+    #[error("cannot open the ignore file `{path}`")]
+    IgnoreFileClosed {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The ignore file that was asked for is wrong.
+    #[error("cannot use the ignore file `{path}`")]
+    IgnoreFile {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        source: Box<rbuild_context::Error>,
+    },
     /// The store refused.
     #[error("cannot use the store")]
     Store(#[from] rbuild_store::Error),

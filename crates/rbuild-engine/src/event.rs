@@ -26,6 +26,13 @@ pub enum Event {
     Pulling(String),
     /// Another build is making the same thing; we take its result.
     Waiting(StepId),
+    /// A wildcard of a COPY from a stage or an image matches nothing there.
+    Unmatched {
+        /// The step that copies.
+        step: StepId,
+        /// Which of its items the wildcard is.
+        item: usize,
+    },
     /// Not an error, but worth a line.
     Warning(String),
 }

@@ -16,13 +16,15 @@ mod layout;
 mod lines;
 mod load;
 mod pull;
+mod schedule;
 mod selection;
 mod shelf;
 mod step;
+mod workers;
 
 pub use bases::{BaseTree, Bases, Policy, Resolved};
 pub use build::{Bottoms, Builder, Caching, State};
-pub use context::BuildContext;
+pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
 pub use load::{Loaded, load};

@@ -12,9 +12,11 @@ use std::{
 };
 
 use rbuild_layer::{Decoder, UnpackOptions, Whiteouts, unpack};
-use rbuild_oci::{ChainId, Descriptor, DiffId, Hasher, ImageConfig, Manifest, media_type};
+use rbuild_oci::{
+    ChainId, Descriptor, DiffId, FileTimes, Hasher, ImageConfig, Manifest, media_type,
+};
 use rbuild_registry::Repository;
-use rbuild_store::{BlobWriter, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
+use rbuild_store::{BlobWriter, Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
 
 use crate::{directory::Directory, docker_archive::Parts, layout::Layout, shelf::ShelfError};
 
@@ -129,6 +131,7 @@ pub fn pull(
         ImageRecord {
             config,
             manifest: Some(manifest.text),
+            draft: Draft::default(),
             layers,
         },
     )
@@ -146,6 +149,7 @@ pub fn pull_parts(parts: Parts<'_>, session: &Session) -> Result<ImageRecord, Pu
         ImageRecord {
             config,
             manifest: None,
+            draft: Draft::default(),
             layers,
         },
     )
@@ -239,7 +243,7 @@ impl Wanted<'_> {
             diff_id: self.diff_id,
             size,
             blob: Some(self.blob.clone()),
-            mtime_limit: None,
+            times: FileTimes::Kept,
         })
     }
 

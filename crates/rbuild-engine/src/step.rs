@@ -54,6 +54,14 @@ pub enum StepError {
         /// As written, expanded.
         url: String,
     },
+    /// The flag and the URL's query do not agree (C27).
+    #[error("`{url}` says something else about `keep-git-dir` than `--keep-git-dir={flag}`")]
+    GitDir {
+        /// As written, expanded.
+        url: String,
+        /// The flag's value.
+        flag: bool,
+    },
     /// An archive cannot be unpacked.
     #[error(transparent)]
     Archive(#[from] crate::fetch::FetchError),
@@ -66,6 +74,12 @@ pub enum StepError {
         id: String,
         /// How to give it.
         flag: &'static str,
+    },
+    /// A device that the command requires is not on this machine.
+    #[error("the device `{path}` is required here, and this machine has none of that name")]
+    Device {
+        /// On the host.
+        path: String,
     },
     /// The tree cannot be mounted for an archive.
     #[error("cannot mount the image")]

@@ -6,8 +6,9 @@
 //! Spec: dockerfile.md 1.16; OCI image-spec, config.md.
 
 use jiff::Timestamp;
-use rbuild_oci::{DiffId, HistoryEntry, ImageConfig, RootFs};
+use rbuild_oci::{DiffId, Format, HistoryEntry, ImageConfig, RootFs};
 use rbuild_plan::{History, StepId};
+use serde_json::{Map, Value, json};
 
 /// A layer that this build made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,11 @@ pub struct Assembly<'a> {
     pub layers: &'a [NewLayer],
     /// How layers belong to the history.
     pub grouping: Layers,
-    /// `SOURCE_DATE_EPOCH`: the time of everything new, seconds since 1970.
+    /// Whether the history is told.
+    pub telling: Telling,
+    /// Whose form of the configuration it is.
+    pub format: Format,
+    /// The time of everything new, seconds since 1970; `None`: when it was made.
     pub epoch: Option<i64>,
     /// The time of an image without any new layer, seconds since 1970.
     pub now: i64,
@@ -46,6 +51,15 @@ pub enum Layers {
     PerStep,
     /// One for all of them (`--squash`); it belongs to the last entry that has a step.
     Squashed,
+}
+
+/// Whether an image says how it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// It does.
+    Told,
+    /// It does not, nor how its base was made (`--omit-history`).
+    Omitted,
 }
 
 /// Makes the configuration file of the image.
@@ -74,6 +88,12 @@ pub fn assemble(assembly: &Assembly<'_>) -> ImageConfig {
         .rootfs
         .diff_ids
         .extend(assembly.layers.iter().map(|layer| layer.diff_id));
+    if assembly.format == Format::Docker {
+        add_docker_fields(&mut config);
+    }
+    if assembly.telling == Telling::Omitted {
+        return config;
+    }
     config.history = assembly.base.map_or_else(Vec::new, base_history);
     let owners = owners(assembly);
     config.history.extend(
@@ -99,6 +119,23 @@ pub fn assemble(assembly: &Assembly<'_>) -> ImageConfig {
         "one history entry for each layer"
     );
     config
+}
+
+/// What Docker's form has besides: what the container was like in which the image was made. There
+/// was none, so all of it is empty.
+fn add_docker_fields(config: &mut ImageConfig) {
+    let add = |fields: &mut Map<String, Value>, names: &[&str], empty: &Value| {
+        for name in names {
+            let field = fields.entry((*name).to_owned());
+            field.or_insert_with(|| empty.clone());
+        }
+    };
+    let run = &mut config.config.other;
+    add(run, &["Domainname", "Hostname", "Image"], &json!(""));
+    let switches = ["AttachStderr", "AttachStdin", "AttachStdout"];
+    add(run, &switches, &json!(false));
+    add(run, &["OpenStdin", "StdinOnce", "Tty"], &json!(false));
+    add(&mut config.other, &["docker_version"], &json!(""));
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC; what a timestamp cannot hold becomes the epoch.
@@ -153,10 +190,10 @@ fn base_history(base: &ImageConfig) -> Vec<HistoryEntry> {
 
 #[cfg(test)]
 mod tests {
-    use rbuild_oci::{DiffId, Digest, HistoryEntry, ImageConfig};
+    use rbuild_oci::{DiffId, Digest, Format, HistoryEntry, ImageConfig};
     use rbuild_plan::{History, StepId};
 
-    use super::{Assembly, Layers, NewLayer, assemble};
+    use super::{Assembly, Layers, NewLayer, Telling, assemble};
 
     fn layer(step: u32, created: i64) -> NewLayer {
         NewLayer {
@@ -204,6 +241,8 @@ mod tests {
             history: &history(steps),
             layers: &layers,
             grouping: Layers::PerStep,
+            telling: Telling::Told,
+            format: Format::Oci,
             epoch: None,
             now: 3599,
         };
@@ -228,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_is_the_time_of_everything_new() {
+    fn the_epoch_is_the_time_of_everything_new_g2() {
         check(
             STEPS,
             |a| a.epoch = Some(1),
@@ -259,6 +298,30 @@ mod tests {
     }
 
     #[test]
+    fn g3_a_history_that_is_omitted_is_empty() {
+        check(STEPS, |a| a.telling = Telling::Omitted, &[]);
+    }
+
+    #[test]
+    fn docker_is_told_of_a_container_that_never_was() {
+        let assembly = Assembly {
+            config: &ImageConfig::default(),
+            base: None,
+            history: &[],
+            layers: &[],
+            grouping: Layers::PerStep,
+            telling: Telling::Told,
+            format: Format::Docker,
+            epoch: None,
+            now: 0,
+        };
+        let config = assemble(&assembly);
+        assert_eq!(config.config.other["Hostname"], "");
+        assert_eq!(config.config.other["Tty"], false);
+        assert_eq!(config.other["docker_version"], "");
+    }
+
+    #[test]
     fn without_layers_the_image_is_of_now() {
         check(&[None], |a| a.layers = &[], &["ENV a=1 59:59Z"]);
     }
@@ -273,6 +336,8 @@ mod tests {
             history: &[],
             layers: &[],
             grouping: Layers::PerStep,
+            telling: Telling::Told,
+            format: Format::Oci,
             epoch: None,
             now: 0,
         };

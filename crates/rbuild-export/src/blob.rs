@@ -140,7 +140,7 @@ pub(crate) fn write_tar(
                 .store
                 .layer(&layer.layer)?
                 .ok_or(Error::LayerMissing(layer.layer))?;
-            let options = pack_options(layer.mtime_limit);
+            let options = pack_options(layer.times);
             pack(&[&tree.diff], &options, &mut both).map_err(Error::Pack)?;
         }
     }

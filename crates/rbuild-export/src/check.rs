@@ -13,10 +13,6 @@ pub fn is_intact(known: &ImageLayer, layer: &Layer) -> bool {
         return true;
     }
     let mut hasher = Hasher::new();
-    let packed = pack(
-        &[&layer.diff],
-        &pack_options(known.mtime_limit),
-        &mut hasher,
-    );
+    let packed = pack(&[&layer.diff], &pack_options(known.times), &mut hasher);
     packed.is_ok() && DiffId(hasher.finish()) == known.diff_id
 }

@@ -3,15 +3,17 @@
 //! Packing here only hashes: the tar goes nowhere. What a layer packs to is remembered, so a
 //! build from cache reads no layer at all.
 
+use std::collections::BTreeMap;
+
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_oci::{DiffId, ImageConfig, ImageId, Name};
+use rbuild_oci::{DiffId, FileTimes, Format, ImageConfig, ImageId, Name};
 use rbuild_plan::{Stage, StepId};
-use rbuild_store::{ImageLayer, ImageRecord, Key, LayerId, Session, Store};
-use rbuild_sys::{Dir, Timestamp};
+use rbuild_store::{Draft, ImageLayer, ImageRecord, Key, LayerId, Session, Store};
+use rbuild_sys::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Assembly, Error, Layers, NewLayer, assemble,
+    Annotations, Assembly, Error, Layers, NewLayer, Origin, Telling, assemble,
     hashing::hash_aside,
     import::{Root, freeze},
 };
@@ -22,13 +24,21 @@ pub struct Commit<'a> {
     /// The stage: configuration and history.
     pub stage: &'a Stage,
     /// The image that the stage starts from; `None` for scratch.
-    pub base: Option<&'a ImageRecord>,
+    pub base: Option<Origin<'a>>,
     /// The layers that steps made, bottom first.
     pub layers: &'a [BuiltLayer],
     /// One layer for each step, or one for all.
     pub grouping: Layers,
-    /// `SOURCE_DATE_EPOCH`: no file of a new layer is younger, and everything new is of that time.
+    /// Everything new is of that time, seconds since 1970; `None`: of when it was made.
     pub epoch: Option<i64>,
+    /// What becomes of the times of files in new layers.
+    pub files: FileTimes,
+    /// Whether the history is told.
+    pub telling: Telling,
+    /// How the image is written down.
+    pub format: Format,
+    /// What its manifest says of it.
+    pub annotations: Annotations<'a>,
     /// The time, seconds since 1970.
     pub now: i64,
     /// What the image shall be called.
@@ -59,10 +69,10 @@ pub fn commit(store: &Store, session: &Session, request: &Commit<'_>) -> Result<
     };
     let mut layers = request
         .base
-        .map_or_else(Vec::new, |base| base.layers.clone());
+        .map_or_else(Vec::new, |base| base.image.layers.clone());
     let mut new = Vec::with_capacity(built.len());
     for layer in &built {
-        let packed = packed(store, session, layer.layer, request.epoch)?;
+        let packed = packed(store, session, layer.layer, request.files)?;
         new.push(NewLayer {
             step: layer.step,
             diff_id: packed.diff_id,
@@ -73,13 +83,13 @@ pub fn commit(store: &Store, session: &Session, request: &Commit<'_>) -> Result<
             diff_id: packed.diff_id,
             size: packed.size,
             blob: None,
-            mtime_limit: request.epoch,
+            times: request.files,
         });
     }
     let config = config(store, session, request, &new)?;
-    let config = serde_json::to_string(&config).expect("a configuration has string keys");
     let id = session.put_image(&ImageRecord {
-        config,
+        draft: draft(request, &config),
+        config: serde_json::to_string(&config).expect("a configuration has string keys"),
         manifest: None,
         layers,
     })?;
@@ -87,6 +97,18 @@ pub fn commit(store: &Store, session: &Session, request: &Commit<'_>) -> Result<
         session.set_name(name, &id)?;
     }
     Ok(id)
+}
+
+/// What the manifest is going to be: it is written when there are blobs for it to name.
+fn draft(request: &Commit<'_>, config: &ImageConfig) -> Draft {
+    let created = config.created.as_deref().unwrap_or_default();
+    Draft {
+        format: request.format,
+        annotations: match request.format {
+            Format::Oci => request.annotations.of(request.base, created),
+            Format::Docker => BTreeMap::new(),
+        },
+    }
 }
 
 /// The configuration file. An image without any new layer has no time of its own, so the time of
@@ -97,13 +119,18 @@ fn config(
     request: &Commit<'_>,
     layers: &[NewLayer],
 ) -> Result<ImageConfig, Error> {
-    let base = request.base.map(base_config).transpose()?;
+    let base = request
+        .base
+        .map(|base| base_config(base.image))
+        .transpose()?;
     let mut assembly = Assembly {
         config: &request.stage.config,
         base: base.as_ref(),
         history: &request.stage.history,
         layers,
         grouping: request.grouping,
+        telling: request.telling,
+        format: request.format,
         epoch: request.epoch,
         now: 0,
     };
@@ -135,12 +162,12 @@ pub(crate) fn packed(
     store: &Store,
     session: &Session,
     layer: LayerId,
-    mtime_limit: Option<i64>,
+    times: FileTimes,
 ) -> Result<Packed, Error> {
-    let what = format!("{layer} {mtime_limit:?}");
+    let what = format!("{layer} {times:?}");
     remember(store, session, ("packed", what.as_bytes()), || {
         let found = store.layer(&layer)?.ok_or(Error::LayerMissing(layer))?;
-        let options = pack_options(mtime_limit);
+        let options = pack_options(times);
         let (packed, hasher) = hash_aside(|out| pack(&[&found.diff], &options, out));
         packed.map_err(Error::Pack)?;
         Ok(Packed {
@@ -150,12 +177,9 @@ pub(crate) fn packed(
     })
 }
 
-pub(crate) fn pack_options(mtime_limit: Option<i64>) -> PackOptions {
+pub(crate) fn pack_options(times: FileTimes) -> PackOptions {
     PackOptions {
-        mtime_limit: mtime_limit.map(|seconds| Timestamp {
-            seconds,
-            nanoseconds: 0,
-        }),
+        times,
         ..PackOptions::new(Form::Overlay)
     }
 }

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 
 use rbuild_layer::{Decoder, Form, PackOptions, UnpackOptions, Whiteouts, pack, sniff, unpack};
-use rbuild_oci::{HistoryEntry, ImageConfig, ImageId, Name};
-use rbuild_store::{ImageLayer, ImageRecord, LayerId, LayerRecord, Session, Store};
+use rbuild_oci::{FileTimes, HistoryEntry, ImageConfig, ImageId, Name};
+use rbuild_store::{Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{Error, commit::packed, rfc3339};
@@ -46,7 +46,7 @@ pub fn import(store: &Store, session: &Session, request: Import<'_>) -> Result<I
         name,
     } = request;
     let layer = freeze(session, root)?;
-    let packed = packed(store, session, layer, None)?;
+    let packed = packed(store, session, layer, FileTimes::Kept)?;
     config.created = Some(rfc3339(now));
     config.rootfs.diff_ids = vec![packed.diff_id];
     config.history = vec![HistoryEntry {
@@ -61,11 +61,12 @@ pub fn import(store: &Store, session: &Session, request: Import<'_>) -> Result<I
         diff_id: packed.diff_id,
         size: packed.size,
         blob: None,
-        mtime_limit: None,
+        times: FileTimes::Kept,
     }];
     let id = session.put_image(&ImageRecord {
         config,
         manifest: None,
+        draft: Draft::default(),
         layers,
     })?;
     session.set_name(name, &id)?;

@@ -14,6 +14,7 @@
 //!
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
 
+mod annotations;
 mod assemble;
 mod blob;
 mod check;
@@ -28,7 +29,8 @@ mod local;
 mod manifest;
 mod push;
 
-pub use assemble::{Assembly, Layers, NewLayer, assemble, rfc3339};
+pub use annotations::{Annotations, Origin, Stamp, annotations};
+pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use blob::{Affected, Compress};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, commit};
@@ -38,5 +40,5 @@ pub use error::Error;
 pub use import::{Import, Root, import};
 pub use layout::{Tagged, write_archive, write_layout};
 pub use local::{write_tree, write_tree_tar};
-pub use manifest::{Exported, Looks, Place, export, format_of, local_digest};
+pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, local_digest};
 pub use push::push;

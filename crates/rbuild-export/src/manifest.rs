@@ -5,14 +5,14 @@
 
 use rbuild_oci::{
     BlobDigest, Descriptor, Digest, Format,
-    media_type::{Compression, OCI_LAYER, layer_compression},
+    media_type::{Compression, layer_compression},
 };
 use rbuild_store::{ImageLayer, ImageRecord, Session, Store};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    Error,
+    Error, annotations,
     blob::{Affected, Compress, blob},
 };
 
@@ -43,7 +43,7 @@ pub struct Place<'a> {
 /// What an image is to look like outside of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Looks {
-    /// How its manifest is written; `None`: as it was.
+    /// How its manifest is written; `None`: as [`format_of`] says.
     pub format: Option<Format>,
     /// How its layers are compressed.
     pub compress: Compress,
@@ -76,7 +76,7 @@ pub fn export(place: Place<'_>, image: &ImageRecord, looks: Looks) -> Result<Exp
     let config_descriptor = describe(format.config(), &image.config);
     let manifest = match &image.manifest {
         Some(manifest) if !changed => manifest.clone(),
-        _ => written(format, &config_descriptor, &layers),
+        _ => written((image, format), &config_descriptor, &layers),
     };
     Ok(Exported {
         descriptor: describe(format.manifest(), &manifest),
@@ -103,7 +103,7 @@ fn in_format(
     Ok(Descriptor { media_type, ..made })
 }
 
-/// How the manifest of `image` is written.
+/// How `image` is written down.
 pub fn format_of(image: &ImageRecord) -> Format {
     #[derive(Deserialize)]
     struct Said {
@@ -114,9 +114,11 @@ pub fn format_of(image: &ImageRecord) -> Format {
     struct Part {
         media_type: String,
     }
-    let said = image.manifest.as_deref().map(serde_json::from_str::<Said>);
-    match said {
-        Some(Ok(said)) if said.config.media_type == Format::Docker.config() => Format::Docker,
+    let Some(manifest) = &image.manifest else {
+        return image.draft.format;
+    };
+    match serde_json::from_str::<Said>(manifest) {
+        Ok(said) if said.config.media_type == Format::Docker.config() => Format::Docker,
         _ => Format::Oci,
     }
 }
@@ -124,17 +126,25 @@ pub fn format_of(image: &ImageRecord) -> Format {
 /// Digest of the manifest of `image` as it is in the store: the one it was pulled with, or one of
 /// uncompressed layers, as podman has it.
 pub fn local_digest(image: &ImageRecord) -> BlobDigest {
+    local_descriptor(image).digest
+}
+
+/// The descriptor of that manifest.
+pub fn local_descriptor(image: &ImageRecord) -> Descriptor {
+    let format = format_of(image);
+    let called = format.layer(Compression::None);
+    let called = called.expect("both formats know plain layers");
     let uncompressed = |layer: &ImageLayer| Descriptor {
-        media_type: OCI_LAYER.to_owned(),
+        media_type: called.to_owned(),
         digest: BlobDigest(layer.diff_id.0),
         size: layer.size,
     };
     let text = image.manifest.clone().unwrap_or_else(|| {
         let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
-        let format = Format::Oci;
-        written(format, &describe(format.config(), &image.config), &layers)
+        let config = describe(format.config(), &image.config);
+        written((image, format), &config, &layers)
     });
-    BlobDigest(Digest::of(text.as_bytes()))
+    describe(format.manifest(), &text)
 }
 
 fn describe(media_type: &str, text: &str) -> Descriptor {
@@ -145,13 +155,22 @@ fn describe(media_type: &str, text: &str) -> Descriptor {
     }
 }
 
-/// Keys in the order of the specification's examples.
-fn written(format: Format, config: &Descriptor, layers: &[Descriptor]) -> String {
-    json!({
+/// A new manifest of `image` in `format`; Docker's has no place for annotations. Keys are in the
+/// order of the specification's examples.
+fn written(
+    (image, format): (&ImageRecord, Format),
+    config: &Descriptor,
+    layers: &[Descriptor],
+) -> String {
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": format.manifest(),
         "config": config,
         "layers": layers,
-    })
-    .to_string()
+    });
+    let said = annotations(image);
+    if format == Format::Oci && !said.is_empty() {
+        manifest["annotations"] = json!(said);
+    }
+    manifest.to_string()
 }

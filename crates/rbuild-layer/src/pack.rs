@@ -12,7 +12,8 @@ use std::{
     io::{Read, Write},
 };
 
-use rbuild_sys::{Dir, FileKind, Stat, Timestamp, Xattr, file_xattrs};
+use rbuild_oci::FileTimes;
+use rbuild_sys::{Dir, FileKind, Stat, Xattr, file_xattrs};
 
 use crate::{
     attribute,
@@ -49,8 +50,8 @@ pub struct PackOptions {
     pub form: Form,
     /// Whether the root is listed.
     pub root: Root,
-    /// Later times of modification become this one.
-    pub mtime_limit: Option<Timestamp>,
+    /// What becomes of times of modification.
+    pub times: FileTimes,
 }
 
 impl PackOptions {
@@ -64,7 +65,7 @@ impl PackOptions {
         Self {
             form,
             root,
-            mtime_limit: None,
+            times: FileTimes::Kept,
         }
     }
 }
@@ -240,9 +241,6 @@ impl Packer<'_> {
     }
 
     fn entry(&mut self, path: &[u8], stat: &Stat, extra: Extra) -> Result<()> {
-        let mtime = stat
-            .mtime
-            .min(self.options.mtime_limit.unwrap_or(stat.mtime));
         self.header(&Header {
             kind: extra.kind,
             path,
@@ -255,7 +253,7 @@ impl Packer<'_> {
             } else {
                 0
             },
-            mtime: mtime.seconds,
+            mtime: self.options.times.of(stat.mtime.seconds),
             rdev: stat.rdev,
             xattrs: extra.xattrs,
         })
@@ -271,7 +269,7 @@ impl Packer<'_> {
             uid: 0,
             gid: 0,
             size: 0,
-            mtime: 0,
+            mtime: self.options.times.of(0),
             rdev: (0, 0),
             xattrs: &[],
         })

@@ -203,6 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn names_are_sorted_but_in_env_g6() {
+        let text = r#"{"architecture":"amd64","os":"linux","config":{"Env":["B=1","A=2"],"ExposedPorts":{"9/tcp":{},"10/tcp":{}},"Labels":{"b":"1","a":"2"},"Volumes":{"/b":{},"/a":{}}}}"#;
+        let config: ImageConfig = serde_json::from_str(text).unwrap();
+        let written = serde_json::to_string(&config).unwrap();
+        for sorted in [
+            r#"["B=1","A=2"]"#,
+            r#"{"10/tcp":{},"9/tcp":{}}"#,
+            r#"{"a":"2","b":"1"}"#,
+            r#"{"/a":{},"/b":{}}"#,
+        ] {
+            assert!(written.contains(sorted), "{written}");
+        }
+    }
+
+    #[test]
     fn env_is_replaced_in_place() {
         let mut config = ImageConfig::default();
         for (name, value) in [("A", "1"), ("AB", "2"), ("A", "3")] {

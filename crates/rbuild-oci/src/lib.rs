@@ -8,6 +8,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod file_times;
 mod format;
 mod location;
 mod manifest;
@@ -20,6 +21,7 @@ mod reference;
 pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
+pub use file_times::FileTimes;
 pub use format::Format;
 pub use location::{LocalPlace, Location};
 pub use manifest::{Document, Index, Manifest, ManifestError};

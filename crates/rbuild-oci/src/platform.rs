@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_are_normalised() {
+    fn spellings_are_normalised_t59() {
         check("linux/x86_64", "linux/amd64");
         check("Linux/AMD64", "linux/amd64");
         check("arm64", "linux/arm64");

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn short_names_are_local_first_then_docker_hub() {
+    fn short_names_are_local_first_then_docker_hub_and_latest_f6() {
         check_names(
             "alpine",
             &["localhost/alpine:latest", "docker.io/library/alpine:latest"],

@@ -13,7 +13,7 @@ use rbuild_dockerfile::lint::rules;
 use rbuild_oci::Platform;
 
 use crate::inputs::Inputs;
-use crate::variables::Variables;
+use crate::variables::{Certainty, Variables};
 use rbuild_dockerfile::suggest::did_you_mean;
 
 /// Passed to `RUN` without an `ARG`; neither in the key nor in history (A7).
@@ -132,6 +132,28 @@ impl Givers<'_> {
         };
         pairs.iter().map(value).collect()
     }
+
+    /// Declares in `scope` the ARGs `pairs` whose values follow from the command line, from
+    /// global ARGs and from others in `scope`: those that need no `ENV`.
+    pub(crate) fn declare(&self, pairs: &[ArgPair], escape: char, scope: &mut Args) {
+        let mut values = Vec::new();
+        for pair in pairs {
+            let variables = Variables {
+                escape,
+                env: &[],
+                args: scope,
+                certainty: Certainty::Complete,
+            };
+            let mut doubts = Vec::new();
+            let value = self.values(std::slice::from_ref(pair), &variables, &mut doubts);
+            if doubts.is_empty() {
+                values.extend(value);
+            }
+        }
+        for (name, value) in values {
+            scope.set(&name, value);
+        }
+    }
 }
 
 /// The automatic ARGs and those before the first `FROM`: what `FROM` sees (A1).
@@ -154,6 +176,7 @@ pub(crate) fn globals(
             escape: file.escape,
             env: &[],
             args: &args,
+            certainty: Certainty::Complete,
         };
         for (name, value) in givers.values(pairs, &variables, found) {
             args.set(&name, value);

@@ -26,6 +26,19 @@ const STALE: [&str; 5] = [
     "parent",
 ];
 
+/// Fields of Docker's configuration that are about a container, not about running the image.
+const OF_A_CONTAINER: [&str; 9] = [
+    "AttachStderr",
+    "AttachStdin",
+    "AttachStdout",
+    "Domainname",
+    "Hostname",
+    "Image",
+    "OpenStdin",
+    "StdinOnce",
+    "Tty",
+];
+
 /// `FROM scratch` (F7).
 pub(crate) fn scratch(platform: &Platform) -> Stage {
     let mut config = ImageConfig::default();
@@ -45,8 +58,19 @@ pub(crate) fn image(reference: &str, image: &BaseImage, platform: &Platform) -> 
     config
         .other
         .retain(|name, _| !STALE.contains(&name.as_str()));
+    let run = &mut config.config.other;
+    run.retain(|name, _| !OF_A_CONTAINER.contains(&name.as_str()));
     let base = Base::Image(reference.to_owned());
     stage(base, Tree::Image(reference.to_owned()), config, platform)
+}
+
+/// `FROM reference` where nothing is known of the image.
+pub(crate) fn unknown(reference: &str, platform: &Platform) -> Stage {
+    let nothing = BaseImage {
+        tree_key: String::new(),
+        config: ImageConfig::default(),
+    };
+    image(reference, &nothing, platform)
 }
 
 /// `FROM stage`: its files, its configuration but for triggers, and its history (F9).
@@ -96,8 +120,8 @@ pub(crate) fn add_labels(target: &mut Stage, labels: &BTreeMap<String, String>) 
     target.config.config.labels.extend(pairs);
 }
 
-/// `--env`, `--unsetenv` and `--unsetlabel`, on the target only: first what is added. As in
-/// buildah, removing leaves no trace in the history.
+/// `--env`, `--identity-label`, `--unsetenv` and `--unsetlabel`, on the target only: first what is
+/// added. As in buildah, removing leaves no trace in the history.
 pub(crate) fn edit(target: &mut Stage, edits: &Edits) {
     if !edits.env.is_empty() {
         target.history.push(History {
@@ -109,6 +133,7 @@ pub(crate) fn edit(target: &mut Stage, edits: &Edits) {
         target.config.set_env(name, value);
     }
     let config = &mut target.config.config;
+    config.labels.extend(edits.identity.clone());
     let is_unset = |entry: &String| {
         let name = entry
             .split_once('=')

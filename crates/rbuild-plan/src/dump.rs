@@ -8,7 +8,9 @@ use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::RunConfig;
 
 use crate::graph::{Base, Plan, Stage, Step, StepId, Tree};
-use crate::op::{Archives, Copy, Item, Mount, MountKind, Network, Op, Run, Source};
+use crate::op::{
+    Archives, Copy, Device, Item, Mount, MountKind, Network, Op, Run, Security, Source,
+};
 
 /// The printable form of `plan`.
 pub fn dump(plan: &Plan) -> String {
@@ -23,10 +25,13 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         write_step(index, step, out)?;
     }
     for (id, stage) in plan.stages.iter().enumerate() {
-        let target = id == plan.target.0 as usize;
         write_stage(id, stage, out)?;
-        if target {
-            writeln!(out, "  target")?;
+        let targets = plan.targets.iter().enumerate();
+        for (number, _) in targets.filter(|(_, target)| target.0 as usize == id) {
+            match plan.targets.len() {
+                1 => writeln!(out, "  target")?,
+                count => writeln!(out, "  target {} of {count}", number + 1)?,
+            }
         }
     }
     for diagnostic in &plan.warnings {
@@ -66,6 +71,15 @@ fn write_run(run: &Run, out: &mut String) -> fmt::Result {
         Network::Default => {}
         Network::None => writeln!(out, "  network none")?,
         Network::Host => writeln!(out, "  network host")?,
+    }
+    if run.security == Security::Insecure {
+        writeln!(out, "  security insecure")?;
+    }
+    for Device { path, required } in &run.devices {
+        writeln!(out, "  device /dev{path} required {required}")?;
+    }
+    for limit in &run.ulimits {
+        writeln!(out, "  ulimit {limit}")?;
     }
     run.mounts
         .iter()

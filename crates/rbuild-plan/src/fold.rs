@@ -20,8 +20,8 @@ use crate::graph::{History, Stage, StageId, Step, StepId, Tree};
 use crate::inputs::Inputs;
 use crate::op::{Op, Source, Workdir};
 use crate::trigger::{Foreign, Trigger};
-use crate::variables::Variables;
-use crate::{copy, history, port, signal, title, unsupported};
+use crate::variables::{Certainty, Variables};
+use crate::{copy, entitlement, history, port, signal, title};
 
 /// What all stages of a plan share.
 pub(crate) struct Context<'a> {
@@ -43,6 +43,8 @@ pub(crate) struct Fold<'a> {
     pub stage: Stage,
     /// ARGs in scope so far.
     pub args: Args,
+    /// Whether all variables are known.
+    pub certainty: Certainty,
     /// A `CMD` was seen in this stage: `ENTRYPOINT` then keeps it (M2).
     pub cmd_is_ours: bool,
     steps: &'a mut Vec<Step>,
@@ -64,6 +66,7 @@ impl<'a> Fold<'a> {
             context,
             stage,
             args,
+            certainty: Certainty::Complete,
             cmd_is_ours: false,
             steps,
             id,
@@ -85,7 +88,7 @@ impl<'a> Fold<'a> {
         source: &dyn Fn(usize) -> Source,
     ) {
         let span = &instruction.span;
-        let refused = unsupported::in_instruction(instruction);
+        let refused = entitlement::refusals(instruction, &self.context.inputs.allowed);
         if !refused.is_empty() {
             self.found.extend(refused);
             return;
@@ -143,12 +146,14 @@ impl<'a> Fold<'a> {
 
     /// `word` as this point of the stage understands it; `None` after an error.
     pub(crate) fn expand(&mut self, word: &Word) -> Option<String> {
-        variables(self.context, &self.stage, &self.args).expand(word, &mut self.found)
+        variables(self.context, &self.stage, (&self.args, self.certainty))
+            .expand(word, &mut self.found)
     }
 
     /// The body of a heredoc as this point of the stage understands it; `None` after an error.
     pub(crate) fn expand_body(&mut self, body: &Word) -> Option<String> {
-        variables(self.context, &self.stage, &self.args).expand_body(body, &mut self.found)
+        variables(self.context, &self.stage, (&self.args, self.certainty))
+            .expand_body(body, &mut self.found)
     }
 
     /// All of `words`; `None` after an error in any of them.
@@ -161,6 +166,11 @@ impl<'a> Fold<'a> {
     pub(crate) fn fail<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
         self.found.push(diagnostic);
         None
+    }
+
+    /// Reports what is no error.
+    pub(crate) fn warn(&mut self, finding: Diagnostic) {
+        self.found.push(finding);
     }
 
     /// The working directory so far; `/` if the base image says nothing or nonsense.
@@ -207,7 +217,7 @@ impl<'a> Fold<'a> {
             given: &self.context.inputs.build_args,
             globals: self.context.globals,
         };
-        let variables = variables(self.context, &self.stage, &self.args);
+        let variables = variables(self.context, &self.stage, (&self.args, self.certainty));
         let values = givers.values(pairs, &variables, &mut self.found);
         // Names only: values may be secrets, and history travels with the image (G5).
         let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
@@ -289,7 +299,7 @@ impl<'a> Fold<'a> {
     fn expose(&mut self, words: &[Word]) -> Option<()> {
         let mut specs = Vec::new();
         for word in words {
-            let variables = variables(self.context, &self.stage, &self.args);
+            let variables = variables(self.context, &self.stage, (&self.args, self.certainty));
             let texts = variables.expand_words(word, &mut self.found)?;
             if word.value.contains('$') {
                 // Ports without variables were looked at with the text.
@@ -354,10 +364,15 @@ impl<'a> Fold<'a> {
 }
 
 /// What `$name` means at this point. Takes its parts, so that findings can be added meanwhile.
-fn variables<'a>(context: &Context<'_>, stage: &'a Stage, args: &'a Args) -> Variables<'a> {
+fn variables<'a>(
+    context: &Context<'_>,
+    stage: &'a Stage,
+    (args, certainty): (&'a Args, Certainty),
+) -> Variables<'a> {
     Variables {
         escape: context.escape,
         env: &stage.config.config.env,
         args,
+        certainty,
     }
 }

@@ -3,10 +3,12 @@
 //! Invariant: edges point backwards. Every [`StepId`] in a step's [`Tree`]s is
 //! smaller than the step's own id, so running steps in order is always right.
 
+use std::collections::BTreeSet;
+
 use rbuild_dockerfile::{Diagnostic, ast::Span};
 use rbuild_oci::{ImageConfig, Platform};
 
-use crate::op::Op;
+use crate::op::{Op, Source};
 
 /// Index into [`Plan::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,15 +18,16 @@ pub struct StepId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(pub u32);
 
-/// A whole build, unreachable stages gone.
+/// A whole build, stages that nobody asked for gone.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Reachable stages in file order.
+    /// Stages to be built, in file order.
     pub stages: Vec<Stage>,
     /// Their steps; only instructions that touch files are steps.
     pub steps: Vec<Step>,
-    /// The stage that becomes the image.
-    pub target: StageId,
+    /// The stages that become images: one for each of [`crate::Inputs::targets`], in that order,
+    /// at least one. A stage that was asked for twice is there twice.
+    pub targets: Vec<StageId>,
     /// Lint and warnings found while planning.
     pub warnings: Vec<Diagnostic>,
 }
@@ -109,9 +112,35 @@ impl Plan {
         &self.stages[id.0 as usize]
     }
 
-    /// The platform that the image is for.
+    /// The steps that must be done before step `id` starts: those that made the trees it works on
+    /// and reads, and for the first ones of a stage those of the stages that it comes after.
+    pub fn needs(&self, id: StepId) -> BTreeSet<StepId> {
+        let step = self.step(id);
+        let sources = step.op.sources().into_iter().filter_map(Source::tree);
+        let made = sources.chain([&step.parent]).filter_map(|tree| match tree {
+            Tree::Step(before) => Some(*before),
+            Tree::Empty | Tree::Image(_) => None,
+        });
+        let mut needs: BTreeSet<StepId> = made.collect();
+        let is_first = match step.parent {
+            Tree::Step(parent) => self.step(parent).stage != step.stage,
+            Tree::Empty | Tree::Image(_) => true,
+        };
+        if is_first {
+            let after = &self.stage(step.stage).after;
+            let steps = (0..).map(StepId).zip(&self.steps);
+            needs.extend(
+                steps
+                    .filter(|(_, other)| after.contains(&other.stage))
+                    .map(|(id, _)| id),
+            );
+        }
+        needs
+    }
+
+    /// The platform that the images are for: all stages have the same.
     pub fn platform(&self) -> Platform {
-        let config = &self.stage(self.target).config;
+        let config = &self.stage(self.targets[0]).config;
         Platform {
             os: config.os.clone(),
             architecture: config.architecture.clone(),

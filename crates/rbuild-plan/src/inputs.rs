@@ -1,10 +1,11 @@
 //! What a plan is made from, and what [`crate::plan`] answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_oci::{ImageConfig, Platform};
 
+use crate::entitlement::Entitlement;
 use crate::graph::Plan;
 
 /// Everything a plan depends on besides the Dockerfile: plain values.
@@ -12,21 +13,41 @@ use crate::graph::Plan;
 pub struct Inputs {
     /// `--build-arg NAME=VALUE`, also proxies and `SOURCE_DATE_EPOCH`.
     pub build_args: BTreeMap<String, String>,
-    /// `--target`: a stage name or number; `None` means the last stage.
-    pub target: Option<String>,
+    /// `--target`: names or numbers of stages, in the order of [`Plan::targets`]; empty means the
+    /// last stage. `TARGETSTAGE` is the last of them.
+    pub targets: Vec<String>,
+    /// What is built besides the targets.
+    pub extent: Extent,
+    /// `--from`: what the first `FROM` of the file names instead of what is written there.
+    pub from: Option<String>,
     /// Platform of this machine: `BUILDPLATFORM`, and the target's as long as only it can be built.
     pub platform: Platform,
-    /// `--label KEY=VALUE`, on the final image only (T21).
+    /// `--label KEY=VALUE`, on the targets only (T21).
     pub labels: BTreeMap<String, String>,
-    /// Other changes to the final image.
+    /// Other changes to the targets.
     pub edits: Edits,
+    /// What the Dockerfile may ask for beyond what all may (R5–R7).
+    pub allowed: BTreeSet<Entitlement>,
+    /// `--ulimit NAME=SOFT:HARD`, for all commands; part of their keys.
+    pub ulimits: Vec<String>,
     /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).
     pub contexts: BTreeMap<String, ContextKind>,
     /// Base images found so far, by the reference text as [`Planning::Needs`] gave it.
     pub bases: BTreeMap<String, BaseImage>,
 }
 
-/// Changes to the configuration of the final image, made after all its instructions and labels.
+/// Which stages are built besides the targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Those that the targets need (F11).
+    #[default]
+    Needed,
+    /// All up to the last target in the file, whether needed or not: their results are dropped,
+    /// but they must succeed.
+    All,
+}
+
+/// Changes to the configuration of a target, made after all its instructions and labels.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     /// `--env NAME=VALUE`: set, with an entry in the history; no command of the build sees it.
@@ -35,6 +56,20 @@ pub struct Edits {
     pub unsetenv: Vec<String>,
     /// `--unsetlabel KEY`: removed, whoever set it; no entry in the history.
     pub unsetlabel: Vec<String>,
+    /// What becomes of the labels of the image or stage that a stage starts from.
+    pub labels_of_base: Inheritance,
+    /// A label that names the builder; no entry in the history (G4).
+    pub identity: Option<(String, String)>,
+}
+
+/// What becomes of something that a base image has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inheritance {
+    /// What is built on it has it too.
+    #[default]
+    Kept,
+    /// What is built on it has it not.
+    Dropped,
 }
 
 /// What a name given to `--build-context` stands for.

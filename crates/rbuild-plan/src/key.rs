@@ -18,10 +18,12 @@ use std::fmt;
 use rbuild_oci::Platform;
 
 use crate::graph::Step;
-use crate::op::{Access, CacheMount, Copy, Item, Mount, MountKind, Op, Run, Secret, Workdir};
+use crate::op::{
+    Access, CacheMount, Copy, Device, Item, Mount, MountKind, Op, Run, Secret, Workdir,
+};
 
 /// Version of the recipe below; part of every key.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// Names a file system state by how it is made. Printed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +41,11 @@ impl Key {
             .text(tree_key)
             .platform(platform)
             .finish()
+    }
+
+    /// Stands for whatever tree: the parent of a step whose changes do not depend on it.
+    pub fn of_any_tree() -> Self {
+        Recipe::new("any").finish()
     }
 
     /// From the 32 raw bytes.
@@ -120,6 +127,9 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
         script,
         mounts,
         network,
+        security,
+        devices,
+        ulimits,
     } = run;
     let mut recipe = Recipe::new("run").key(parent).texts(argv).count(env.len());
     for (name, value) in env {
@@ -130,8 +140,15 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
         .text(user)
         .optional(script.as_ref().map(|script| script.body.as_str()))
         .count(*network as usize)
+        .count(*security as usize)
+        .texts(ulimits)
         .count(mounts.len());
     let recipe = mounts.iter().fold(recipe, mount);
+    let recipe = devices.iter().fold(
+        recipe.count(devices.len()),
+        // Without an error it is there, or the command has seen that it is not.
+        |recipe, Device { path, required: _ }| recipe.text(path.as_str()),
+    );
     recipe.digests(sources).finish()
 }
 

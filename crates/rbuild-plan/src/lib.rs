@@ -2,13 +2,16 @@
 //! decided without touching the world.
 //!
 //! Pure: no files, no network, no clock. What it lacks it asks for
-//! ([`Planning::Needs`]); the caller finds it and asks again.
+//! ([`Planning::Needs`]); the caller finds it and asks again. [`survey`] decides what
+//! follows from the text alone.
 
 mod args;
 mod base;
 mod contexts;
 mod copy;
+mod device;
 mod dump;
+mod entitlement;
 mod fold;
 mod graph;
 mod healthcheck;
@@ -16,25 +19,31 @@ mod history;
 mod inputs;
 mod key;
 mod linker;
+mod lookup;
 mod mount;
 mod names;
 mod op;
+mod outline;
 mod plan;
 mod port;
 mod run;
 mod signal;
 mod stages;
+mod survey;
 mod title;
 mod trigger;
-mod unsupported;
 mod variables;
 
 pub use dump::dump;
+pub use entitlement::Entitlement;
 pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
-pub use inputs::{BaseImage, ContextKind, Edits, Inputs, Planning};
+pub use inputs::{BaseImage, ContextKind, Edits, Extent, Inheritance, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
+pub use lookup::{Lookup, lookups};
 pub use op::{
-    Access, Archives, CacheMount, Copy, Item, Mount, MountKind, Network, Node, Op, Run, Script,
-    Secret, Sharing, Source, Workdir,
+    Access, Archives, CacheMount, Copy, Device, Item, Mount, MountKind, Network, Node, Op, Run,
+    Script, Secret, Security, Sharing, Source, Workdir,
 };
+pub use outline::{Outline, Parameter, Request, Target, outline, targets};
 pub use plan::{blame, plan};
+pub use survey::{Survey, survey};

@@ -8,17 +8,17 @@
 use std::collections::BTreeMap;
 
 use rbuild_dockerfile::Diagnostic;
-use rbuild_dockerfile::ast::{ArgPair, Instruction, Kind, Spanned, Stage, Word};
+use rbuild_dockerfile::ast::{Instruction, Kind, Spanned, Stage, Word};
 use rbuild_dockerfile::expand::expand;
 use rbuild_dockerfile::lint::rules;
 use rbuild_dockerfile::suggest::did_you_mean;
 use rbuild_oci::Platform;
 
 use crate::args::{Args, Givers};
-use crate::names::{self, Name, Named, Names, Origin};
+use crate::names::{Name, Named, Names, Origin};
 use crate::stages::Linked;
 use crate::trigger::{self, Trigger};
-use crate::variables::Variables;
+use crate::variables::{Certainty, Variables};
 
 /// Resolves the names in one stage after the other.
 pub(crate) struct Linker<'a> {
@@ -33,30 +33,37 @@ pub(crate) struct Linker<'a> {
 }
 
 impl Linker<'_> {
-    /// `None` if its base is wrong, which is reported.
-    pub(crate) fn stage(&mut self, index: usize) -> Option<Linked> {
+    /// What is wrong with it is reported. A wrong base is taken for an image, and a wrong `from`
+    /// for nothing, so that the rest can be looked at.
+    pub(crate) fn stage(&mut self, index: usize) -> Linked {
         if let Some(base) = self.names.replacement(index) {
-            return Some(Linked::replaced(index, base));
+            return Linked::replaced(index, base);
         }
         let stage = &self.names.file.stages[index];
         self.check_platform(stage);
-        let base = self.base(index);
+        let base = self.base(index).unwrap_or_else(|| Named {
+            origin: Origin::Image(stage.base.value.clone()),
+            span: stage.base.span.clone(),
+        });
         let after = self.after(index);
-        let triggers = base.as_ref().map(|base| self.triggers(base));
-        let triggers = triggers.unwrap_or_default();
+        let triggers = self.triggers(&base);
         let froms = self.froms(index, &triggers);
-        Some(Linked {
+        Linked {
             index,
-            base: base?,
+            base,
             replaced: false,
             after,
             triggers,
             froms,
-        })
+        }
     }
 
     fn base(&mut self, index: usize) -> Option<Named> {
         let word = &self.names.file.stages[index].base;
+        if let (0, Some(from)) = (index, &self.names.inputs.from) {
+            let (value, span) = (from.clone(), word.span.clone());
+            return self.names.base(index, &Name { value, span }, self.found);
+        }
         let value = self.expand(word)?;
         if value.is_empty() {
             let message = format!(
@@ -68,7 +75,7 @@ impl Linker<'_> {
             self.found.push(diagnostic);
             return None;
         }
-        self.check_default(word);
+        self.check_default(index);
         let span = word.span.clone();
         self.names.base(index, &Name { value, span }, self.found)
     }
@@ -106,11 +113,15 @@ impl Linker<'_> {
         let own = &self.names.file.stages[index].instructions;
         let triggers = triggers.iter().map(|it| (&it.instruction, Some(it)));
         let all = triggers.chain(own.iter().map(|it| (it, None)));
+        let givers = Givers {
+            given: &self.names.inputs.build_args,
+            globals: self.globals,
+        };
         let mut scope = Args::default();
         let mut froms = BTreeMap::new();
         for (position, (instruction, trigger)) in all.enumerate() {
             if let Kind::Arg(pairs) = &instruction.kind {
-                self.declare(pairs, &mut scope);
+                givers.declare(pairs, self.names.file.escape, &mut scope);
             }
             for (number, from) in written_froms(instruction) {
                 let name = self.name_in(&scope, from);
@@ -121,39 +132,19 @@ impl Linker<'_> {
                         }
                         froms.insert((position, number), named);
                     }
-                    Err(problem) => self.found.push(match trigger {
-                        Some(trigger) => trigger.blamed(problem),
-                        None => problem,
-                    }),
+                    Err(problem) => {
+                        self.found.push(match trigger {
+                            Some(trigger) => trigger.blamed(problem),
+                            None => problem,
+                        });
+                        let span = from.span.clone();
+                        let origin = Origin::Scratch;
+                        froms.insert((position, number), Named { origin, span });
+                    }
                 }
             }
         }
         froms
-    }
-
-    /// The ARGs that a `from` sees: their values follow from the command line, from global
-    /// ARGs and from other such ARGs. One that needs more than that has none here.
-    fn declare(&self, pairs: &[ArgPair], scope: &mut Args) {
-        let givers = Givers {
-            given: &self.names.inputs.build_args,
-            globals: self.globals,
-        };
-        let mut values = Vec::new();
-        for pair in pairs {
-            let variables = Variables {
-                escape: self.names.file.escape,
-                env: &[],
-                args: scope,
-            };
-            let mut doubts = Vec::new();
-            let value = givers.values(std::slice::from_ref(pair), &variables, &mut doubts);
-            if doubts.is_empty() {
-                values.extend(value);
-            }
-        }
-        for (name, value) in values {
-            scope.set(&name, value);
-        }
     }
 
     /// `from` with variables replaced: ARGs in `scope`, and global ones (1.17).
@@ -196,13 +187,14 @@ impl Linker<'_> {
         text
     }
 
-    /// Whether there is a base image also without build arguments.
-    fn check_default(&mut self, word: &Word) {
+    /// Whether `FROM` of stage `index` names something also without build arguments.
+    fn check_default(&mut self, index: usize) {
+        let word = &self.names.file.stages[index].base;
         if !word.value.contains('$') {
             return;
         }
         let text = variables(self.names, self.defaults).expand(word, &mut Vec::new());
-        if text.is_some_and(|text| text.is_empty() || names::checked(&text).is_err()) {
+        if text.is_some_and(|text| !self.names.can_be_base(index, &text)) {
             let message = format!("without build arguments, `{}` is no image", word.value);
             let warning = Diagnostic::warning(word.span.clone(), message)
                 .with_hint("give the `ARG` a default with which it is one");
@@ -241,6 +233,7 @@ fn variables<'a>(names: Names<'_>, args: &'a Args) -> Variables<'a> {
         escape: names.file.escape,
         env: &[],
         args,
+        certainty: Certainty::Complete,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{self, Span, Word};
+use rbuild_dockerfile::lint::rules;
 use rbuild_dockerfile::mount::{MountKind as Type, Sharing as Share, parse_bool};
 use rbuild_oci::ImagePath;
 
@@ -64,6 +65,7 @@ impl Fold<'_> {
         let target = self.required_target(mount)?;
         let path = self.source_path(mount)?;
         let id = self.text(mount.id.as_ref())?.filter(|id| !id.is_empty());
+        self.check_owner(mount);
         let sharing = match &mount.sharing {
             Some(word) => self.value(word, "`shared`, `private` or `locked`", Share::parse)?,
             None => Share::default(),
@@ -85,6 +87,21 @@ impl Fold<'_> {
             target,
             kind: MountKind::Cache(cache),
         })
+    }
+
+    /// Whether the command may write to a cache that belongs to root, as it does elsewhere.
+    fn check_owner(&mut self, mount: &ast::Mount) {
+        let user = &self.stage.config.config.user;
+        let name = user.split(':').next().unwrap_or_default();
+        let is_said = mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some();
+        if is_said || matches!(name, "" | "root" | "0") {
+            return;
+        }
+        let message =
+            format!("other builders give this cache to root, but `{name}` runs the command");
+        let hint = "say who owns it: `uid=…`, `gid=…`";
+        let warning = Diagnostic::warning(mount.span.clone(), message).with_hint(hint);
+        self.warn(warning.of_rule(rules::CACHE_MOUNT_OWNER));
     }
 
     fn tmpfs(&mut self, mount: &ast::Mount) -> Option<Mount> {

@@ -83,6 +83,14 @@ impl Names<'_> {
         named.map_err(|it| found.push(it)).ok()
     }
 
+    /// Whether `FROM` of stage `index` can name `text`: a context, an earlier stage, or what is
+    /// written like an image.
+    pub(crate) fn can_be_base(&self, index: usize, text: &str) -> bool {
+        contexts::of_name(self.inputs, text).is_some()
+            || last_named(&self.file.stages[..index], text).is_some()
+            || !text.is_empty() && checked(text).is_ok()
+    }
+
     /// What `--from` in stage `index` names: the number or the name of an earlier stage, a
     /// context or an image (C23).
     pub(crate) fn from(&self, index: usize, name: &Name) -> Result<Named, Diagnostic> {

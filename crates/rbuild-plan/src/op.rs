@@ -39,6 +39,12 @@ pub struct Run {
     pub mounts: Vec<Mount>,
     /// Which network it has.
     pub network: Network,
+    /// How it is confined.
+    pub security: Security,
+    /// Which nodes of the host's `/dev` it has besides those of every command.
+    pub devices: Vec<Device>,
+    /// Limits of resources, `NAME=SOFT:HARD`, in order.
+    pub ulimits: Vec<String>,
 }
 
 /// A program from the Dockerfile.
@@ -60,6 +66,25 @@ pub enum Network {
     None,
     /// That of the host.
     Host,
+}
+
+/// How a command is confined (R6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// As every command is.
+    #[default]
+    Sandbox,
+    /// By namespaces alone.
+    Insecure,
+}
+
+/// A node of the host's `/dev` (R7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Where it is below `/dev`, on the host and for the command.
+    pub path: ImagePath,
+    /// It is an error if there is none; else it is left out.
+    pub required: bool,
 }
 
 /// `RUN --mount` (R8).

@@ -5,7 +5,7 @@
 //!
 //! Invariant: steps are made stage by stage in file order, so edges point backwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_dockerfile::ast::Dockerfile;
 use rbuild_dockerfile::lint;
@@ -16,10 +16,11 @@ use crate::args::Args;
 use crate::base;
 use crate::fold::{Context, Fold};
 use crate::graph::{Base, Plan, Stage, StageId, Step, Tree};
-use crate::inputs::{Inputs, Planning};
+use crate::inputs::{Inheritance, Inputs, Planning};
 use crate::names::{self, Named, Origin};
 use crate::op::Source;
 use crate::stages::{self, Graph, Linked};
+use crate::variables::Certainty;
 
 /// Turns a Dockerfile into a build graph, or says what is missing for that.
 ///
@@ -68,8 +69,8 @@ pub fn blame(file: &Dockerfile, inputs: &Inputs, reference: &str) -> Vec<Diagnos
 }
 
 /// Folds all stages of `graph`. Problems go to `found`; if there is an error among them,
-/// the plan is not usable.
-fn fold(
+/// the plan is not usable. Images that are not among the inputs are taken for unknown ones.
+pub(crate) fn fold(
     file: &Dockerfile,
     graph: &Graph,
     context: &Context<'_>,
@@ -86,6 +87,7 @@ fn fold(
             folded.start(linked, context, found),
             &mut steps,
         );
+        fold.certainty = folded.certainty(&fold.stage, context.inputs);
         fold.stage.name = ast.name.as_ref().map(|name| name.value.clone());
         let source = |position, number| folded.source(linked.froms.get(&(position, number)));
         if let Origin::Files(name) = &linked.base.origin {
@@ -102,13 +104,17 @@ fn fold(
         found.extend(problems);
         folded.push(linked.index, stage, args);
     }
+    let targets = graph.targets.iter().map(|index| folded.ids[index]);
+    let targets: Vec<StageId> = targets.collect();
     let mut stages = folded.stages;
-    if let Some(target) = stages.last_mut() {
+    // After all stages are folded, so that a target based on another does not inherit them.
+    for id in BTreeSet::from_iter(&targets) {
+        let target = &mut stages[id.0 as usize];
         base::add_labels(target, &context.inputs.labels);
         base::edit(target, &context.inputs.edits);
     }
     Plan {
-        target: stage_id(stages.len().saturating_sub(1)),
+        targets,
         stages,
         steps,
         warnings: Vec::new(),
@@ -136,21 +142,22 @@ impl Folded {
         let inputs = context.inputs;
         let mut stage = match &linked.base.origin {
             Origin::Scratch | Origin::Files(_) => base::scratch(&inputs.platform),
-            Origin::Image(reference) => {
-                let image = &inputs.bases[reference];
-                found.extend(base::objections(
-                    reference,
-                    image,
-                    inputs,
-                    &linked.base.span,
-                ));
-                base::image(reference, image, &inputs.platform)
-            }
+            Origin::Image(reference) => match inputs.bases.get(reference) {
+                Some(image) => {
+                    let span = &linked.base.span;
+                    found.extend(base::objections(reference, image, inputs, span));
+                    base::image(reference, image, &inputs.platform)
+                }
+                None => base::unknown(reference, &inputs.platform),
+            },
             Origin::Stage(index) => {
                 let id = self.ids[index];
                 base::child(id, &self.stages[id.0 as usize])
             }
         };
+        if inputs.edits.labels_of_base == Inheritance::Dropped {
+            stage.config.config.labels.clear();
+        }
         stage.index = linked.index;
         stage.after = linked
             .after
@@ -178,6 +185,18 @@ impl Folded {
         }
     }
 
+    /// Whether all variables are known in `stage`, which may be based on those that are done.
+    fn certainty(&self, stage: &Stage, inputs: &Inputs) -> Certainty {
+        let mut base = &stage.base;
+        while let Base::Stage(id) = base {
+            base = &self.stages[id.0 as usize].base;
+        }
+        match base {
+            Base::Image(reference) if !inputs.bases.contains_key(reference) => Certainty::Partial,
+            Base::Image(_) | Base::Stage(_) | Base::Scratch => Certainty::Complete,
+        }
+    }
+
     fn id_of(&self, origin: &Origin) -> Option<StageId> {
         match origin {
             Origin::Stage(index) => self.ids.get(index).copied(),
@@ -201,7 +220,7 @@ fn has_error(found: &[Diagnostic]) -> bool {
 }
 
 /// What the file wants to hear of, sorted by place; two findings at one place keep their order.
-fn wanted(file: &Dockerfile, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub(crate) fn wanted(file: &Dockerfile, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut found = lint::applied(file, found);
     found.sort_by_key(|it| it.span.start);
     found.dedup();

@@ -1,7 +1,8 @@
 //! `RUN`, `CMD`, `ENTRYPOINT`: commands and what they see.
 //!
 //! Knows: the shell form, the environment of a build command.
-//! Does not know: how a command is run; mounts are in [`crate::mount`].
+//! Does not know: how a command is run; mounts are in [`crate::mount`], devices in
+//! [`crate::device`].
 //!
 //! Invariant: a proxy that nobody declared is in `proxy_env` only, so it is neither
 //! in a key nor in history (A7).
@@ -15,7 +16,7 @@ use rbuild_oci::ImagePath;
 use crate::args;
 use crate::fold::Fold;
 use crate::history;
-use crate::op::{Network, Op, Run, Script, Source};
+use crate::op::{Network, Op, Run, Script, Security, Source};
 use crate::variables::env_value;
 
 /// What runs the shell form when neither `SHELL` nor the base image say anything.
@@ -64,6 +65,7 @@ impl Fold<'_> {
                 argv
             }
         };
+        let devices = self.devices(&run.devices);
         let args = self.visible_args();
         let names: Vec<&str> = args.iter().map(|(name, _)| name.as_str()).collect();
         let created_by = history::run(&names, &argv);
@@ -84,6 +86,15 @@ impl Fold<'_> {
                     ast::Network::None => Network::None,
                     ast::Network::Host => Network::Host,
                 }),
+            security: run
+                .security
+                .as_ref()
+                .map_or(Security::Sandbox, |it| match it.value {
+                    ast::Security::Sandbox => Security::Sandbox,
+                    ast::Security::Insecure => Security::Insecure,
+                }),
+            devices: devices?,
+            ulimits: self.context.inputs.ulimits.clone(),
         };
         self.push_step(Op::Run(Box::new(run)), span, created_by);
         Some(())

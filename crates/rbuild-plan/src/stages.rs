@@ -1,13 +1,13 @@
 //! Which stages are needed.
 //!
-//! Knows: the target, and what a stage needs: other stages and images.
+//! Knows: the targets, and what a stage needs: other stages and images.
 //! Does not know: what names stand for ([`crate::names`]), what instructions do.
 //!
 //! Invariant: a stage depends only on stages before it, so going backwards from
-//! the target meets each needed stage after all that need it. Stages that the
-//! target does not need are not looked at: neither resolved nor complained about.
+//! the last target meets each needed stage after all that need it. Stages that nobody
+//! asks for are not looked at: neither resolved nor complained about.
 //!
-//! Spec: dockerfile.md F10, F11, O3; trap T16.
+//! Spec: dockerfile.md F10, F11, O3; trap T16; cli.md, wishes 17 and 18.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,15 +16,17 @@ use rbuild_dockerfile::ast::Dockerfile;
 use rbuild_dockerfile::suggest::did_you_mean;
 
 use crate::args::{self, Args};
-use crate::inputs::Inputs;
+use crate::inputs::{Extent, Inputs};
 use crate::linker::Linker;
 use crate::names::{self, Named, Names, Origin};
 use crate::trigger::Trigger;
 
-/// The part of the file that the target needs.
+/// The part of the file that is to be built.
 pub(crate) struct Graph {
-    /// Needed stages in file order; the target is the last.
+    /// Its stages in file order.
     pub stages: Vec<Linked>,
+    /// Positions in the file of those that become images, as they were asked for.
+    pub targets: Vec<usize>,
     /// What `FROM` sees, and stages on request (A1).
     pub globals: Args,
 }
@@ -46,8 +48,8 @@ pub(crate) struct Linked {
     pub froms: BTreeMap<(usize, usize), Named>,
 }
 
-/// Links the stages that the target needs; what is wrong with them goes to `found`.
-/// `None` if there is no such target.
+/// Links the stages that are to be built; what is wrong with them goes to `found`.
+/// `None` if a target does not exist.
 ///
 /// What images ask for is known only of those in [`Inputs::bases`].
 pub(crate) fn link(
@@ -55,13 +57,18 @@ pub(crate) fn link(
     inputs: &Inputs,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Graph> {
-    let target = target(file, inputs).map_err(|it| found.push(it)).ok()?;
-    let name = names::of_stage(&file.stages[target]).unwrap_or("default");
+    let targets = targets(file, inputs, found)?;
+    let last = *targets.last()?;
+    let name = names::of_stage(&file.stages[last]).unwrap_or("default");
     let automatic = Args::automatic(inputs, name);
     let globals = args::globals(file, &inputs.build_args, automatic.clone(), found);
     let none_given = BTreeMap::new();
     let defaults = args::globals(file, &none_given, automatic.clone(), &mut Vec::new());
 
+    let mut needed: BTreeSet<usize> = match inputs.extent {
+        Extent::Needed => targets.iter().copied().collect(),
+        Extent::All => (0..=*targets.iter().max()?).collect(),
+    };
     let mut linker = Linker {
         names: Names { file, inputs },
         globals: &globals,
@@ -69,11 +76,8 @@ pub(crate) fn link(
         found,
     };
     let mut stages = Vec::new();
-    let mut needed = BTreeSet::from([target]);
     while let Some(index) = needed.pop_last() {
-        let Some(linked) = linker.stage(index) else {
-            continue;
-        };
+        let linked = linker.stage(index);
         needed.extend(linked.origins().filter_map(|named| match named.origin {
             Origin::Stage(earlier) => Some(earlier),
             Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
@@ -84,7 +88,11 @@ pub(crate) fn link(
     let triggers = stages.iter().flat_map(|linked| &linked.triggers);
     let triggers = triggers.map(|trigger| &trigger.instruction);
     found.extend(args::unused(file, triggers, inputs, &automatic));
-    Some(Graph { stages, globals })
+    Some(Graph {
+        stages,
+        targets,
+        globals,
+    })
 }
 
 impl Graph {
@@ -136,15 +144,27 @@ impl Linked {
     }
 }
 
-/// Position of the target: the last stage of that name, else the one of that number,
-/// else, if none is asked for, the last one (F11).
-fn target(file: &Dockerfile, inputs: &Inputs) -> Result<usize, Diagnostic> {
+/// Positions of the targets, at least one; if none is asked for, the last stage (F11).
+/// `None` if one does not exist.
+fn targets(file: &Dockerfile, inputs: &Inputs, found: &mut Vec<Diagnostic>) -> Option<Vec<usize>> {
+    if inputs.targets.is_empty() {
+        let Some(last) = file.stages.len().checked_sub(1) else {
+            let message = "there is no `FROM`, so there is nothing to build";
+            found.push(Diagnostic::error(0..0, message));
+            return None;
+        };
+        return Some(vec![last]);
+    }
+    let targets = inputs.targets.iter().map(|wanted| target(file, wanted));
+    let (targets, problems): (Vec<_>, Vec<_>) = targets.partition(Result::is_ok);
+    found.extend(problems.into_iter().filter_map(Result::err));
+    let known = targets.len() == inputs.targets.len();
+    known.then(|| targets.into_iter().flatten().collect())
+}
+
+/// Position of the last stage called `wanted`, else of the one with that number (F11).
+fn target(file: &Dockerfile, wanted: &str) -> Result<usize, Diagnostic> {
     let count = file.stages.len();
-    let Some(wanted) = &inputs.target else {
-        let nothing =
-            || Diagnostic::error(0..0, "there is no `FROM`, so there is nothing to build");
-        return count.checked_sub(1).ok_or_else(nothing);
-    };
     let number = || wanted.parse().ok().filter(|&number| number < count);
     names::last_named(&file.stages, wanted)
         .or_else(number)

@@ -14,7 +14,10 @@ pub(crate) fn of(text: &str, span: &Span, escape: char) -> String {
         if line.is_empty() || (line.starts_with('#') && !words.is_empty()) {
             continue;
         }
-        let continued = line.strip_suffix(escape);
+        // Two of them are none (P8).
+        let continued = line
+            .strip_suffix(escape)
+            .filter(|rest| !rest.ends_with(escape));
         words.extend(continued.unwrap_or(line).split_whitespace());
         if continued.is_none() {
             break; // what follows is heredocs
@@ -43,6 +46,12 @@ mod tests {
         check("RUN a \\\n# why\n\n  b", "RUN a b");
         check("RUN <<E\nbody\nE", "RUN <<E");
         check("COPY <<E \\\n  /x\nbody\nE", "COPY <<E /x");
+        check("RUN a\\  \n b", "RUN a b");
+    }
+
+    #[test]
+    fn p8_two_escapes_end_the_line() {
+        check("RUN a \\\\\nb", "RUN a \\\\");
     }
 
     #[test]

@@ -15,6 +15,15 @@ use rbuild_dockerfile::lint::rules;
 use crate::args::Args;
 use rbuild_dockerfile::suggest::did_you_mean;
 
+/// Whether there may be variables that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// What is not known is not set.
+    Complete,
+    /// The base image is not known, and may set more.
+    Partial,
+}
+
 /// The variables that one instruction sees: those from before it (V1).
 pub(crate) struct Variables<'a> {
     /// Escape character of the file (D3).
@@ -23,11 +32,16 @@ pub(crate) struct Variables<'a> {
     pub env: &'a [String],
     /// ARGs in scope.
     pub args: &'a Args,
+    /// Whether these are all.
+    pub certainty: Certainty,
 }
 
 impl Variables<'_> {
     /// `word` with quotes removed and variables replaced; `None` if that is
     /// impossible, which is then among `found`. So are unknown names (V2).
+    ///
+    /// Where the base image may set more, a word with an unknown name is `None` too: there is
+    /// nothing to say about it.
     pub(crate) fn expand(&self, word: &Word, found: &mut Vec<Diagnostic>) -> Option<String> {
         let expanded = expand(&word.value, self.escape, &|name| self.value(name));
         self.report(expanded, word, found)
@@ -46,6 +60,16 @@ impl Variables<'_> {
         found: &mut Vec<Diagnostic>,
     ) -> Option<String> {
         match expanded {
+            Ok(expanded)
+                if self.certainty == Certainty::Partial && !expanded.undefined.is_empty() =>
+            {
+                None
+            }
+            Err(ExpandError::Required { name, .. })
+                if self.certainty == Certainty::Partial && self.value(&name).is_none() =>
+            {
+                None
+            }
             Ok(expanded) => {
                 let names = expanded.undefined.iter();
                 let unknown = names.filter(|name| !self.args.declares(name));

@@ -57,9 +57,43 @@ pub const DEFAULT_CAPABILITIES: CapabilitySet = CapabilitySet(
 );
 
 impl CapabilitySet {
+    /// All that there are; in a user namespace they reach no further than it does.
+    pub const ALL: Self = Self((1 << NAMES.len()) - 1);
+
     /// The set as the kernel writes it: bit n is capability n.
     pub const fn bits(self) -> u64 {
         self.0
+    }
+
+    /// The set of one, by its name in any case, with or without `CAP_`; `None` if there is no
+    /// such capability.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.to_ascii_uppercase();
+        let name = name.strip_prefix("CAP_").unwrap_or(&name);
+        let number = NAMES.iter().position(|known| *known == name)?;
+        Some(Self(1 << number))
+    }
+
+    /// These, and those of `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// These, but for those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of `other` are among these.
+    pub const fn contains(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// Whether one of `other` is among these.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use rbuild_sys as sys;
 
+use crate::resource_limit::ResourceLimit;
+
 /// A command could not be run, or the process cannot become able to run any.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,6 +94,26 @@ pub enum Error {
         name: &'static str,
     },
 
+    /// A seccomp profile is not JSON, or not of the form.
+    #[error("cannot read the seccomp profile")]
+    ProfileSyntax(#[source] serde_json::Error),
+
+    /// A seccomp profile asks for something that does not exist.
+    #[error("the seccomp profile's `{call}` {problem}")]
+    ProfileRule {
+        /// The first system call of the rule, or a key of the profile.
+        call: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A seccomp profile has too many rules.
+    #[error("the seccomp profile makes a program of {length} instructions, the kernel takes 4096")]
+    ProfileSize {
+        /// In instructions.
+        length: usize,
+    },
+
     /// A text of the specification holds a NUL.
     #[error("a NUL byte in {what}")]
     Nul {
@@ -112,6 +134,22 @@ pub enum Error {
     #[error("`{path}` in the source of a mount is neither a file nor a directory")]
     MountSourceKind {
         /// In the source.
+        path: String,
+    },
+
+    /// A device of the host cannot be found.
+    #[error("cannot find the device `{path}`")]
+    Device {
+        /// On the host.
+        path: String,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// It is something else.
+    #[error("`{path}` is not a device")]
+    NoDevice {
+        /// On the host.
         path: String,
     },
 
@@ -156,6 +194,15 @@ pub enum Error {
     SetUp {
         /// The step, as in a dump.
         op: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// A limit is above that of this user.
+    #[error("cannot set the limit {limit}")]
+    ResourceLimit {
+        /// Which.
+        limit: ResourceLimit,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -242,6 +289,9 @@ impl Error {
             }
             Self::Map { .. } => {
                 "look for overlapping lines in /etc/subuid and /etc/subgid, and whether newuidmap is setuid".to_owned()
+            }
+            Self::ResourceLimit { .. } => {
+                "the hard limit of this shell, as `ulimit -H` shows it, is the highest".to_owned()
             }
             Self::UnmappedId { .. } => {
                 "a larger range in /etc/subuid and /etc/subgid maps more ids".to_owned()

@@ -10,6 +10,7 @@
 
 mod agent;
 mod capability;
+mod confinement;
 mod enter;
 mod error;
 mod etc_files;
@@ -19,6 +20,7 @@ mod mount_point;
 mod mount_source;
 mod ops;
 mod program;
+mod resource_limit;
 mod run;
 mod sandbox;
 mod seccomp;
@@ -29,15 +31,20 @@ mod traces;
 pub mod users;
 
 pub use capability::{CapabilitySet, DEFAULT_CAPABILITIES};
+pub use confinement::{
+    Confinement, DEFAULT_SHM_SIZE, Hosts, NewPrivileges, Resolver, SystemCalls, Unmasked,
+};
 pub use enter::{Entered, Ids, enter};
 pub use error::Error;
 pub use etc_files::EtcFile;
 pub use host::{Host, Probe};
 pub use mount::{BindAccess, CacheAccess, FileOwner, Mount, MountKind, SecretBytes};
-pub use ops::{Fixture, Op, Place, Surroundings, dump, ops};
+pub use ops::{Calls, Fixture, Op, Place, Surroundings, Writes, dump, ops};
+pub use resource_limit::ResourceLimit;
 pub use run::{Cancel, Exit, Stream};
 pub use sandbox::Sandbox;
+pub use seccomp::SeccompProfile;
 pub use skeleton::skeleton;
-pub use spec::{Network, Spec, Stdio};
+pub use spec::{Network, Security, Spec, Stdio};
 pub use traces::Traces;
 pub use users::UserError;

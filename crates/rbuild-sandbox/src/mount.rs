@@ -9,7 +9,7 @@ use std::{fmt, path::Path};
 use rbuild_oci::ImagePath;
 use rbuild_sys::{Dir, MountLimits, Upper};
 
-/// A mount of one command. None of them honours setuid bits or devices.
+/// A mount of one command. None of them honours setuid bits, and only devices are devices.
 #[derive(Clone, Debug)]
 pub struct Mount<'a> {
     /// Where it is; symlinks on the way resolve inside the tree. What is missing is made for
@@ -49,6 +49,12 @@ pub enum MountKind<'a> {
         content: SecretBytes<'a>,
         /// Whose it is.
         owner: FileOwner,
+    },
+    /// A device of the host, which can be read and written as far as its permissions say: a mount
+    /// cannot forbid it.
+    Device {
+        /// Where it is in the host's `/dev`.
+        path: ImagePath,
     },
     /// A socket whose connections lead to another one.
     Ssh {
@@ -118,6 +124,13 @@ impl MountKind<'_> {
             Self::Bind { access, .. } => matches!(access, BindAccess::ReadOnly),
             Self::Cache { access, .. } => *access == CacheAccess::ReadOnly,
             Self::Tmpfs { .. } => false,
+            Self::Device { .. } => {
+                return MountLimits {
+                    no_suid: true,
+                    no_exec: true,
+                    ..MountLimits::default()
+                };
+            }
             Self::Secret { .. } | Self::Ssh { .. } => return MountLimits::READ_ONLY,
         };
         MountLimits { read_only, ..plain }
@@ -129,6 +142,7 @@ impl MountKind<'_> {
             Self::Bind { .. } => "bind",
             Self::Cache { .. } => "cache",
             Self::Tmpfs { .. } => "tmpfs",
+            Self::Device { .. } => "device",
             Self::Secret { .. } => "secret",
             Self::Ssh { .. } => "ssh",
         }

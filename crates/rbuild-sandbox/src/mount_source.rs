@@ -88,6 +88,11 @@ impl Sandbox {
                 let tmpfs = tmpfs(size.as_deref(), mount.kind.limits());
                 Ok(made(Shape::Directory, tmpfs.map_err(failed)?))
             }
+            MountKind::Device { path } => {
+                let found = self.device_node(path)?;
+                let bound = bind(&found, Depth::Mount, mount.kind.limits());
+                Ok(made(Shape::File, bound.map_err(failed)?))
+            }
             MountKind::Secret { content, owner } => {
                 let (name, file) = self.secret(content.0, *owner).map_err(failed)?;
                 Ok(Source {
@@ -96,6 +101,23 @@ impl Sandbox {
                 })
             }
             MountKind::Ssh { agent, owner } => self.forwarded(&mount.target, agent, *owner),
+        }
+    }
+
+    /// Opens the device at `path` of the host's `/dev`; symlinks resolve inside.
+    fn device_node(&self, path: &ImagePath) -> Result<OwnedFd, Error> {
+        let shown = || format!("/dev{path}");
+        let failed = |source| Error::Device {
+            path: shown(),
+            source,
+        };
+        let node = self
+            .dev
+            .resolve(path.relative().as_bytes(), OFlags::PATH)
+            .map_err(failed)?;
+        match file_stat(&node).map_err(failed)?.kind {
+            FileKind::CharDevice | FileKind::BlockDevice => Ok(node),
+            _ => Err(Error::NoDevice { path: shown() }),
         }
     }
 

@@ -11,9 +11,11 @@ use rbuild_sys::{MountLimits, Resource};
 
 use crate::{
     capability::CapabilitySet,
+    confinement::NewPrivileges,
     etc_files::EtcFile,
     mount::order,
-    spec::{Network, Spec, Stdio},
+    resource_limit::ResourceLimit,
+    spec::{Network, Security, Spec, Stdio},
 };
 
 /// One step, carried out in the child.
@@ -25,6 +27,8 @@ pub enum Op {
     NewSession,
     /// Standard descriptor 0, 1 or 2 as [`Stdio`] says.
     Descriptor(i32),
+    /// How soon the kernel ends the command when memory runs out: -1000 to 1000.
+    OutOfMemoryScore(i32),
     /// Make a mount that depends on the child's own namespaces.
     Make(Fixture),
     /// The tree becomes `/`.
@@ -54,6 +58,8 @@ pub enum Op {
     ResourceLimit(Resource, u64, u64),
     /// Leave the keys of the user behind.
     SessionKeyring,
+    /// From now on setuid programs have no effect.
+    NoNewPrivileges,
     /// From now on dangerous system calls fail.
     Filter,
     /// Enter it.
@@ -81,10 +87,10 @@ pub enum Fixture {
     Proc,
     /// A new instance for the ipc namespace.
     Mqueue,
-    /// The host's tree, read-only: it belongs to the network namespace, which is the host's.
-    Sys,
+    /// The host's tree: it belongs to the network namespace, which is the host's.
+    Sys(Writes),
     /// A new instance for the network namespace.
-    OwnSys,
+    OwnSys(Writes),
     /// A small tmpfs with the places of devices.
     Dev,
     /// A new devpts.
@@ -99,6 +105,15 @@ pub enum Fixture {
     Empty,
     /// A file of `/etc` that rbuild provides.
     Etc(EtcFile),
+}
+
+/// Whether a mount of the kernel's own files can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Nobody can.
+    Forbidden,
+    /// As the kernel says.
+    Allowed,
 }
 
 /// Where a mount is attached.
@@ -131,6 +146,25 @@ pub struct Surroundings {
     pub own_sys: bool,
     /// The hard limit on open files; `None` if there is none.
     pub open_files: Option<u64>,
+    /// How soon the kernel ends commands when memory runs out; `None` if it is not known how soon
+    /// it ends us.
+    pub out_of_memory_score: Option<i32>,
+    /// Limits that were asked for.
+    pub limits: Vec<ResourceLimit>,
+    /// Whether setuid programs work.
+    pub new_privileges: NewPrivileges,
+    /// Which system calls there are.
+    pub calls: Calls,
+}
+
+/// Whether system calls are filtered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// Dangerous ones fail.
+    #[default]
+    Filtered,
+    /// The kernel alone decides.
+    All,
 }
 
 /// The devices of every sandbox, with their numbers.
@@ -156,7 +190,10 @@ pub(crate) fn limits(mount: Fixture) -> MountLimits {
     };
     match mount {
         Fixture::Proc | Fixture::Mqueue | Fixture::Shm => MountLimits::INERT,
-        Fixture::Sys | Fixture::OwnSys | Fixture::Empty | Fixture::Etc(_) => MountLimits::READ_ONLY,
+        Fixture::Sys(Writes::Allowed) | Fixture::OwnSys(Writes::Allowed) => MountLimits::INERT,
+        Fixture::Sys(_) | Fixture::OwnSys(_) | Fixture::Empty | Fixture::Etc(_) => {
+            MountLimits::READ_ONLY
+        }
         Fixture::Dev | Fixture::Pts | Fixture::Device(_) => no_suid_exec,
         Fixture::Null => MountLimits {
             read_only: true,
@@ -172,13 +209,17 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         ops.push(Op::NewSession);
     }
     ops.extend((0..=2).map(Op::Descriptor));
+    ops.extend(around.out_of_memory_score.map(Op::OutOfMemoryScore));
     ops.extend([Op::Make(Fixture::Proc), Op::Make(Fixture::Mqueue)]);
     let sys = sys(spec, around);
-    if sys == Fixture::OwnSys {
+    if matches!(sys, Fixture::OwnSys(_)) {
         ops.push(Op::Make(sys));
     }
     ops.push(Op::EnterRoot);
-    kernel_files(&mut ops, sys, around);
+    match spec.security {
+        Security::Sandbox => kernel_files(&mut ops, sys, around),
+        Security::Insecure => kernel_files(&mut ops, sys, &Surroundings::default()),
+    }
     devices(&mut ops);
     ops.extend(
         etc.iter()
@@ -202,8 +243,17 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         Op::Umask(0o022),
         Op::ResourceLimit(Resource::Core, 0, 0),
         Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
-        Op::SessionKeyring,
-        Op::Filter,
+    ]);
+    let asked = around.limits.iter();
+    ops.extend(asked.map(|limit| Op::ResourceLimit(limit.resource, limit.soft, limit.hard)));
+    ops.push(Op::SessionKeyring);
+    if around.new_privileges == NewPrivileges::Never {
+        ops.push(Op::NoNewPrivileges);
+    }
+    if spec.security == Security::Sandbox && around.calls == Calls::Filtered {
+        ops.push(Op::Filter);
+    }
+    ops.extend([
         Op::WorkingDirectory(spec.cwd.clone()),
         Op::Bounding(spec.capabilities),
         Op::Groups(spec.identity.groups.clone()),
@@ -218,9 +268,13 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
 
 /// Which /sys the command sees: that of its own network, where the kernel lets us mount it.
 pub(crate) fn sys(spec: &Spec<'_>, around: &Surroundings) -> Fixture {
+    let writes = match spec.security {
+        Security::Sandbox => Writes::Forbidden,
+        Security::Insecure => Writes::Allowed,
+    };
     match spec.network {
-        Network::None if around.own_sys => Fixture::OwnSys,
-        Network::None | Network::Host => Fixture::Sys,
+        Network::None if around.own_sys => Fixture::OwnSys(writes),
+        Network::None | Network::Host => Fixture::Sys(writes),
     }
 }
 
@@ -259,6 +313,7 @@ impl fmt::Display for Op {
             Self::ResetSignals => f.write_str("reset signals"),
             Self::NewSession => f.write_str("new session"),
             Self::Descriptor(number) => write!(f, "descriptor {number}"),
+            Self::OutOfMemoryScore(score) => write!(f, "out of memory score {score}"),
             Self::Make(mount) => write!(f, "make {mount}"),
             Self::EnterRoot => f.write_str("enter root"),
             Self::Attach(mount, place) => {
@@ -278,6 +333,7 @@ impl fmt::Display for Op {
                 write!(f, "limit {resource:?} {soft} {hard}")
             }
             Self::SessionKeyring => f.write_str("session keyring"),
+            Self::NoNewPrivileges => f.write_str("no new privileges"),
             Self::Filter => f.write_str("filter system calls"),
             Self::WorkingDirectory(path) => write!(f, "working directory {path}"),
             Self::Bounding(set) => write!(f, "bounding {set}"),
@@ -296,8 +352,8 @@ impl fmt::Display for Fixture {
         match self {
             Self::Proc => f.write_str("proc"),
             Self::Mqueue => f.write_str("mqueue"),
-            Self::Sys => f.write_str("sys"),
-            Self::OwnSys => f.write_str("sysfs"),
+            Self::Sys(_) => f.write_str("sys"),
+            Self::OwnSys(_) => f.write_str("sysfs"),
             Self::Dev => f.write_str("dev"),
             Self::Pts => f.write_str("pts"),
             Self::Shm => f.write_str("shm"),

@@ -33,7 +33,7 @@ pub(crate) struct Handles {
 pub(crate) fn program<'a>(
     spec: &'a Spec<'_>,
     ops: &'a [Op],
-    (handles, filter): (&'a Handles, &'a Filter),
+    (handles, filter): (&'a Handles, Option<&'a Filter>),
 ) -> Result<Vec<Step<'a>>, Error> {
     let scope = Scope {
         spec,
@@ -49,7 +49,8 @@ struct Scope<'a, 'root> {
     spec: &'a Spec<'root>,
     ops: &'a [Op],
     handles: &'a Handles,
-    filter: &'a Filter,
+    /// There is one if an op installs it.
+    filter: Option<&'a Filter>,
 }
 
 impl<'a> Scope<'a, '_> {
@@ -61,6 +62,9 @@ impl<'a> Scope<'a, '_> {
                 from: self.stdio(*number),
                 to: *number,
             },
+            Op::OutOfMemoryScore(score) => {
+                Step::OutOfMemoryScore(text("a score", &score.to_string())?)
+            }
             Op::Make(mount) => Step::NewMount {
                 kind: text("the type of a mount", &mount.to_string())?,
                 limits: limits(*mount),
@@ -84,7 +88,11 @@ impl<'a> Scope<'a, '_> {
                 }
             }
             Op::LoopbackUp => Step::LoopbackUp,
-            Op::Filter => Step::Filter(self.filter),
+            Op::NoNewPrivileges => Step::NoNewPrivileges,
+            Op::Filter => {
+                let filter = self.filter;
+                Step::Filter(filter.expect("`ops` installs a filter only where there is one"))
+            }
             Op::Freeze(name) => Step::Limit {
                 dir: Handle::Made(made(Fixture::Proc)),
                 name: text("a place", name)?,
@@ -147,9 +155,15 @@ impl<'a> Scope<'a, '_> {
     }
 
     fn sys(&self) -> Handle<'a> {
-        match self.ops.contains(&Op::Make(Fixture::OwnSys)) {
-            true => Handle::Made(made(Fixture::OwnSys)),
-            false => self.attached(Fixture::Sys),
+        let is_sys = |op: &Op| match op {
+            Op::Attach(mount @ (Fixture::Sys(_) | Fixture::OwnSys(_)), _) => Some(*mount),
+            _ => None,
+        };
+        let sys = self.ops.iter().find_map(is_sys);
+        let sys = sys.expect("every command has a /sys");
+        match self.ops.contains(&Op::Make(sys)) {
+            true => Handle::Made(made(sys)),
+            false => self.attached(sys),
         }
     }
 
@@ -166,7 +180,7 @@ impl<'a> Scope<'a, '_> {
 fn made(mount: Fixture) -> Made {
     match mount {
         Fixture::Mqueue => Made::Second,
-        Fixture::OwnSys => Made::Third,
+        Fixture::OwnSys(_) => Made::Third,
         _ => Made::First,
     }
 }

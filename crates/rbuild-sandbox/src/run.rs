@@ -19,6 +19,7 @@ use crate::{
     mount_source::Source,
     ops::{Fixture, Op, ops},
     program::{Handles, program},
+    resource_limit::ResourceLimit,
     sandbox::Sandbox,
     spec::{Network, Spec, Stdio},
     traces::Traces,
@@ -94,9 +95,10 @@ impl Sandbox {
         };
         let (stdio, outputs) = descriptors(spec).map_err(failed)?;
         let mut points = MountPoints::new(tree(spec).map_err(failed)?);
-        let etc: Vec<_> = EtcFile::ALL
-            .into_iter()
-            .filter_map(|file| {
+        let etc: Vec<_> = self
+            .provided
+            .iter()
+            .filter_map(|&file| {
                 let point = points.locate(file.path(), Shape::File, Parents::Require);
                 Some((file, point.ok()?))
             })
@@ -116,7 +118,7 @@ impl Sandbox {
             asked,
         };
         let child = {
-            let steps = program(spec, &ops, (&handles, &self.filter))?;
+            let steps = program(spec, &ops, (&handles, self.filter()))?;
             let network = match spec.network {
                 Network::Host => NetworkNamespace::Shared,
                 Network::None => NetworkNamespace::New,
@@ -139,7 +141,7 @@ impl Sandbox {
                 Ended::Exited(status) => status,
                 Ended::Killed(signal) => 128_u8.saturating_add(signal),
             },
-            without: EtcFile::ALL.into_iter().filter(absent).collect(),
+            without: self.provided.iter().copied().filter(absent).collect(),
             traces: points.remove(),
         })
     }
@@ -342,6 +344,14 @@ fn explain(spec: &Spec<'_>, ops: &[Op], error: SpawnError) -> Error {
             id: *id,
             source,
         },
+        Some(&Op::ResourceLimit(resource, soft, hard)) if errno == Errno::PERM => {
+            let limit = ResourceLimit {
+                resource,
+                soft,
+                hard,
+            };
+            Error::ResourceLimit { limit, source }
+        }
         Some(op) => Error::SetUp {
             op: op.to_string(),
             source,

@@ -17,11 +17,11 @@ use rbuild_sys::{
 };
 
 use crate::{
+    confinement::{Confinement, SystemCalls},
     enter::Entered,
     error::Error,
     etc_files::EtcFile,
-    ops::{DEVICES, Fixture, Op, Surroundings, limits},
-    seccomp,
+    ops::{Calls, DEVICES, Fixture, Op, Surroundings, Writes, limits},
     spec::Network,
 };
 
@@ -32,13 +32,17 @@ pub struct Sandbox {
     around: Surroundings,
     /// Whether the kernel lets us mount a /sys; found out when a command needs it.
     own_sys: OnceLock<bool>,
-    pub(crate) filter: Filter,
+    system_calls: SystemCalls,
+    /// Files of `/etc` that cover the image's.
+    pub(crate) provided: Vec<EtcFile>,
+    /// Bytes in `/dev/shm` at most.
+    shm_size: u64,
     /// A private tmpfs: `empty/` and the files of `/etc`; secrets and sockets until they are
     /// mounted.
     pub(crate) shared: Dir,
     /// For names in `shared` that were not used before.
     next: AtomicU64,
-    dev: Dir,
+    pub(crate) dev: Dir,
     sys: Dir,
 }
 
@@ -75,33 +79,34 @@ const MAX_RESOLV_CONF: u64 = 64 << 10;
 impl Sandbox {
     /// Prepares what commands share. `scratch` is an empty directory; from now on a private
     /// tmpfs covers it, which nobody outside of this process sees and which ends with it.
-    /// `hostname` is for `/etc/hosts` and `/etc/hostname`.
     ///
     /// # Errors
     /// [`Error::Prepare`] names what the host lacks.
-    pub fn new(entered: Entered, scratch: &Dir, hostname: &str) -> Result<Self, Error> {
+    pub fn new(entered: Entered, scratch: &Dir, confinement: &Confinement) -> Result<Self, Error> {
         let open = |path: &str| Dir::open(Path::new(path)).map_err(prepare(path));
         let (proc, dev, sys) = (open("/proc")?, open("/dev")?, open("/sys")?);
-        let shared = shared_files(scratch, hostname).map_err(prepare("shared files"))?;
-        let directory = |stat: &sys::Stat| stat.is_dir();
-        let other = |stat: &sys::Stat| !stat.is_dir();
+        let (shared, provided) =
+            shared_files(scratch, confinement).map_err(prepare("shared files"))?;
         Ok(Self {
             guardian: entered.guardian,
-            around: Surroundings {
-                hidden_files: present(&proc, &HIDDEN_FILES, other),
-                hidden_dirs: present(&proc, &HIDDEN_DIRS, directory),
-                frozen: present(&proc, &FROZEN, |_| true),
-                hidden_sys: present(&sys, &HIDDEN_SYS, directory),
-                open_files: sys::open_files_limit(),
-                own_sys: false,
-            },
+            around: surroundings(confinement, &proc, &sys),
             own_sys: OnceLock::new(),
-            filter: seccomp::filter(seccomp::ABIS),
+            system_calls: confinement.system_calls.clone(),
+            provided,
+            shm_size: confinement.shm_size,
             shared,
             next: AtomicU64::new(0),
             dev,
             sys,
         })
+    }
+
+    /// The program that decides about system calls, if one does.
+    pub(crate) fn filter(&self) -> Option<&Filter> {
+        match &self.system_calls {
+            SystemCalls::Filtered(filter) => Some(filter),
+            SystemCalls::All => None,
+        }
     }
 
     pub(crate) fn unused_name(&self) -> Vec<u8> {
@@ -122,7 +127,7 @@ impl Sandbox {
         let steps = [
             Step::NewMount {
                 kind: c"sysfs".to_owned(),
-                limits: limits(Fixture::OwnSys),
+                limits: limits(Fixture::OwnSys(Writes::Forbidden)),
                 made: Made::Third,
             },
             // There is no such program: a failure here means that the step before worked.
@@ -138,12 +143,12 @@ impl Sandbox {
             return Ok(None);
         };
         let made = match mount {
-            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys => return Ok(None),
+            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys(_) => return Ok(None),
             Fixture::Device(name) => return self.device(name).map(Some),
             Fixture::Null => self.restricted(&self.dev, "null", *mount),
             Fixture::Empty => self.restricted(&self.shared, "empty", *mount),
             Fixture::Etc(file) => self.restricted(&self.shared, file.name(), *mount),
-            Fixture::Sys => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
+            Fixture::Sys(_) => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
                 limit_mount(&tree, limits(*mount), Depth::Tree)?;
                 Ok(tree)
             }),
@@ -157,7 +162,8 @@ impl Sandbox {
                 new_mount("devpts", &options, limits(*mount))
             }
             Fixture::Shm => {
-                let options = [("mode", Some("1777")), ("size", Some("64m"))];
+                let size = self.shm_size.to_string();
+                let options = [("mode", Some("1777")), ("size", Some(size.as_str()))];
                 new_mount("tmpfs", &options, limits(*mount))
             }
         };
@@ -186,6 +192,31 @@ impl Sandbox {
     }
 }
 
+/// What there is on this host, and how much of it commands see.
+fn surroundings(confinement: &Confinement, proc: &Dir, sys: &Dir) -> Surroundings {
+    let directory = |stat: &sys::Stat| stat.is_dir();
+    let other = |stat: &sys::Stat| !stat.is_dir();
+    let masked = |top: &str, mut names: Vec<&'static str>| {
+        names.retain(|name| !confinement.unmasked.has(top, name));
+        names
+    };
+    Surroundings {
+        hidden_files: masked("/proc", present(proc, &HIDDEN_FILES, other)),
+        hidden_dirs: masked("/proc", present(proc, &HIDDEN_DIRS, directory)),
+        frozen: masked("/proc", present(proc, &FROZEN, |_| true)),
+        hidden_sys: masked("/sys", present(sys, &HIDDEN_SYS, directory)),
+        open_files: sys::open_files_limit(),
+        out_of_memory_score: out_of_memory_score(),
+        own_sys: false,
+        limits: confinement.limits.clone(),
+        new_privileges: confinement.new_privileges,
+        calls: match confinement.system_calls {
+            SystemCalls::Filtered(_) => Calls::Filtered,
+            SystemCalls::All => Calls::All,
+        },
+    }
+}
+
 fn prepare(what: &str) -> impl FnOnce(sys::Error) -> Error {
     move |source| Error::Prepare {
         what: what.to_owned(),
@@ -206,8 +237,19 @@ fn present(
     names.iter().filter(exists).copied().collect()
 }
 
-/// Covers `scratch` with a tmpfs that has what commands share.
-fn shared_files(scratch: &Dir, hostname: &str) -> Result<Dir, sys::Error> {
+/// Commands go before the builder, and before what else the user has.
+fn out_of_memory_score() -> Option<i32> {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok()?;
+    let own: i32 = own.trim().parse().ok()?;
+    Some(own.saturating_add(100).min(1000))
+}
+
+/// Covers `scratch` with a tmpfs that has what commands share; also says which files of `/etc`
+/// are among it.
+fn shared_files(
+    scratch: &Dir,
+    confinement: &Confinement,
+) -> Result<(Dir, Vec<EtcFile>), sys::Error> {
     let options = [("mode", Some("0755")), ("size", Some("64m"))];
     let tmpfs = new_mount("tmpfs", &options, MountLimits::INERT)?;
     sys::attach_mount(&tmpfs, scratch)?;
@@ -215,28 +257,33 @@ fn shared_files(scratch: &Dir, hostname: &str) -> Result<Dir, sys::Error> {
     dir.mkdir(b"empty", 0o755)?;
     dir.set_mode(b"empty", 0o755)?;
     let resolv_conf = host_resolv_conf();
+    let mut provided = Vec::new();
     for file in EtcFile::ALL {
+        let Some(content) = file.content(confinement, &resolv_conf) else {
+            continue;
+        };
         let mut written = dir.create(file.name().as_bytes(), 0o644)?;
         written
-            .write_all(&file.content(hostname, &resolv_conf))
+            .write_all(content.as_bytes())
             .map_err(|source| sys::Error {
                 call: "write",
                 operand: file.name().to_owned(),
                 source,
             })?;
         dir.set_mode(file.name().as_bytes(), 0o644)?;
+        provided.push(file);
     }
-    Ok(dir)
+    Ok((dir, provided))
 }
 
 /// The host's resolv.conf; empty if there is none.
-fn host_resolv_conf() -> Vec<u8> {
+fn host_resolv_conf() -> String {
     let mut text = Vec::new();
     if let Ok(file) = File::open("/etc/resolv.conf") {
         // What was read so far is better than nothing.
         let _ = file.take(MAX_RESOLV_CONF).read_to_end(&mut text);
     }
-    text
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// A tmpfs with an empty file for each device, directories and links.

@@ -32,6 +32,8 @@ pub struct Spec<'root> {
     pub mounts: Vec<Mount<'root>>,
     /// What the command can reach.
     pub network: Network,
+    /// What it is kept from inside of its namespaces.
+    pub security: Security,
 }
 
 /// The network of a command.
@@ -41,6 +43,15 @@ pub enum Network {
     Host,
     /// Nothing but its own loopback interface, which is up.
     None,
+}
+
+/// What a command is kept from inside of its namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Dangerous system calls fail; parts of `/proc` and `/sys` are hidden or read-only.
+    Sandbox,
+    /// Nothing: all system calls, all of `/proc`, and `/sys` as far as the user may write it.
+    Insecure,
 }
 
 /// The standard descriptors of a command.

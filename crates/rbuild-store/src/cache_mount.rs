@@ -12,8 +12,7 @@ use std::{
     fs::{File, TryLockError},
     os::fd::OwnedFd,
     sync::Arc,
-    thread::sleep,
-    time::{Duration, Instant, SystemTime},
+    time::SystemTime,
 };
 
 use rbuild_sys::{Dir, Errno, FileKind, Timestamp};
@@ -22,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Key, LayerId, Session, Store,
     error::{Context, Error, Result},
-    lock::PATIENCE,
     record,
+    wait::{Wait, Waited},
 };
 
 /// Which cache: two with the same name share their content.
@@ -59,14 +58,6 @@ pub struct CacheClaim {
     pub name: CacheName,
     /// With whom.
     pub sharing: Sharing,
-}
-
-/// What happens while one waits for a cache.
-pub struct CacheWait<'a> {
-    /// Told once for each cache that is waited for longer than a second.
-    pub waiting: &'a mut dyn FnMut(&CacheName),
-    /// Asked again and again; the wait ends when it says `true`.
-    pub give_up: &'a dyn Fn() -> bool,
 }
 
 /// The right to use a copy of a cache, until it is dropped.
@@ -121,7 +112,7 @@ impl Session {
     pub fn claim_caches(
         &self,
         claims: &[CacheClaim],
-        wait: &mut CacheWait<'_>,
+        wait: &mut Wait<'_>,
     ) -> Result<Vec<CacheMount>> {
         let mut order: Vec<usize> = (0..claims.len()).collect();
         // Of equal names the strictest comes first.
@@ -144,8 +135,8 @@ impl Session {
         Ok(mounts.into_iter().flatten().collect())
     }
 
-    fn claim(&self, claim: &CacheClaim, wait: &mut CacheWait<'_>) -> Result<CacheMount> {
-        let mut waited = Waited::new(&claim.name);
+    fn claim(&self, claim: &CacheClaim, wait: &mut Wait<'_>) -> Result<CacheMount> {
+        let mut waited = Waited::new();
         let mut copy = 0;
         loop {
             let home = self.cache_home(&claim.name.key());
@@ -166,7 +157,7 @@ impl Session {
             if ours && claim.sharing == Sharing::Private {
                 copy += 1;
             } else {
-                waited.longer(wait)?;
+                waited.longer(&|| claim.what(), wait)?;
             }
         }
     }
@@ -338,40 +329,6 @@ impl CacheClaim {
         format!("cache `{}`", self.name.id)
     }
 }
-
-/// How long somebody has been waiting for a cache.
-struct Waited<'a> {
-    name: &'a CacheName,
-    since: Instant,
-    told: bool,
-}
-
-impl<'a> Waited<'a> {
-    fn new(name: &'a CacheName) -> Self {
-        Self {
-            name,
-            since: Instant::now(),
-            told: false,
-        }
-    }
-
-    /// Waits a little, unless that is enough.
-    fn longer(&mut self, wait: &mut CacheWait<'_>) -> Result<()> {
-        if (wait.give_up)() {
-            return Err(Error::GaveUp {
-                what: format!("cache `{}`", self.name.id),
-            });
-        }
-        if self.since.elapsed() > PATIENCE && !std::mem::replace(&mut self.told, true) {
-            (wait.waiting)(self.name);
-        }
-        sleep(PAUSE);
-        Ok(())
-    }
-}
-
-/// Between two tries to get a lock.
-const PAUSE: Duration = Duration::from_millis(20);
 
 const RECORD: &[u8] = b"record.json";
 

@@ -3,7 +3,9 @@
 //! One immutable file per image names everything that belongs to it, by digest: an image
 //! whose layer is lost does not harm any other.
 
-use rbuild_oci::{Descriptor, DiffId, Digest, ImageId};
+use std::collections::BTreeMap;
+
+use rbuild_oci::{Descriptor, DiffId, Digest, FileTimes, Format, ImageId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -20,8 +22,20 @@ pub struct ImageRecord {
     pub config: String,
     /// The manifest it was pulled with, byte for byte, so that a push keeps its digest.
     pub manifest: Option<String>,
+    /// What its manifest is to be when it has none yet.
+    #[serde(default)]
+    pub draft: Draft,
     /// Bottom first.
     pub layers: Vec<ImageLayer>,
+}
+
+/// What is known of a manifest before there are blobs for it to name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// How it is to be written.
+    pub format: Format,
+    /// What it is to say of the image; only OCI's format has a place for that.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A layer of an image.
@@ -35,8 +49,9 @@ pub struct ImageLayer {
     pub size: u64,
     /// The blob it came as; the store may not have it any more.
     pub blob: Option<Descriptor>,
-    /// Later times of modification become this one (seconds since 1970) in its tar.
-    pub mtime_limit: Option<i64>,
+    /// What becomes of times of modification in its tar.
+    #[serde(rename = "mtime_limit")]
+    pub times: FileTimes,
 }
 
 impl ImageRecord {

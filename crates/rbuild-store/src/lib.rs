@@ -24,12 +24,11 @@ mod name;
 mod record;
 mod session;
 mod store;
+mod wait;
 
 pub use blob::BlobWriter;
 pub use cache::CacheRecord;
-pub use cache_mount::{
-    CacheClaim, CacheEntry, CacheMount, CacheName, CacheRemoval, CacheWait, Sharing,
-};
+pub use cache_mount::{CacheClaim, CacheEntry, CacheMount, CacheName, CacheRemoval, Sharing};
 pub use check::Damage;
 pub use error::{Error, Result};
 pub use gc::{
@@ -37,8 +36,9 @@ pub use gc::{
     SurveyedNote, SurveyedRecord, Usage, Use, Victim, Why, decide, dump,
 };
 pub use id::{Key, LayerId};
-pub use image::{ImageLayer, ImageRecord};
+pub use image::{Draft, ImageLayer, ImageRecord};
 pub use layer::{Layer, LayerRecord, StagedLayer};
 pub use lock::KeyLock;
 pub use session::Session;
 pub use store::{Durability, Store};
+pub use wait::Wait;

@@ -74,7 +74,9 @@ unsafe fn carry_out(step: &Step<'_>, handles: &mut Handles) -> Result<(), c_int>
             soft,
             hard,
         } => resource_limit(*resource, *soft, *hard),
+        Step::OutOfMemoryScore(score) => return out_of_memory_score(score),
         Step::LoopbackUp => return loopback_up(),
+        Step::NoNewPrivileges => call!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         Step::Filter(program) => filter(program),
         Step::SessionKeyring => return session_keyring(),
         Step::Bounding(kept) => return bounding(*kept),
@@ -237,10 +239,35 @@ fn resource_limit(resource: Resource, soft: u64, hard: u64) -> Answer {
     let limits = [soft, hard];
     let resource = match resource {
         Resource::Core => libc::RLIMIT_CORE,
+        Resource::Cpu => libc::RLIMIT_CPU,
+        Resource::Data => libc::RLIMIT_DATA,
+        Resource::FileSize => libc::RLIMIT_FSIZE,
+        Resource::Locks => libc::RLIMIT_LOCKS,
+        Resource::LockedMemory => libc::RLIMIT_MEMLOCK,
+        Resource::MessageQueues => libc::RLIMIT_MSGQUEUE,
+        Resource::Nice => libc::RLIMIT_NICE,
         Resource::OpenFiles => libc::RLIMIT_NOFILE,
+        Resource::Processes => libc::RLIMIT_NPROC,
+        Resource::ResidentSet => libc::RLIMIT_RSS,
+        Resource::RealtimePriority => libc::RLIMIT_RTPRIO,
+        Resource::RealtimeTime => libc::RLIMIT_RTTIME,
+        Resource::PendingSignals => libc::RLIMIT_SIGPENDING,
+        Resource::Stack => libc::RLIMIT_STACK,
+        Resource::AddressSpace => libc::RLIMIT_AS,
     };
     let null = ptr::null::<u64>();
     call!(libc::SYS_prlimit64, 0, resource, limits.as_ptr(), null)
+}
+
+fn out_of_memory_score(score: &CStr) -> Result<(), c_int> {
+    let path = c"/proc/self/oom_score_adj".as_ptr();
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    let Ok(file) = call!(libc::SYS_openat, libc::AT_FDCWD, path, flags) else {
+        return Ok(());
+    };
+    // What cannot be written stays as it is.
+    let _ = call!(libc::SYS_write, file, score.as_ptr(), score.count_bytes());
+    call!(libc::SYS_close, file).map(|_| ())
 }
 
 /// `struct ifreq` of netdevice(7): a name and, here, flags.

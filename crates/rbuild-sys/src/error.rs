@@ -9,11 +9,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A system call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{call}(`{operand}`)")]
+#[error("{call}{}", shown(operand))]
 pub struct Error {
     /// Name of the call, as in section 2 of the manual.
     pub call: &'static str,
-    /// What it was to work on, as text.
+    /// What it was to work on, as text; empty where that has no name.
     pub operand: String,
     /// The kernel's answer.
     pub source: io::Error,
@@ -50,6 +50,14 @@ impl Error {
         self.errno() == Some(errno)
     }
 
+    /// What to try, if there is something: an owner that no id of this user stands for (T51).
+    pub fn hint(&self) -> Option<&'static str> {
+        let changes_owner = ["fchown", "fchownat"].contains(&self.call);
+        (changes_owner && self.is(Errno::INVAL)).then_some(
+            "the owner is beyond the ids that this user has; `rbuild info` says how many",
+        )
+    }
+
     /// `None` if the reason is that there is no such file.
     ///
     /// # Errors
@@ -60,6 +68,13 @@ impl Error {
             Err(error) if error.is(Errno::NOENT) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn shown(operand: &str) -> String {
+    match operand {
+        "" => String::new(),
+        named => format!("(`{named}`)"),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{self, AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, Uid},
+    fs::{self, AtFlags, Gid, MemfdFlags, Mode, StatxFlags, Timespec, Timestamps, Uid},
     io::Errno,
 };
 
@@ -55,6 +55,16 @@ impl FileSystem {
             Some("nfs" | "lustre" | "gpfs" | "beegfs" | "9p")
         )
     }
+}
+
+/// A file in memory, which is gone with its last descriptor; `name` is for debuggers.
+///
+/// # Errors
+/// As memfd_create(2).
+pub fn memory_file(name: &str) -> Result<File> {
+    fs::memfd_create(name, MemfdFlags::CLOEXEC)
+        .on("memfd_create", name)
+        .map(File::from)
 }
 
 /// The file system that `fd` lives on.

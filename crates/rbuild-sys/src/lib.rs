@@ -30,7 +30,7 @@ pub use descent::Descent;
 pub use dir::{Dir, Entry, Node};
 pub use error::{Error, Result};
 pub use file::{
-    FileSystem, copy_contents, file_stat, file_system, set_file_mode, set_file_mtime,
+    FileSystem, copy_contents, file_stat, file_system, memory_file, set_file_mode, set_file_mtime,
     set_file_owner, sync_file_system,
 };
 pub use filter::{Filter, Instruction};

@@ -90,8 +90,13 @@ pub enum Step<'fd> {
         /// The hard limit.
         hard: u64,
     },
+    /// How soon the kernel ends the process when memory runs out, as in `oom_score_adj` of
+    /// proc(5); needs the host's `/proc`. Where that cannot be written it stays as it is.
+    OutOfMemoryScore(CString),
     /// Switches on `lo` of a network namespace of our own. netdevice(7).
     LoopbackUp,
+    /// From now on no program gives privileges, setuid or not. prctl(2), PR_SET_NO_NEW_PRIVS.
+    NoNewPrivileges,
     /// System calls are filtered from now on, for good. seccomp(2).
     Filter(&'fd Filter),
     /// A new, empty session keyring. keyctl(2). A kernel without keyrings is fine.
@@ -114,13 +119,41 @@ pub enum Step<'fd> {
     Exec(Exec),
 }
 
-/// The resource limits that a step can set.
+/// The resources that have a limit. getrlimit(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// Bytes of a core file.
     Core,
+    /// Seconds of processor time.
+    Cpu,
+    /// Bytes of data segment and heap.
+    Data,
+    /// Bytes of a file that is written.
+    FileSize,
+    /// Number of file locks.
+    Locks,
+    /// Bytes of memory that cannot be swapped out.
+    LockedMemory,
+    /// Bytes of POSIX message queues.
+    MessageQueues,
+    /// 20 minus the lowest nice value.
+    Nice,
     /// Number of open files.
     OpenFiles,
+    /// Number of the user's processes.
+    Processes,
+    /// Bytes of memory in use; no effect.
+    ResidentSet,
+    /// Highest real-time priority.
+    RealtimePriority,
+    /// Microseconds under real-time scheduling without a pause.
+    RealtimeTime,
+    /// Number of queued signals.
+    PendingSignals,
+    /// Bytes of the stack.
+    Stack,
+    /// Bytes of virtual memory.
+    AddressSpace,
 }
 
 /// A program to execute: the first of `candidates` that exists.

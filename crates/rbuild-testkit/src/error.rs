@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A test's surroundings could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// For `map_err`: names the program of `command`.
+    pub(crate) fn program(command: &Command) -> impl FnOnce(io::Error) -> Self + use<> {
+        let program = command.get_program().display().to_string();
+        move |source| Self::Program { program, source }
+    }
+
     /// For `map_err`: names the action and the path that an I/O error is about.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

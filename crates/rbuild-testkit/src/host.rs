@@ -87,6 +87,16 @@ impl Host {
         Output::of(&mut self.rbuild(args)).expect("the binary was copied by `Host::new`")
     }
 
+    /// Runs rbuild to its end, with `input` on its standard input.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[track_caller]
+    pub fn run_with(&self, args: &[&str], input: &[u8]) -> Output {
+        Output::of_input(&mut self.rbuild(args), input)
+            .expect("the binary was copied by `Host::new`")
+    }
+
     /// Builds `dockerfile` in the context `ctx/` of the scratch directory;
     /// `args` come before the context.
     ///

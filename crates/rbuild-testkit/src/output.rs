@@ -1,7 +1,9 @@
 //! What a program under test said, as text that assertions can quote.
 
 use std::fmt;
-use std::process::Command;
+use std::io::Write;
+use std::process::{self, Command, Stdio};
+use std::thread;
 
 use crate::Error;
 
@@ -22,18 +24,26 @@ impl Output {
     /// # Errors
     /// [`Error::Program`] if it cannot be started.
     pub fn of(command: &mut Command) -> Result<Self, Error> {
-        let output = command
-            .stdin(std::process::Stdio::null())
-            .output()
-            .map_err(|source| Error::Program {
-                program: command.get_program().display().to_string(),
-                source,
-            })?;
-        Ok(Self {
-            status: exit_status(output.status),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        let output = command.stdin(Stdio::null()).output();
+        Ok(Self::from(output.map_err(Error::program(command))?))
+    }
+
+    /// Like [`Output::of`], with `input` on its standard input, which it need not read.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if it cannot be started.
+    pub fn of_input(command: &mut Command, input: &[u8]) -> Result<Self, Error> {
+        let piped = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = piped.spawn().map_err(Error::program(command))?;
+        let stdin = child.stdin.take();
+        let output = thread::scope(|scope| {
+            scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(input)));
+            child.wait_with_output()
+        });
+        Ok(Self::from(output.map_err(Error::program(command))?))
     }
 
     /// Like [`Output::of`], for programs that must succeed.
@@ -88,6 +98,16 @@ impl Output {
     }
 }
 
+impl From<process::Output> for Output {
+    fn from(output: process::Output) -> Self {
+        Self {
+            status: exit_status(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -103,7 +123,7 @@ impl fmt::Display for Output {
 }
 
 /// The status as a shell reports it (bash(1), "EXIT STATUS").
-fn exit_status(status: std::process::ExitStatus) -> i32 {
+fn exit_status(status: process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status
         .code()
@@ -118,5 +138,18 @@ mod tests {
     fn a_signal_counts_from_128() {
         let output = Output::of(Command::new("sh").args(["-c", "echo a; kill -9 $$"])).unwrap();
         assert_eq!((output.status, output.stdout.as_str()), (137, "a\n"));
+    }
+
+    #[test]
+    fn input_need_not_be_read() {
+        let large = vec![b'x'; 1 << 20];
+        let count = Output::of_input(Command::new("wc").arg("-c"), &large).unwrap();
+        assert_eq!(count.stdout, "1048576\n");
+        assert_eq!(
+            Output::of_input(&mut Command::new("true"), &large)
+                .unwrap()
+                .status,
+            0
+        );
     }
 }

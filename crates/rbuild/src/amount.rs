@@ -25,6 +25,21 @@ pub fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(base.pow(power))
 }
 
+/// Bytes of memory: `1024`, `64k`, `64m`, `1g`, `1gb`. Powers of 1024, as docker counts memory. `None`
+/// if it is anything else.
+pub fn memory(text: &str) -> Option<u64> {
+    let (number, unit) = split(text.trim());
+    let unit = unit.to_ascii_lowercase();
+    let power = match unit.strip_suffix('b').unwrap_or(&unit) {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1024_u64.pow(power))
+}
+
 /// Seconds: `90s`, `24h`, `1h30m`, `7d`, `2w`. `None` if it is anything else.
 pub fn seconds(text: &str) -> Option<i64> {
     let mut total: i64 = 0;
@@ -86,7 +101,7 @@ fn split(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, delay, seconds, seconds_ago};
+    use super::{bytes, delay, memory, seconds, seconds_ago};
 
     #[test]
     fn sizes_are_decimal_unless_they_say_otherwise() {
@@ -104,6 +119,21 @@ mod tests {
             ("99999999999999TB", None),
         ] {
             assert_eq!(bytes(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_is_binary() {
+        for (text, expected) in [
+            ("1024", Some(1024)),
+            ("64m", Some(64 << 20)),
+            ("2GB", Some(2 << 30)),
+            ("1kb", Some(1024)),
+            ("1t", None),
+            ("m", None),
+            ("-1", None),
+        ] {
+            assert_eq!(memory(text), expected, "{text}");
         }
     }
 

@@ -5,13 +5,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use rbuild_plan::Extent;
 
 mod build;
+mod check;
+mod confine;
+mod description;
 mod images;
 mod registry;
 mod store;
 
 pub use build::*;
+pub use check::*;
+pub use confine::*;
+pub use description::*;
 pub use images::*;
 pub use registry::*;
 pub use store::*;
@@ -19,7 +26,7 @@ pub use store::*;
 /// Build container images from Dockerfiles: no daemon, no root, no container runtime.
 ///
 /// The stages of a multi-stage Dockerfile run as trees stacked on trees in one process; only the
-/// last stage (or --target) becomes an image.
+/// last stage (or each --target) becomes an image.
 #[derive(Parser, Debug)]
 #[command(name = "rbuild", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -53,8 +60,10 @@ pub enum Command {
     /// Build an image from a Dockerfile
     #[command(name = "bud", visible_alias = "build")]
     Build(Box<BuildArgs>),
+    /// Say what is wrong with a Dockerfile, and build nothing
+    Check(FileCheckArgs),
     /// Run a command in an image, in the foreground
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List the images in the store
     #[command(visible_alias = "ls")]
     Images(ImagesArgs),
@@ -123,9 +132,22 @@ pub struct DumpArgs {
     /// Value of an ARG; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
-    /// The stage to plan for
+    /// A stage to plan for; repeatable
     #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
+    pub target: Vec<String>,
+    /// Plan for all stages up to the last target
+    #[arg(long)]
+    pub all_stages: bool,
+}
+
+impl DumpArgs {
+    /// What is planned besides the targets.
+    pub fn extent(&self) -> Extent {
+        match self.all_stages {
+            true => Extent::All,
+            false => Extent::Needed,
+        }
+    }
 }
 
 /// What can be printed.
@@ -140,8 +162,8 @@ pub enum Dumped {
 }
 
 const RUN_NOTES: &str = "\
-The command gets the sandbox of RUN (docker's default capabilities, the host's network) and the
-terminal. What it writes is gone when it ends; so are the processes it leaves behind.
+The command gets the sandbox of RUN (docker's default capabilities, the host's network), changed by
+the flags below, and the terminal. What it writes is gone when it ends; so are the processes it leaves behind.
 
 Exit status: that of the command; 125 if it cannot be started, 126 if the program cannot be executed,
 127 if it is not there.";
@@ -165,6 +187,9 @@ pub struct RunArgs {
     /// Run this instead of the image's entrypoint; empty means none
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
+    /// The network
+    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    pub network: NetworkMode,
     /// The image
     #[arg(value_name = "NAME")]
     pub image: String,
@@ -175,6 +200,8 @@ pub struct RunArgs {
         value_name = "COMMAND"
     )]
     pub command: Vec<String>,
+    #[command(flatten, next_help_heading = "The sandbox")]
+    pub confine: ConfineArgs,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What each command does: the only place where the crates meet.
 
 mod build;
+mod call;
 mod df;
 mod dump;
 mod history;
@@ -34,6 +35,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let root = cli.global.root.as_deref();
     match cli.command {
         Command::Build(args) => build::execute(root, &args),
+        Command::Check(args) => call::check(&args),
         Command::Run(args) => run::execute(root, &args),
         Command::Images(args) => images::execute(root, &args),
         Command::Inspect(args) => inspect::execute(root, &args),

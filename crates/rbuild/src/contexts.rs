@@ -1,50 +1,252 @@
-//! `--build-context`: names for more places that a build takes files and images from.
+//! Build contexts: the main one, and those that `--build-context` names.
+//!
+//! Knows: how each form is opened, or fetched into the session's staging.
+//! Does not know: which file is the Dockerfile, nor what the build reads.
+//!
+//! Spec: dockerfile.md 1.13, I1 and I2; 1.5, F5; X4, X6.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
-use rbuild_context::{ContextSpec, NamedContext, NamedSource};
-use rbuild_engine::BuildContext;
-use rbuild_plan::ContextKind;
+use rbuild_context::{Asked, ContextSpec, GitDir, GitRequest, NamedContext, NamedSource};
+use rbuild_engine::{
+    BuildContext, Ignoring,
+    fetch::{ContextFetcher, FetchedContext, Fetcher},
+};
+use rbuild_plan::{ContextKind, Plan, Source};
+use rbuild_store::Session;
+use rbuild_sys::Dir;
 
-use crate::{failure::Failure, settings};
+use crate::{failure::Failure, report, settings};
 
-/// What the flags name.
-#[derive(Default)]
-pub struct Contexts {
-    /// What each name stands for.
-    pub kinds: BTreeMap<String, ContextKind>,
-    /// Those that are files.
-    pub files: BTreeMap<String, BuildContext>,
+/// The main context, before its Dockerfile is read.
+pub enum Main {
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// Files that came from elsewhere.
+    Fetched {
+        /// Their root.
+        tree: Dir,
+        /// Where they came from.
+        from: ContextSpec,
+    },
+    /// A Dockerfile that came instead of files: the context is empty.
+    Dockerfile {
+        /// Its bytes.
+        text: Vec<u8>,
+        /// Where it came from.
+        from: ContextSpec,
+    },
 }
 
-/// Understands the flags and opens directories.
-///
-/// # Errors
-/// If a flag is wrong, or a directory cannot be opened.
-pub fn open(flags: &[String]) -> Result<Contexts, Failure> {
-    let mut contexts = Contexts::default();
-    for flag in flags {
-        let named = NamedContext::parse(flag)?;
-        let name = match &named.platform {
-            Some(platform) => format!("{}::{platform}", named.name),
-            None => named.name.clone(),
-        };
-        let kind = match named.source {
-            NamedSource::Image(reference) => ContextKind::Image(reference),
-            NamedSource::Layout(layout) => ContextKind::Layout(format!("oci:{layout}")),
-            NamedSource::Files(ContextSpec::Directory(path)) => {
-                let context = BuildContext::open(Path::new(&path), None, settings::now())?;
-                contexts.files.insert(name.clone(), context);
-                ContextKind::Files
+impl fmt::Display for Main {
+    /// For messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "`{}`", path.display()),
+            Self::Fetched { from, .. } | Self::Dockerfile { from, .. } => {
+                f.write_str(&quoted(from))
             }
-            NamedSource::Files(_) => {
-                return Err(Failure::message(format!(
-                    "--build-context `{flag}` is not supported yet"
-                ))
-                .with_hint("directories, docker-image:// and oci-layout:// are"));
-            }
-        };
-        contexts.kinds.insert(name, kind);
+        }
     }
-    Ok(contexts)
+}
+
+/// Opens contexts.
+pub struct Opener<'a> {
+    /// Where what is fetched goes; it is gone with the session.
+    pub session: &'a Session,
+    /// Fetches.
+    pub fetcher: Fetcher<'a>,
+    /// Whether a checkout keeps its `.git`.
+    pub git_dir: GitDir,
+}
+
+impl Opener<'_> {
+    /// Understands CONTEXT, and fetches what is not here.
+    ///
+    /// # Errors
+    /// If it is not there, or is no context.
+    pub fn main(&self, context: &str) -> Result<Main, Failure> {
+        let from = ContextSpec::parse(context)?;
+        if let Some(path) = directory(&from) {
+            return Ok(Main::Directory(path.into()));
+        }
+        Ok(match self.fetch(&from)? {
+            FetchedContext::Tree(tree) => Main::Fetched { tree, from },
+            FetchedContext::Dockerfile(text) => Main::Dockerfile { text, from },
+        })
+    }
+
+    /// The context that COPY sees; `dockerfile` is on this machine, and says which ignore file
+    /// counts if none is given.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or an ignore file is wrong.
+    pub fn open(
+        &self,
+        context: Main,
+        ignore_file: Option<&Path>,
+        dockerfile: Option<&Path>,
+    ) -> Result<BuildContext, Failure> {
+        let tree = match context {
+            Main::Directory(path) => {
+                let usual = Ignoring::Usual(dockerfile);
+                let ignoring = ignore_file.map_or(usual, Ignoring::File);
+                return Ok(BuildContext::open(&path, ignoring, settings::now())?);
+            }
+            Main::Fetched { tree, .. } => tree,
+            Main::Dockerfile { .. } => self.session.new_layer()?.diff,
+        };
+        Ok(BuildContext::fetched(tree, ignore_file)?)
+    }
+
+    /// The named context `name`, fetched.
+    fn files(&self, name: &str, spec: &ContextSpec) -> Result<BuildContext, Failure> {
+        match self.fetch(spec)? {
+            FetchedContext::Tree(tree) => Ok(BuildContext::fetched(tree, None)?),
+            FetchedContext::Dockerfile(_) => Err(Failure::message(format!(
+                "the build context `{name}` is a text, where files are needed: {}",
+                quoted(spec)
+            ))
+            .with_hint("it is a directory, an archive or a git repository")),
+        }
+    }
+
+    fn fetch(&self, spec: &ContextSpec) -> Result<FetchedContext, Failure> {
+        let into = self.session.new_layer()?.diff;
+        let from = quoted(spec);
+        let fetcher = |authorization| ContextFetcher {
+            http: self.fetcher.http,
+            git: self.fetcher.git,
+            authorization,
+        };
+        Ok(match spec {
+            ContextSpec::Local(path) => {
+                let mut file = File::open(path).map_err(|error| {
+                    Failure::message(format!("cannot open the build context {from}: {error}"))
+                        .with_hint("it is a directory, an archive, a git repository or a URL")
+                })?;
+                fetcher(None).stream(&mut file, &from, &into)?
+            }
+            ContextSpec::Stdin => fetcher(None).stream(&mut io::stdin().lock(), &from, &into)?,
+            ContextSpec::Url(url) => {
+                report::note(&format!("fetching {url}"));
+                let authorization = self.fetcher.authorization(Asked::File, &url.host());
+                fetcher(authorization.as_deref()).url(url, &into)?
+            }
+            ContextSpec::Git(source) => {
+                report::note(&format!("fetching {source}"));
+                let host = source.http_host();
+                let authorization =
+                    host.and_then(|host| self.fetcher.authorization(Asked::Git, &host));
+                let request = GitRequest {
+                    git_dir: self.git_dir,
+                    authorization: authorization.as_deref(),
+                    checksum: None,
+                };
+                fetcher(None).git(source, &request, &into)?
+            }
+        })
+    }
+}
+
+/// Where `spec` is, if it is a directory of this machine.
+pub fn directory(spec: &ContextSpec) -> Option<&Path> {
+    match spec {
+        ContextSpec::Local(path) => Some(Path::new(path)).filter(|path| path.is_dir()),
+        ContextSpec::Stdin | ContextSpec::Url(_) | ContextSpec::Git(_) => None,
+    }
+}
+
+/// `spec` in a sentence.
+fn quoted(spec: &ContextSpec) -> String {
+    match spec {
+        ContextSpec::Stdin => spec.to_string(),
+        _ => format!("`{spec}`"),
+    }
+}
+
+/// What `--build-context` names.
+pub struct Named {
+    /// What each name stands for.
+    pub kinds: BTreeMap<String, ContextKind>,
+    /// Where the files are of those that are files.
+    files: BTreeMap<String, ContextSpec>,
+}
+
+impl Named {
+    /// Understands the flags.
+    ///
+    /// # Errors
+    /// If one is wrong.
+    pub fn parse(flags: &[String]) -> Result<Self, Failure> {
+        let (mut kinds, mut files) = (BTreeMap::new(), BTreeMap::new());
+        for flag in flags {
+            let named = NamedContext::parse(flag)?;
+            let name = match &named.platform {
+                Some(platform) => format!("{}::{platform}", named.name),
+                None => named.name,
+            };
+            let kind = match named.source {
+                NamedSource::Image(reference) => ContextKind::Image(reference),
+                NamedSource::Layout(layout) => ContextKind::Layout(format!("oci:{layout}")),
+                NamedSource::Files(spec) => {
+                    files.insert(name.clone(), spec);
+                    ContextKind::Files
+                }
+            };
+            kinds.insert(name, kind);
+        }
+        Ok(Self { kinds, files })
+    }
+
+    /// Opens those that are files. What is not on this machine is fetched only if `plan` reads it.
+    ///
+    /// # Errors
+    /// If one cannot be opened or fetched, or is a Dockerfile.
+    pub fn open(
+        &self,
+        plan: &Plan,
+        opener: &Opener<'_>,
+    ) -> Result<BTreeMap<String, BuildContext>, Failure> {
+        let used = used(plan);
+        let mut contexts = self.directories()?;
+        for (name, spec) in &self.files {
+            let is_local = matches!(spec, ContextSpec::Local(_));
+            if !contexts.contains_key(name) && (is_local || used.contains(name.as_str())) {
+                contexts.insert(name.clone(), opener.files(name, spec)?);
+            }
+        }
+        Ok(contexts)
+    }
+
+    /// Opens those that are directories of this machine.
+    ///
+    /// # Errors
+    /// If one cannot be opened.
+    pub fn directories(&self) -> Result<BTreeMap<String, BuildContext>, Failure> {
+        let mut contexts = BTreeMap::new();
+        for (name, spec) in &self.files {
+            if let Some(path) = directory(spec) {
+                let context = BuildContext::open(path, Ignoring::Usual(None), settings::now())?;
+                contexts.insert(name.clone(), context);
+            }
+        }
+        Ok(contexts)
+    }
+}
+
+/// The named contexts that `plan` takes files from.
+fn used(plan: &Plan) -> BTreeSet<&str> {
+    let sources = plan.steps.iter().flat_map(|step| step.op.sources());
+    let names = sources.filter_map(|source| match source {
+        Source::Named(name) => Some(name.as_str()),
+        Source::Context | Source::Tree(_) => None,
+    });
+    names.collect()
 }

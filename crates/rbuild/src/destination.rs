@@ -6,7 +6,7 @@ use rbuild_export::{
     Exported, Looks, Named, Place, Tagged, export, local_digest, push, write_archive,
     write_directory, write_docker_archive, write_layout,
 };
-use rbuild_oci::{BlobDigest, Location, Name, Reference};
+use rbuild_oci::{BlobDigest, Format, Location, Name, Reference};
 use rbuild_registry::{Access, Repository, Scope};
 use rbuild_store::ImageRecord;
 
@@ -45,7 +45,11 @@ pub fn send(
         file(&to.path).write(&mut |out| Ok(write_docker_archive(place, &named, out)?))?;
         return Ok(local_digest(image));
     }
-    let exported = export(place, image, parcel.looks)?;
+    let looks = match destination {
+        Location::Layout(_) | Location::OciArchive(_) => in_a_layout(parcel.looks)?,
+        _ => parcel.looks,
+    };
+    let exported = export(place, image, looks)?;
     match destination {
         Location::Layout(to) => {
             write_layout(place, &exported, Path::new(&to.path), to.tag.as_deref())?;
@@ -63,6 +67,23 @@ pub fn send(
         Location::DockerArchive(_) => {}
     }
     Ok(exported.descriptor.digest)
+}
+
+/// `looks` in a layout, whose readers know no format but OCI's.
+///
+/// # Errors
+/// If another one is asked for.
+pub fn in_a_layout(looks: Looks) -> Result<Looks, Failure> {
+    match looks.format {
+        Some(Format::Docker) => Err(Failure::message(
+            "an OCI layout has images in OCI's format only",
+        )
+        .with_hint("docker-archive: and dir: have them in docker's")),
+        Some(Format::Oci) | None => Ok(Looks {
+            format: Some(Format::Oci),
+            ..looks
+        }),
+    }
 }
 
 fn file(path: &str) -> Target {

@@ -1,100 +1,177 @@
-//! Which file is the Dockerfile, and what is in it.
+//! Which files are the Dockerfile, and what is in them.
+//!
+//! Knows: the names that are looked for, and the forms of `-f`.
+//! Does not know: how contexts are fetched, and what instructions mean.
+//!
+//! Invariant: in files that were fetched, a name leads nowhere else: it is opened below their
+//! root.
+//!
+//! Spec: dockerfile.md P1, P2; sandbox.md, Limits.
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
-use crate::failure::Failure;
+use rbuild_context::{Download, download};
+use rbuild_engine::fetch::MAX_DOCKERFILE;
+use rbuild_http::{Client, Url};
+use rbuild_sys::{Dir, Error as SysError, memory_file};
 
-/// A Dockerfile's text and where it came from.
-pub struct Source {
-    /// What the user calls it, for messages.
-    pub name: String,
-    /// `None` for standard input.
-    pub path: Option<PathBuf>,
-    /// All of it.
-    pub text: String,
-}
+use crate::{
+    contexts::Main,
+    failure::Failure,
+    source::{Part, Source},
+};
 
 /// Looked for in the context, in this order (P1).
 const NAMES: [&str; 3] = ["Containerfile", "Dockerfile", "dockerfile"];
 
-/// No Dockerfile is larger, in bytes (sandbox.md, Limits).
-const LIMIT: u64 = 4 << 20;
+/// Refuses to read standard input twice: as the context and as a file, or as two files.
+///
+/// # Errors
+/// If that is asked for.
+pub fn refuse_two_streams(files: &[PathBuf], context: &str) -> Result<(), Failure> {
+    let files = files.iter().filter(|file| file.as_os_str() == "-");
+    match files.count() + usize::from(context == "-") {
+        0 | 1 => Ok(()),
+        _ => Err(Failure::message(
+            "standard input can be only one of the files or the context",
+        )),
+    }
+}
 
-/// Reads `file`, or the one that `context` has. `-` is standard input; a file that is not there is
-/// looked for in the context too (P1).
+/// Reads `files`, one after the other, or the one that `context` has.
+///
+/// `-` is standard input; an `http` or `https` URL is fetched. Other names are those of files on
+/// this machine, else in the context (P1); where the context was fetched, only in the context.
 ///
 /// # Errors
 /// If there is none, it is too large, not UTF-8, or cannot be read.
-pub fn read(file: Option<&Path>, context: &Path) -> Result<Source, Failure> {
-    let path = match file {
-        Some(path) if path == Path::new("-") => {
-            return Ok(Source {
-                name: "-".to_owned(),
-                path: None,
-                text: text(&mut io::stdin().lock(), "standard input")?,
-            });
+pub fn read(files: &[PathBuf], context: &Main, http: &Client) -> Result<Source, Failure> {
+    if let Main::Dockerfile { text, from } = context {
+        if let [file, ..] = files {
+            return Err(Failure::message(format!(
+                "{context} is a Dockerfile, and so is -f `{}`",
+                file.display()
+            ))
+            .with_hint("leave out one of them"));
         }
-        Some(path) if path.is_file() => path.to_owned(),
-        Some(path) => {
-            let inside = context.join(path);
-            if !inside.is_file() {
-                return Err(Failure::message(format!(
-                    "there is no Dockerfile `{}`",
-                    path.display()
-                )));
-            }
-            inside
-        }
-        None => NAMES
-            .iter()
-            .map(|name| context.join(name))
-            .find(|path| path.is_file())
-            .ok_or_else(|| missing(context))?,
+        return Ok(Source::of(part(from.to_string(), &mut &text[..])?));
+    }
+    let [first, others @ ..] = files else {
+        return Ok(Source::of(usual(context)?));
     };
-    let name = path
-        .strip_prefix("./")
-        .unwrap_or(&path)
-        .display()
-        .to_string();
-    let mut opened = File::open(&path)
-        .map_err(|error| Failure::message(format!("cannot open `{name}`: {error}")))?;
-    Ok(Source {
-        text: text(&mut opened, &name)?,
-        name,
-        path: Some(path),
-    })
+    let first = named(first, context, http)?;
+    let others = others.iter().map(|file| named(file, context, http));
+    Source::joined(first, others.collect::<Result<_, _>>()?)
 }
 
-fn missing(context: &Path) -> Failure {
-    if !context.is_dir() {
-        return Failure::message(format!(
-            "the build context `{}` is not a directory",
-            context.display()
-        ))
-        .with_hint("git, URL and archive contexts are not supported yet");
+/// The file that is read when none is named.
+fn usual(context: &Main) -> Result<Part, Failure> {
+    for name in NAMES {
+        let found = match context {
+            Main::Directory(directory) => {
+                let path = directory.join(name);
+                path.is_file().then(|| on_host(path)).transpose()?
+            }
+            Main::Fetched { tree, .. } => fetched(Path::new(name), tree)?,
+            Main::Dockerfile { .. } => None,
+        };
+        if let Some(part) = found {
+            return Ok(part);
+        }
     }
-    Failure::message(format!("there is no Dockerfile in `{}`", context.display())).with_hint(
-        "rbuild looks for Containerfile, Dockerfile and dockerfile; -f names another file",
+    Err(
+        Failure::message(format!("there is no Dockerfile in {context}")).with_hint(
+            "rbuild looks for Containerfile, Dockerfile and dockerfile; -f names another file",
+        ),
     )
 }
 
-fn text(from: &mut dyn Read, name: &str) -> Result<String, Failure> {
+/// The file that `-f` names.
+fn named(file: &Path, context: &Main, http: &Client) -> Result<Part, Failure> {
+    let text = file.to_str().unwrap_or_default();
+    if text == "-" {
+        return part("standard input".to_owned(), &mut io::stdin().lock());
+    }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return of_url(text, http);
+    }
+    if file.extension().is_some_and(|extension| extension == "in") {
+        return Err(Failure::message(format!(
+            "`{text}` is for the C preprocessor, which rbuild does not run"
+        ))
+        .with_hint(format!("`cpp -E -P {text} | rbuild bud -f - …` does")));
+    }
+    let missing =
+        |place: String| Failure::message(format!("there is no Dockerfile `{text}`{place}"));
+    match context {
+        Main::Directory(directory) => {
+            let candidates = [file.to_owned(), directory.join(file)];
+            let found = candidates.into_iter().find(|path| path.exists());
+            on_host(found.ok_or_else(|| missing(String::new()))?)
+        }
+        Main::Fetched { tree, .. } => fetched(file, tree)?.ok_or_else(|| {
+            missing(format!(" in {context}"))
+                .with_hint("where the context is not a directory, -f names a file in it")
+        }),
+        Main::Dockerfile { .. } => Err(missing(String::new())),
+    }
+}
+
+fn on_host(path: PathBuf) -> Result<Part, Failure> {
+    let name = path.strip_prefix("./").unwrap_or(&path);
+    let name = name.display().to_string();
+    let mut file = File::open(&path)
+        .map_err(|error| Failure::message(format!("cannot open `{name}`: {error}")))?;
+    Ok(Part {
+        path: Some(path),
+        ..part(name, &mut file)?
+    })
+}
+
+/// The file that `path` leads to inside `tree`; `None` if there is none.
+fn fetched(path: &Path, tree: &Dir) -> Result<Option<Part>, Failure> {
+    let found = SysError::absent(tree.resolve_file(path.as_os_str().as_bytes()))?;
+    let name = path.display().to_string();
+    found.map(|mut file| part(name, &mut file)).transpose()
+}
+
+fn of_url(text: &str, http: &Client) -> Result<Part, Failure> {
+    let url: Url = text.parse()?;
+    let mut file = memory_file("Dockerfile")?;
+    let wanted = Download {
+        url: &url,
+        known: None,
+        checksum: None,
+        authorization: None,
+        size_limit: MAX_DOCKERFILE,
+    };
+    download(http, &wanted, &mut file)?;
+    file.rewind()?;
+    part(url.to_string(), &mut file)
+}
+
+/// All that `from`, called `name`, gives.
+fn part(name: String, from: &mut dyn Read) -> Result<Part, Failure> {
     let mut bytes = Vec::new();
-    from.take(LIMIT + 1)
+    from.take(MAX_DOCKERFILE + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::message(format!("cannot read `{name}`: {error}")))?;
-    if bytes.len() as u64 > LIMIT {
+    if bytes.len() as u64 > MAX_DOCKERFILE {
         return Err(Failure::message(format!("`{name}` is larger than 4 MiB")));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|&&b| b == b'\n')
-            .count();
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|&&b| b == b'\n').count();
         Failure::message(format!("`{name}` is not UTF-8 in line {line}"))
+    })?;
+    Ok(Part {
+        name,
+        path: None,
+        text,
     })
 }

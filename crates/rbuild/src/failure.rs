@@ -80,6 +80,11 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let sandbox = cause
             .downcast_ref::<rbuild_sandbox::Error>()
             .and_then(rbuild_sandbox::Error::hint);
+        // The step's error has the same text, and hides this one.
+        let step = match cause.downcast_ref::<rbuild_engine::StepError>() {
+            Some(rbuild_engine::StepError::Sandbox(error)) => error.hint(),
+            _ => None,
+        };
         let store = cause
             .downcast_ref::<rbuild_store::Error>()
             .and_then(rbuild_store::Error::hint);
@@ -92,11 +97,15 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let pull = cause
             .downcast_ref::<rbuild_engine::Error>()
             .and_then(rbuild_engine::Error::hint);
+        let sys = cause
+            .downcast_ref::<rbuild_sys::Error>()
+            .and_then(rbuild_sys::Error::hint);
         let name = cause
             .downcast_ref::<rbuild_oci::Error>()
             .and_then(rbuild_oci::Error::hint);
         sandbox
-            .or(store.or(http).or(name).map(str::to_owned))
+            .or(step)
+            .or(store.or(http).or(sys).or(name).map(str::to_owned))
             .or(registry)
             .or(pull)
     })

@@ -3,25 +3,35 @@
 
 mod advice;
 mod amount;
+mod answer;
 mod bottoms;
 mod cli;
 mod command;
+mod commission;
+mod confine;
 mod contexts;
+mod description;
 mod destination;
 mod dockerfile;
 mod failure;
 mod find;
 mod image_filter;
+mod metadata;
+mod order;
 mod output;
+mod planning;
 mod progress;
 mod registry;
 mod report;
 mod secrets;
 mod settings;
 mod signals;
+mod source;
 mod target;
+mod targets;
 mod template;
 mod terminal;
+mod unseen;
 
 use std::process::ExitCode;
 

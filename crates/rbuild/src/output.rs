@@ -12,11 +12,11 @@ use rbuild_export::{
     write_tree_tar,
 };
 use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name, media_type::Compression};
-use rbuild_store::ImageRecord;
+use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
-    destination::{Parcel, send},
+    destination::{Parcel, in_a_layout, send},
     failure::Failure,
     registry::Registry,
     target::Target,
@@ -214,19 +214,37 @@ impl Output {
     }
 }
 
-/// An image that was built.
+/// What every output needs.
 #[derive(Clone, Copy)]
-pub struct Built<'a> {
-    /// Where its parts are.
-    pub place: Place<'a>,
-    /// Its id.
-    pub id: &'a ImageId,
-    /// What it was named.
-    pub names: &'a [Name],
+pub struct Ends<'a> {
+    /// Has the parts of images.
+    pub store: &'a Store,
+    /// Writes those that are missing.
+    pub session: &'a Session,
     /// A directory with nothing in it.
     pub empty: &'a Dir,
     /// How registries are talked to.
     pub registry: &'a Registry,
+}
+
+impl<'a> Ends<'a> {
+    fn place(&self) -> Place<'a> {
+        Place {
+            store: self.store,
+            session: self.session,
+        }
+    }
+}
+
+/// An image that was built.
+#[derive(Clone, Copy)]
+pub struct Built<'a> {
+    /// From where to where.
+    pub ends: Ends<'a>,
+    /// Its id.
+    pub id: &'a ImageId,
+    /// What it was named.
+    pub names: &'a [Name],
 }
 
 /// Writes the image to each of `outputs`. Only what these ask for is made.
@@ -237,7 +255,7 @@ pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
     if outputs.is_empty() {
         return Ok(());
     }
-    let (store, id) = (built.place.store, built.id);
+    let (store, id) = (built.ends.store, built.id);
     let gone = || Failure::message(format!("image {id} is not in the store any more"));
     let image = store.image(id)?.ok_or_else(gone)?;
     outputs
@@ -247,7 +265,7 @@ pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
 
 impl Output {
     fn write(&self, image: &ImageRecord, built: Built<'_>) -> Result<(), Failure> {
-        let (store, session) = (built.place.store, built.place.session);
+        let (store, session) = (built.ends.store, built.ends.session);
         match &self.kind {
             Kind::Names(names) => {
                 for name in names {
@@ -256,32 +274,32 @@ impl Output {
                 Ok(())
             }
             Kind::Registries(places) => self.push(image, built, places),
-            Kind::Local(path) => Ok(write_tree(store, image, built.empty, path)?),
+            Kind::Local(path) => Ok(write_tree(store, image, built.ends.empty, path)?),
             Kind::Tar(target) => {
-                target.write(&mut |out| Ok(write_tree_tar(store, image, built.empty, out)?))
+                target.write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))
             }
             Kind::OciArchive(target, tag) => {
-                let exported = export(built.place, image, self.looks)?;
+                let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;
                 let tagged = [Tagged {
                     image: &exported,
                     tag: tag.as_deref(),
                 }];
-                target.write(&mut |out| Ok(write_archive(built.place, &tagged, out)?))
+                target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))
             }
             Kind::DockerArchive(target, name) => {
                 let names = name.as_ref().map_or(built.names, slice::from_ref);
                 let named = [Named { image, names }];
-                target.write(&mut |out| Ok(write_docker_archive(built.place, &named, out)?))
+                target.write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))
             }
             Kind::Layout(place) => {
                 let to = Location::Layout(place.clone());
-                send(self.parcel(image, built), &to, built.registry).map(drop)
+                send(self.parcel(image, built), &to, built.ends.registry).map(drop)
             }
             Kind::Directory(path) => {
                 let mut parcel = self.parcel(image, built);
                 parcel.looks.format = Some(Format::Docker);
                 let to = Location::Directory(path.clone());
-                send(parcel, &to, built.registry).map(drop)
+                send(parcel, &to, built.ends.registry).map(drop)
             }
         }
     }
@@ -306,14 +324,14 @@ impl Output {
             );
         }
         for place in places {
-            send(self.parcel(image, built), place, built.registry)?;
+            send(self.parcel(image, built), place, built.ends.registry)?;
         }
         Ok(())
     }
 
     fn parcel<'a>(&self, image: &'a ImageRecord, built: Built<'a>) -> Parcel<'a> {
         Parcel {
-            place: built.place,
+            place: built.ends.place(),
             image,
             looks: self.looks,
             name: built.names.first(),

@@ -23,7 +23,7 @@ pub struct Progress {
     /// Nothing but warnings is shown when it is `false`; output of a failing step is kept then.
     verbose: bool,
     started: Mutex<HashMap<StepId, Instant>>,
-    kept: Mutex<Vec<u8>>,
+    kept: Mutex<HashMap<StepId, Vec<u8>>>,
 }
 
 /// Most bytes of output that a quiet build keeps to show when it fails.
@@ -80,7 +80,7 @@ impl Progress {
                 if self.verbose {
                     self.line(&text);
                 } else {
-                    self.keep(&text);
+                    self.keep(*step, &text);
                 }
             }
             Event::Finished(id) => {
@@ -90,7 +90,7 @@ impl Progress {
                 {
                     self.line(format!("{} done in {seconds:.1} s", self.label(*id)).as_bytes());
                 }
-                self.kept.lock().expect("no holder panics").clear();
+                self.kept.lock().expect("no holder panics").remove(id);
             }
             Event::Pulling(name) => self.line(format!("pulling {name}").as_bytes()),
             Event::Waiting(id) => {
@@ -98,31 +98,34 @@ impl Progress {
                     format!("{} waiting for another build of it", self.label(*id)).as_bytes(),
                 );
             }
+            // Told with the findings of checks.
+            Event::Unmatched { .. } => {}
             Event::Warning(text) => write_line(format!("warning: {text}").as_bytes()),
         }
     }
 
-    /// Writes the output of a failed step that a quiet build did not show.
-    pub fn show_kept(&self) {
-        let _ = io::stderr()
-            .lock()
-            .write_all(&self.kept.lock().expect("no holder panics"));
+    /// Writes the output of the failed step `id` that a quiet build did not show.
+    pub fn show_kept(&self, id: StepId) {
+        let kept = self.kept.lock().expect("no holder panics").remove(&id);
+        let _ = io::stderr().lock().write_all(&kept.unwrap_or_default());
     }
 
     fn head(&self, id: StepId, suffix: &str) {
         if let Some(stage) = self.stages.get(&id) {
-            self.line(stage.as_bytes());
+            self.line(&visible(stage.as_bytes()));
         }
-        let title = &self.titles[id.0 as usize];
-        self.line(format!("{} {title}{suffix}", self.label(id)).as_bytes());
+        let title = visible(self.titles[id.0 as usize].as_bytes());
+        let label = self.label(id).as_bytes();
+        self.line(&[label, b" ", &title, suffix.as_bytes()].concat());
     }
 
     fn label(&self, id: StepId) -> &str {
         &self.labels[id.0 as usize]
     }
 
-    fn keep(&self, line: &[u8]) {
-        let mut kept = self.kept.lock().expect("no holder panics");
+    fn keep(&self, id: StepId, line: &[u8]) {
+        let mut all = self.kept.lock().expect("no holder panics");
+        let kept = all.entry(id).or_default();
         kept.extend_from_slice(line);
         kept.push(b'\n');
         let surplus = kept.len().saturating_sub(KEPT);

@@ -84,8 +84,7 @@ pub fn http(cert_dir: Option<PathBuf>, backoff: Backoff) -> Client {
             all_hosts: cert_dir,
             per_host: own.into_iter().chain(system).collect(),
         },
-        backoff,
-        ..settings::http()
+        ..settings::http(backoff)
     })
 }
 

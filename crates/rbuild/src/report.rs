@@ -9,6 +9,8 @@ use std::{
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use rbuild_dockerfile::{Diagnostic, Severity};
 
+use crate::source::Source;
+
 /// No more diagnostics than so many are shown: who has them made a machine write the file.
 const SHOWN: usize = 100;
 
@@ -26,17 +28,17 @@ pub fn hint(hint: Option<&str>, out: &mut dyn Write) {
     }
 }
 
-/// Writes `diagnostics` about `source`, which the user knows as `name`, with the lines and carets.
-pub fn diagnostics(diagnostics: &[Diagnostic], name: &str, source: &str, out: &mut dyn Write) {
+/// Writes `diagnostics` about `source`, with the lines and carets.
+pub fn diagnostics(diagnostics: &[Diagnostic], source: &Source, out: &mut dyn Write) {
     for diagnostic in diagnostics.iter().take(SHOWN) {
-        let _ = writeln!(out, "{}", render(diagnostic, name, source));
+        let _ = writeln!(out, "{}", render(diagnostic, source));
     }
     if diagnostics.len() > SHOWN {
         let _ = writeln!(out, "… and {} more", diagnostics.len() - SHOWN);
     }
 }
 
-fn render(diagnostic: &Diagnostic, name: &str, source: &str) -> String {
+fn render(diagnostic: &Diagnostic, source: &Source) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -60,11 +62,10 @@ fn render(diagnostic: &Diagnostic, name: &str, source: &str) -> String {
             hint.unwrap_or_default()
         );
     }
-    let start = diagnostic.span.start.min(source.len());
-    let end = diagnostic.span.end.clamp(start, source.len());
-    let snippet = Snippet::source(source)
-        .path(name)
-        .annotation(AnnotationKind::Primary.span(start..end));
+    let place = source.place(&diagnostic.span);
+    let snippet = Snippet::source(place.text)
+        .path(place.name)
+        .annotation(AnnotationKind::Primary.span(place.span));
     let title = level.primary_title(diagnostic.message.as_str());
     let title = match diagnostic.rule {
         Some(name) => title.id(name),
@@ -103,29 +104,35 @@ mod tests {
     use rbuild_dockerfile::Diagnostic;
 
     use super::render;
+    use crate::source::{Part, Source};
+
+    fn dockerfile(text: &str) -> Source {
+        Source::of(Part {
+            name: "Dockerfile".to_owned(),
+            path: None,
+            text: text.to_owned(),
+        })
+    }
 
     #[test]
     fn the_finding_of_a_check_has_its_name() {
-        let source = "FROM a AS B\n";
+        let source = dockerfile("FROM a AS B\n");
         let finding = Diagnostic::warning(10..11, "capitals").of_rule("StageNameCasing");
-        assert!(
-            render(&finding, "Dockerfile", source)
-                .starts_with("warning[StageNameCasing]: capitals\n")
-        );
+        assert!(render(&finding, &source).starts_with("warning[StageNameCasing]: capitals\n"));
         let finding = Diagnostic::warning(0..0, "not taken").of_rule("UnusedBuildArg");
         assert_eq!(
-            render(&finding, "Dockerfile", source),
+            render(&finding, &source),
             "warning[UnusedBuildArg]: not taken"
         );
     }
 
     #[test]
     fn a_diagnostic_shows_the_line_a_caret_and_a_hint() {
-        let source = "FROM a\nCOPY --from=biuld /out /out\n";
+        let source = dockerfile("FROM a\nCOPY --from=biuld /out /out\n");
         let diagnostic = Diagnostic::error(19..24, "no stage or image named `biuld`")
             .with_hint("did you mean `build`?");
         assert_eq!(
-            render(&diagnostic, "Dockerfile", source),
+            render(&diagnostic, &source),
             "\
 error: no stage or image named `biuld`
  --> Dockerfile:2:13

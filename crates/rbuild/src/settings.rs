@@ -2,15 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
+    num::NonZero,
     path::{Path, PathBuf},
+    thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rbuild_http::{Proxies, Settings};
+use rbuild_context::{Git, GitDir};
+use rbuild_http::{Backoff, Proxies, Settings};
 use rbuild_store::{Durability, Store};
 
-use crate::failure::Failure;
+use crate::{description::EPOCH, failure::Failure};
 
 /// Proxy variables that reach RUN without an ARG (A7), in both cases.
 const PROXIES: [&str; 5] = [
@@ -45,17 +48,52 @@ pub fn store_path(root: Option<&Path>) -> Result<PathBuf, Failure> {
         })
 }
 
-/// `--build-arg` values; a name without `=` takes the value of the environment, or is ignored
-/// where it is not set (A9).
-pub fn build_args(flags: &[String]) -> BTreeMap<String, String> {
-    let mut args: BTreeMap<String, String> = proxies();
-    for flag in flags {
-        match flag.split_once('=') {
-            Some((name, value)) => drop(args.insert(name.to_owned(), value.to_owned())),
-            None => drop(env::var(flag).map(|value| args.insert(flag.clone(), value))),
+/// How many steps run at the same time: `--jobs`, where 0 means no limit, else the CPUs that this
+/// process may use by its affinity and its cgroup.
+pub fn jobs(flag: Option<usize>) -> NonZero<usize> {
+    match flag {
+        Some(jobs) => NonZero::new(jobs).unwrap_or(NonZero::<usize>::MAX),
+        None => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+    }
+}
+
+/// Build arguments: proxies, then those of the files of `--build-arg-file`, then `--build-arg`;
+/// later ones win. A name without `=` takes the value of the environment, or is ignored where it
+/// is not set (A9).
+///
+/// # Errors
+/// If a file cannot be read, or a line of it has no name.
+pub fn build_args(
+    files: &[PathBuf],
+    flags: &[String],
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut args = proxies();
+    for file in files {
+        let cannot = |why: String| {
+            let file = file.display();
+            Failure::message(format!("cannot use --build-arg-file `{file}`: {why}"))
+        };
+        let text = fs::read_to_string(file).map_err(|error| cannot(error.to_string()))?;
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.starts_with('=') {
+                return Err(cannot(format!("line {number} has no name")));
+            }
+            if !line.is_empty() && !line.starts_with('#') {
+                add_build_arg(&mut args, line);
+            }
         }
     }
-    args
+    for flag in flags {
+        add_build_arg(&mut args, flag);
+    }
+    Ok(args)
+}
+
+fn add_build_arg(args: &mut BTreeMap<String, String>, text: &str) {
+    match text.split_once('=') {
+        Some((name, value)) => drop(args.insert(name.to_owned(), value.to_owned())),
+        None => drop(env::var(text).map(|value| args.insert(text.to_owned(), value))),
+    }
 }
 
 /// Proxy variables that are set.
@@ -73,10 +111,7 @@ pub fn proxies() -> BTreeMap<String, String> {
 /// # Errors
 /// If it is set and not a number.
 pub fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
-    let text = args
-        .get("SOURCE_DATE_EPOCH")
-        .cloned()
-        .or_else(|| env::var("SOURCE_DATE_EPOCH").ok());
+    let text = args.get(EPOCH).cloned().or_else(|| env::var(EPOCH).ok());
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
@@ -89,11 +124,37 @@ pub fn epoch(args: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
 }
 
 /// For what fetches: the site's proxies, and our name.
-pub fn http() -> Settings {
+pub fn http(backoff: Backoff) -> Settings {
     Settings {
+        backoff,
         proxies: site_proxies(),
         user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..Settings::default()
+    }
+}
+
+/// Whether a build context that is a git repository keeps its `.git`: the build argument
+/// `BUILDKIT_CONTEXT_KEEP_GIT_DIR` (A8).
+pub fn git_dir(args: &BTreeMap<String, String>) -> GitDir {
+    let asked = args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    match asked.is_some_and(|value| matches!(value.as_str(), "1" | "true")) {
+        true => GitDir::Kept,
+        false => GitDir::Removed,
+    }
+}
+
+/// For git repositories: the site's proxies, and the keys of the ssh agent `agent`.
+pub fn git(agent: Option<&PathBuf>) -> Git {
+    let usual = Git::default();
+    Git {
+        search_path: env::var_os("PATH").unwrap_or(usual.search_path),
+        ssh_agent: agent.map(|socket| socket.clone().into_os_string()),
+        known_hosts: path("HOME")
+            .map(|home| home.join(".ssh/known_hosts"))
+            .filter(|file| file.is_file())
+            .and_then(|file| file.into_os_string().into_string().ok()),
+        proxies: site_proxies(),
+        ..usual
     }
 }
 

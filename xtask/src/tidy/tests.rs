@@ -185,3 +185,30 @@ fn comments_and_literals_become_blanks() {
     let expected = "a     \n                e                          &'k l";
     assert_eq!(code(source), expected);
 }
+
+#[test]
+fn a_statement_has_a_case_or_a_reason() {
+    let files = [
+        (
+            "tests/statements.txt",
+            "# counted by hand\nC 5\nT 1\nC2 about others\nC3 has a case\nX1 is none\n",
+        ),
+        (
+            "crates/rbuild-oci/tests/data/a.txt",
+            "--- C1 C3 a title\nC4\n",
+        ),
+        (
+            OCI,
+            "//! Words, C5.\n#[cfg(test)]\nmod tests {\n    fn it_works_t1() {}\n}\n",
+        ),
+    ];
+    check(
+        &files,
+        &expect![[r#"
+            tests/statements.txt: `C3` has a case now, and a reason for none
+            tests/statements.txt: `C4` has neither a case nor a reason
+            tests/statements.txt: `C5` has neither a case nor a reason
+            tests/statements.txt: there is no statement `X1`
+        "#]],
+    );
+}

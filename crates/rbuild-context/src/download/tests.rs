@@ -154,7 +154,7 @@ fn a_checksum_is_verified() {
 }
 
 #[test]
-fn secrets_go_to_their_origin() {
+fn secrets_go_to_their_origin_x4() {
     let server = server();
     let url: Url = server.url("/private").parse().unwrap();
     let with = |authorization| Download {
@@ -167,7 +167,7 @@ fn secrets_go_to_their_origin() {
 }
 
 #[test]
-fn names_come_from_the_path() {
+fn names_come_from_the_path_x3_t36() {
     let check = |url: &str, expected: Option<&str>| {
         assert_eq!(
             file_name(&url.parse().unwrap()).as_deref(),

@@ -63,6 +63,8 @@ fn lines_are_trimmed_and_comments_skipped() {
         &["a", "b/x"],
     );
     check("a//b/../c/.", &["a/c"], &["a/b"]);
+    check("/../a", &["a"], &[]);
+    check("a/../../b\n../c", &[], &["a", "b", "c"]);
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn excluded_directories_are_entered_only_where_it_matters() {
 }
 
 #[test]
-fn names_are_in_order_of_preference() {
+fn names_are_in_order_of_preference_i2_t42() {
     let names = ignore_file_names("build.Dockerfile").map(|file| file.name);
     assert_eq!(
         names,

@@ -90,11 +90,13 @@ fn besides_heredocs(
         }
     }
     let before = diagnostics.len();
-    for opened in &statement.heredocs {
-        if opened.heredoc.name.value.is_empty() {
-            let message = format!("the heredoc of `{name}` has no name for its file");
-            diagnostics.push(Diagnostic::error(opened.word.span(), message));
-        }
+    let heredocs = statement.heredocs.iter();
+    let unnamed = heredocs.filter(|opened| opened.heredoc.name.value.is_empty());
+    let bare = besides.iter().filter(|word| is_bare(&word.value));
+    let spans = unnamed.map(|opened| opened.word.span());
+    for span in spans.chain(bare.map(|word| word.span.clone())) {
+        let message = format!("the heredoc of `{name}` has no name for its file");
+        diagnostics.push(Diagnostic::error(span, message));
     }
     let last = statement.heredocs.last()?.word;
     if words.last().is_some_and(|word| last.covers(*word)) {
@@ -103,6 +105,12 @@ fn besides_heredocs(
         diagnostics.push(Diagnostic::error(last.span(), message).with_hint(hint));
     }
     (diagnostics.len() == before).then_some(besides)
+}
+
+/// Whether `word` opens a heredoc without saying which: `<<` or `<<-`.
+fn is_bare(word: &str) -> bool {
+    let after_digits = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    matches!(after_digits, "<<" | "<<-")
 }
 
 fn bodies(statement: &mut Statement<'_>) -> Vec<Heredoc> {

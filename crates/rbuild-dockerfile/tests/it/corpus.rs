@@ -14,7 +14,7 @@
 //! `UPDATE_EXPECT=1` rewrites the files with what the parser says now.
 
 use expect_test::expect_file;
-use rbuild_dockerfile::lint::lint;
+use rbuild_dockerfile::lint::{applied, lint};
 use rbuild_dockerfile::{Diagnostic, Severity, dump, parse};
 
 const PICTURES: [(&str, &str); 7] = [
@@ -59,6 +59,7 @@ fn render(case: &str, checked: bool) -> String {
         diagnostics.extend(lint(&file, &source));
         diagnostics.sort_by_key(|found| found.span.start);
     }
+    let diagnostics = applied(&file, diagnostics);
     crate::properties::print_holds(&source);
     let annotated = annotate(&written, &source, &diagnostics);
     let tree = dump(&file, &[], &source);

@@ -1,7 +1,7 @@
-//! The corpus, hostile inputs, properties, and which statements of the spec have a case.
+//! The corpus, hostile inputs, properties, and which checks have a case.
 
 mod corpus;
 mod hostile;
 mod properties;
-mod spec;
+mod rules;
 mod trigger;

@@ -2,16 +2,17 @@
 //!
 //! Bytes that were fetched before and are still in the store are asked for conditionally.
 //!
-//! Spec: dockerfile.md 1.11, X3, X5, X6; C26.
+//! Spec: dockerfile.md 1.11, X3 to X6; C26.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Seek},
 };
 
 use rbuild_context::{
-    Download, Downloaded, Git, GitDir, GitRequest, GitSource, RemoteFile, Shorthand, download,
-    file_name,
+    Asked, AuthSecret, Download, Downloaded, Git, GitDir, GitRequest, GitSource, RemoteFile,
+    Shorthand, download, file_name,
 };
 use rbuild_http::{Client, Url};
 use rbuild_oci::BlobDigest;
@@ -34,9 +35,20 @@ pub struct Fetcher<'a> {
     pub http: &'a Client,
     /// For repositories.
     pub git: &'a Git,
+    /// Build secrets by id, some of which may authorize a request (X4, X6).
+    pub secrets: &'a BTreeMap<String, Vec<u8>>,
 }
 
 impl Fetcher<'_> {
+    /// The value of `Authorization` for `host`, if one of the secrets is for it.
+    pub fn authorization(&self, asked: Asked, host: &str) -> Option<String> {
+        let candidates = AuthSecret::candidates(asked, host);
+        candidates.iter().find_map(|candidate| {
+            let value = self.secrets.get(&candidate.id)?;
+            candidate.authorization(std::str::from_utf8(value).ok()?)
+        })
+    }
+
     /// The file behind `url` as a file in a new directory, mode 0600, its time that of the server;
     /// returns the directory and the name.
     ///
@@ -60,11 +72,12 @@ impl Fetcher<'_> {
             source,
         };
         let mut file = dir.create(name.as_bytes(), 0o600).map_err(stage)?;
+        let authorization = self.authorization(Asked::File, &parsed.host());
         let wanted = Download {
             url: &parsed,
             known: known.as_ref().map(|(remote, _)| remote),
             checksum,
-            authorization: None,
+            authorization: authorization.as_deref(),
             size_limit: MAX_SIZE,
         };
         let remote = match (download(self.http, &wanted, &mut file)?, known) {
@@ -102,14 +115,22 @@ impl Fetcher<'_> {
                 url: text.to_owned(),
             }
         })??;
-        let git_dir = match keep_git_dir {
-            Some(true) => GitDir::Kept,
-            Some(false) | None => GitDir::Removed,
+        let git_dir = match (keep_git_dir, source.keep_git_dir) {
+            (Some(flag), Some(query)) if flag != query => {
+                return Err(StepError::GitDir {
+                    url: text.to_owned(),
+                    flag,
+                });
+            }
+            (Some(true), _) => GitDir::Kept,
+            (Some(false) | None, _) => GitDir::Removed,
         };
+        let host = source.http_host();
+        let authorization = host.and_then(|host| self.authorization(Asked::Git, &host));
         let request = GitRequest {
             git_dir,
             checksum,
-            authorization: None,
+            authorization: authorization.as_deref(),
         };
         let into = session.new_layer()?.diff;
         Ok(self.git.fetch(&source, &request, &into)?.tree)

@@ -20,8 +20,8 @@ use super::{
     archive::{HEADER, RATIO_LIMIT},
 };
 
-/// Largest Dockerfile, in bytes.
-const MAX_DOCKERFILE: u64 = 64 << 20;
+/// Largest Dockerfile, in bytes (sandbox.md, Limits).
+pub const MAX_DOCKERFILE: u64 = 4 << 20;
 /// Largest archive, in bytes.
 const MAX_ARCHIVE: u64 = 64 << 30;
 /// The name that a download has for a moment.
@@ -49,13 +49,18 @@ pub struct ContextFetcher<'a> {
 }
 
 impl ContextFetcher<'_> {
-    /// The context that `input` (standard input) is; an archive is unpacked into the empty
-    /// directory `into`. Compressed archives are fine.
+    /// The context that `input` is, called `name` in messages; an archive is unpacked into the
+    /// empty directory `into`. Compressed archives are fine.
     ///
     /// # Errors
     /// [`FetchError::Read`], [`FetchError::Unpack`], [`FetchError::Neither`].
-    pub fn stream(&self, input: &mut dyn Read, into: &Dir) -> Result<FetchedContext, FetchError> {
-        from_stream(input, into, "standard input")
+    pub fn stream(
+        &self,
+        input: &mut dyn Read,
+        name: &str,
+        into: &Dir,
+    ) -> Result<FetchedContext, FetchError> {
+        from_stream(input, into, name)
     }
 
     /// The context that is behind `url`, as for [`ContextFetcher::stream`].

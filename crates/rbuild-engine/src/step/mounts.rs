@@ -1,4 +1,4 @@
-//! `RUN --mount`: what the plan names, found and opened.
+//! `RUN --mount` and `RUN --device`: what the plan names, found and opened.
 //!
 //! Knows: where mounts get their files from. Does not know: how the sandbox attaches them.
 //!
@@ -17,11 +17,13 @@ use rbuild_context::{
     Filter, Owners, ReadFiles, Selection as Select, digest as digest_of, sources,
 };
 use rbuild_oci::ImagePath;
-use rbuild_plan::{Access, CacheMount, Mount, MountKind, Node, Run, Script, Sharing, Source};
+use rbuild_plan::{
+    Access, CacheMount, Device, Mount, MountKind, Node, Run, Script, Sharing, Source,
+};
 use rbuild_sandbox::{
     self as sandbox, BindAccess, CacheAccess, FileOwner, SecretBytes, users::Identity,
 };
-use rbuild_store::{CacheClaim, CacheName, CacheWait, Key, StagedLayer};
+use rbuild_store::{CacheClaim, CacheName, Key, StagedLayer, Wait};
 use rbuild_sys::{Dir, Error as SysError, Upper};
 
 use super::{StepError, copy::fill};
@@ -59,6 +61,7 @@ enum OpenedKind<'a> {
     Tmpfs(Option<u64>),
     Secret(&'a [u8], FileOwner),
     Ssh(&'a Path, FileOwner),
+    Device(ImagePath),
 }
 
 /// A tree that is open anyway, or one that was opened for this.
@@ -120,7 +123,8 @@ pub(crate) fn digest(
 /// Opens all that `run` mounts; caches are claimed for as long as the result lives.
 ///
 /// # Errors
-/// [`StepError::Missing`] for a required secret or agent, [`StepError::Stage`].
+/// [`StepError::Missing`] for a required secret or agent, [`StepError::Device`],
+/// [`StepError::Stage`].
 pub(crate) fn open<'a>(
     work: &Work<'a>,
     run: &'a Run,
@@ -148,6 +152,9 @@ pub(crate) fn open<'a>(
             target: mount.target.clone(),
             kind,
         }));
+    }
+    for device in &run.devices {
+        opened.extend(open_device(device)?);
     }
     if let Some(script) = &run.script {
         opened.push(open_script(builder, script)?);
@@ -205,6 +212,7 @@ pub(crate) fn for_sandbox<'a>(opened: &'a [Opened<'_>]) -> Vec<sandbox::Mount<'a
             agent,
             owner: *owner,
         },
+        OpenedKind::Device(path) => sandbox::MountKind::Device { path: path.clone() },
     };
     let mount = |opened| sandbox::Mount {
         target: Opened::target(opened),
@@ -315,8 +323,8 @@ fn claim(
         }
     }
     let builder = work.builder;
-    let mut wait = CacheWait {
-        waiting: &mut |_| (builder.emit)(crate::Event::Waiting(work.id)),
+    let mut wait = Wait {
+        waiting: &mut || (builder.emit)(crate::Event::Waiting(work.id)),
         give_up: &|| builder.runner.is_cancelled(),
     };
     builder
@@ -372,6 +380,21 @@ fn open_cache<'a>(
         access,
         _claim: claim,
     })
+}
+
+/// `None` for an optional device that is not there (R7).
+fn open_device<'a>(device: &Device) -> Result<Option<Opened<'a>>, StepError> {
+    let host = Path::new("/dev").join(device.path.relative());
+    let exists = std::fs::metadata(&host).is_ok();
+    if !exists && device.required {
+        let path = host.display().to_string();
+        return Err(StepError::Device { path });
+    }
+    let target = ImagePath::root().join(&host.to_string_lossy());
+    Ok(target.filter(|_| exists).map(|target| Opened {
+        target,
+        kind: OpenedKind::Device(device.path.clone()),
+    }))
 }
 
 /// The program from a heredoc, in a directory of its own (H6).

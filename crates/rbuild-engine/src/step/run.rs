@@ -2,10 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use rbuild_plan::{Network, Run};
+use rbuild_plan::{Network, Run, Security};
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream,
-    Traces,
+    Cancel, CapabilitySet, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream, Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -18,7 +17,7 @@ pub const HOSTNAME: &str = "rbuild";
 
 /// Runs a command in a tree. The one seam between the loop and the machine: the sandbox in
 /// production, something that edits the tree in tests.
-pub trait Runner {
+pub trait Runner: Sync {
     /// Runs the command; tells `output` what it writes, in pieces.
     ///
     /// # Errors
@@ -28,6 +27,9 @@ pub trait Runner {
         spec: &Spec<'_>,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Exit, SandboxError>;
+
+    /// Ends the commands that run, and all that will: the build has failed.
+    fn stop(&self) {}
 
     /// Whether commands are not to be run any more.
     fn is_cancelled(&self) -> bool {
@@ -52,13 +54,16 @@ impl Runner for Confined {
         self.sandbox.run(spec, &self.cancel, output)
     }
 
+    fn stop(&self) {
+        self.cancel.cancel();
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 }
 
 /// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
-/// What it returns is to be erased from the tree's changes when the tree is unmounted.
 /// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors
@@ -74,20 +79,28 @@ pub(crate) fn run<'a>(
     let variables = command.env.iter().chain(&command.proxy_env);
     let variables = variables.map(|(name, value)| format!("{name}={value}"));
     let secrets = mounts::variables(work.builder, command)?;
+    let devices = work.builder.devices.iter().cloned();
     let spec = Spec {
         root: tree.as_fd(),
         argv: command.argv.clone(),
         env: environment(variables.chain(secrets), &identity),
         cwd: command.cwd.clone(),
         identity,
-        capabilities: DEFAULT_CAPABILITIES,
+        capabilities: match command.security {
+            Security::Sandbox => work.builder.capabilities,
+            Security::Insecure => CapabilitySet::ALL,
+        },
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Capture,
-        mounts: mounts::for_sandbox(&opened),
+        mounts: devices.chain(mounts::for_sandbox(&opened)).collect(),
         network: match command.network {
             Network::None => rbuild_sandbox::Network::None,
             Network::Default => work.builder.network,
             Network::Host => rbuild_sandbox::Network::Host,
+        },
+        security: match command.security {
+            Security::Sandbox => rbuild_sandbox::Security::Sandbox,
+            Security::Insecure => rbuild_sandbox::Security::Insecure,
         },
     };
     let mut lines = Lines::default();

@@ -60,7 +60,7 @@ fn a_second_build_runs_nothing() {
 }
 
 #[test]
-fn times_are_no_reason() {
+fn times_are_no_reason_t52() {
     check_edit(
         "FROM scratch\nCOPY f d /\nRUN nothing\n",
         |site| touch(&site.path("context/f"), 1_000_000_000),
@@ -114,7 +114,7 @@ fn env_is_a_reason_for_commands_alone() {
 }
 
 #[test]
-fn an_argument_is_a_reason_from_the_first_command_after_it() {
+fn an_argument_is_a_reason_from_the_first_command_after_it_k1() {
     let Some(site) = Site::new() else { return };
     let dockerfile = "FROM scratch\nRUN write /a a\nARG V=1\nWORKDIR /w\nRUN write /b $V\n";
     site.events(dockerfile);
@@ -185,7 +185,7 @@ fn what_the_ignore_file_hides_is_no_reason() {
 }
 
 #[test]
-fn a_stage_that_makes_the_same_bytes_again_does_not_disturb_its_users() {
+fn a_stage_that_makes_the_same_bytes_again_does_not_disturb_its_users_t55() {
     check(
         "FROM scratch AS a\nRUN write /out x; write /log 1\nFROM scratch\nCOPY --from=a /out /\nRUN nothing\n",
         |_| {},
@@ -233,7 +233,7 @@ fn a_content_hit_is_remembered_by_its_definition() {
 }
 
 #[test]
-fn without_cache_everything_runs_and_is_remembered() {
+fn without_cache_everything_runs_and_is_remembered_k2() {
     let Some(site) = Site::new() else { return };
     site.file("f", "one");
     let dockerfile = "FROM scratch\nCOPY f /\nRUN write /x y\n";
@@ -255,7 +255,7 @@ fn without_cache_everything_runs_and_is_remembered() {
 }
 
 #[test]
-fn a_vanished_layer_is_a_miss() {
+fn a_vanished_layer_is_a_miss_t53() {
     let Some(site) = Site::new() else { return };
     let dockerfile = "FROM scratch\nRUN write /a a\nRUN write /b b\n";
     let state = site.state(dockerfile);
@@ -370,4 +370,34 @@ fn a_failing_build_remembers_the_digests_of_the_context() {
     site.file("f", "one");
     site.failure("FROM scratch\nCOPY f /\nRUN fail 1\n");
     assert!(fs::metadata(note(&site)).unwrap().len() > 48);
+}
+
+#[test]
+fn c22_a_linked_copy_is_the_same_on_every_base() {
+    check(
+        "FROM scratch\nRUN write /x 1\nCOPY --link f /d/\nRUN say a\n",
+        |_| {},
+        "FROM scratch\nRUN write /x 2\nCOPY --link f /d/\nRUN say a\n",
+        &expect![[r#"
+            started RUN write /x 2
+            finished RUN write /x 2
+            cached COPY --link f /d/
+            started RUN say a
+              Stdout "a"
+            finished RUN say a
+        "#]],
+    );
+}
+
+#[test]
+fn c22_a_linked_copy_of_other_content_is_another_one() {
+    check_edit(
+        "FROM scratch\nRUN write /x 1\nCOPY --link f /d/\n",
+        |site| site.file("f", "other"),
+        &expect![[r#"
+            cached RUN write /x 1
+            started COPY --link f /d/
+            finished COPY --link f /d/
+        "#]],
+    );
 }

@@ -607,3 +607,14 @@ fn chmod_is_for_files_and_directories_not_for_links_c21() {
     "#]],
     );
 }
+
+#[test]
+fn c27_the_flag_and_the_query_agree_about_the_git_directory() {
+    let Some(site) = Site::new() else { return };
+    let url = "https://nowhere.invalid/x.git?keep-git-dir=true";
+    let failure = site.failure(&format!("FROM scratch\nADD --keep-git-dir=false {url} /\n")[..]);
+    assert!(
+        failure.contains("says something else about `keep-git-dir`"),
+        "{failure}"
+    );
+}

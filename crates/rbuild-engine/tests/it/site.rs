@@ -1,23 +1,25 @@
 //! Where a test builds: a store and a context in a directory that goes away.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     fmt::Write as _,
     fs,
     iter::successors,
+    num::NonZero,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use rbuild_context::Git;
 use rbuild_engine::{
-    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, State, fetch::Fetcher,
+    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Ignoring, State,
+    fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
 use rbuild_plan::{Inputs, Plan, Planning, StepId, plan};
-use rbuild_sandbox::Network;
+use rbuild_sandbox::{DEFAULT_CAPABILITIES, Network};
 use rbuild_snapshot::readable;
 use rbuild_store::{Durability, LayerId, Session, Store};
 use rbuild_sys::Dir;
@@ -39,6 +41,7 @@ pub struct Order<'a> {
     pub dockerfile: &'a str,
     pub args: &'a [(&'a str, &'a str)],
     pub caching: Caching,
+    pub jobs: NonZero<usize>,
     /// The time at which the build begins, seconds since 1970.
     pub now: i64,
 }
@@ -49,6 +52,7 @@ impl<'a> From<&'a str> for Order<'a> {
             dockerfile,
             args: &[],
             caching: Caching::Use,
+            jobs: NonZero::<usize>::MIN,
             now: LATER,
         }
     }
@@ -101,8 +105,9 @@ impl Site {
         let order = order.into();
         let plan = planned(&order);
         let session = self.store.begin().unwrap();
-        let context = BuildContext::open(&self.path("context"), None, order.now).unwrap();
-        let events = RefCell::new(String::new());
+        let context =
+            BuildContext::open(&self.path("context"), Ignoring::Usual(None), order.now).unwrap();
+        let events = Mutex::new(String::new());
         let builder = Builder {
             store: &self.store,
             session: &session,
@@ -114,15 +119,19 @@ impl Site {
             fetcher: Fetcher {
                 http: &Client::new(Settings::default()),
                 git: &Git::default(),
+                secrets: &BTreeMap::new(),
             },
             confidential: &Confidential::default(),
+            capabilities: DEFAULT_CAPABILITIES,
+            devices: &[],
             network: Network::Host,
             caching: order.caching,
-            emit: &|event| tell(&plan, &event, &mut events.borrow_mut()),
+            jobs: order.jobs,
+            emit: &|event| tell(&plan, &event, &mut events.lock().unwrap()),
         };
         let result = builder.build(&plan);
         Built {
-            events: events.into_inner(),
+            events: events.into_inner().unwrap(),
             result,
         }
     }
@@ -205,6 +214,9 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
         Event::Waiting(id) => writeln!(out, "waiting {}", title(id)),
         Event::Output { stream, line, .. } => {
             writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
+        }
+        Event::Unmatched { step, item } => {
+            writeln!(out, "unmatched {item} of {}", title(step))
         }
         Event::Pulling(name) => writeln!(out, "pulling {name}"),
         Event::Warning(text) => writeln!(out, "warning {text}"),

@@ -3,15 +3,15 @@
 use std::fs;
 
 use expect_test::{Expect, expect};
-use rbuild_export::{Commit, Error, Layers, commit};
+use rbuild_export::{Commit, Error, Layers, Telling, commit};
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_oci::{Hasher, HistoryEntry, ImageConfig};
+use rbuild_oci::{FileTimes, Format, Hasher, HistoryEntry, ImageConfig};
 use rbuild_store::{ImageRecord, LayerId};
 use rbuild_testkit::Tree;
 
 use crate::place::{
     Edit::{Dir, File, Gone, Opaque},
-    Order, Place, built, name, stage,
+    NOTHING_SAID, Order, Place, built, name, origin, stage,
 };
 
 /// Two steps: the second one deletes, replaces and hides.
@@ -177,10 +177,14 @@ fn there_are_as_many_layers_as_entries_that_have_one_g3() {
                 for grouping in [Layers::PerStep, Layers::Squashed] {
                     let request = Commit {
                         stage: &stage(history),
-                        base: base.as_ref(),
+                        base: base.as_ref().map(origin),
                         layers: built,
                         grouping,
                         epoch: None,
+                        files: FileTimes::Kept,
+                        telling: Telling::Told,
+                        format: Format::Oci,
+                        annotations: NOTHING_SAID,
                         now: 0,
                         names: &[],
                     };
@@ -188,6 +192,15 @@ fn there_are_as_many_layers_as_entries_that_have_one_g3() {
                     let config = place.config(&id);
                     let full = config.history.iter().filter(|entry| !entry.empty_layer);
                     assert_eq!(full.count(), config.rootfs.diff_ids.len());
+                    let omitted = Commit {
+                        telling: Telling::Omitted,
+                        format: Format::Docker,
+                        ..request
+                    };
+                    let omitted = commit(&place.store, &place.session, &omitted).unwrap();
+                    let omitted = place.config(&omitted);
+                    assert_eq!(omitted.history, []);
+                    assert_eq!(omitted.rootfs.diff_ids.len(), config.rootfs.diff_ids.len());
                     assert_eq!(place.image(&id).layers.len(), config.rootfs.diff_ids.len());
                 }
             }
@@ -202,6 +215,7 @@ fn the_epoch_is_the_latest_time_of_what_is_new() {
     let layer = place.layer(&[File("old", "", 50), File("new", "", 5000)]);
     let order = Order {
         epoch: Some(1000),
+        files: FileTimes::AtMost(1000),
         base: Some(&base),
         ..Order::default()
     };
@@ -216,12 +230,8 @@ fn the_epoch_is_the_latest_time_of_what_is_new() {
     assert_eq!(times, ["2001-01-01T00:00:00Z", epoch, epoch]);
     assert_eq!(config.created.as_deref(), Some(epoch));
     let diff = place.store.layer(&layer).unwrap().unwrap().diff;
-    let limit = rbuild_sys::Timestamp {
-        seconds: 1000,
-        nanoseconds: 0,
-    };
     let options = PackOptions {
-        mtime_limit: Some(limit),
+        times: FileTimes::AtMost(1000),
         ..PackOptions::new(Form::Overlay)
     };
     let mut tar = Vec::new();
@@ -237,18 +247,23 @@ fn the_epoch_is_the_latest_time_of_what_is_new() {
     hasher.update(&tar);
     assert_eq!(config.rootfs.diff_ids[1].0, hasher.finish());
     let bytes = &place.image(&id).layers[0];
-    assert_eq!(bytes.mtime_limit, None, "the base is as it was");
+    assert_eq!(bytes.times, FileTimes::Kept, "the base is as it was");
 }
 
 #[test]
-fn another_epoch_is_another_image_and_none_is_another_one_too() {
+fn other_times_of_files_are_another_layer() {
     let place = Place::new();
     let layer = place.layer(&[File("f", "", 5000)]);
-    let ids = [None, Some(1000), Some(6000)].map(|epoch| {
+    let times = [
+        FileTimes::Kept,
+        FileTimes::AtMost(1000),
+        FileTimes::AtMost(6000),
+    ];
+    let ids = times.map(|files| {
         let id = place.commit_as(
             &[layer],
             Order {
-                epoch,
+                files,
                 ..Order::default()
             },
         );
@@ -268,7 +283,7 @@ fn a_second_commit_reads_no_layer() {
     let other = place.commit_as(
         &[layer],
         Order {
-            epoch: Some(70),
+            files: FileTimes::Exactly { exactly: 70 },
             ..Order::default()
         },
     );
@@ -330,6 +345,10 @@ fn without_a_layer_nothing_becomes_visible() {
             layers: &[built(0, there), built(1, lost)],
             grouping,
             epoch: None,
+            files: FileTimes::Kept,
+            telling: Telling::Told,
+            format: Format::Oci,
+            annotations: NOTHING_SAID,
             now: 0,
             names: &[name("localhost/a:1")],
         };

@@ -7,14 +7,20 @@ use std::{
 };
 
 use expect_test::{Expect, expect};
-use rbuild_export::{Error, Looks, Tagged, local_digest, write_archive, write_layout};
-use rbuild_layer::Decoder;
-use rbuild_oci::{Digest, Document, Hasher, ImageConfig, ImageId, media_type};
+use rbuild_export::{
+    Error, Exported, Looks, Tagged, export, local_digest, write_archive, write_layout,
+};
+use rbuild_layer::{Decoder, Encoder, EncoderOptions, Form, PackOptions, pack};
+use rbuild_oci::{
+    Descriptor, Digest, Document, Format, Hasher, ImageConfig, ImageId,
+    media_type::{self, Compression},
+};
+use rbuild_store::LayerId;
 use serde_json::Value;
 
 use crate::place::{
     Edit::{Dir, File},
-    Place,
+    Order, Place,
 };
 
 /// An image of two layers.
@@ -253,7 +259,7 @@ fn a_pulled_image_keeps_its_manifest() {
     for (layer, blob) in record.layers.iter_mut().zip(&exported.layers) {
         layer.blob = Some(blob.clone());
     }
-    let again = rbuild_export::export(place.ends(), &record, Looks::default()).unwrap();
+    let again = export(place.ends(), &record, Looks::default()).unwrap();
     assert_eq!(Some(&again.manifest), record.manifest.as_ref());
     assert_eq!(again.descriptor.digest, local_digest(&record));
     write_layout(place.ends(), &again, &place.path("layout"), None).unwrap();
@@ -266,4 +272,87 @@ fn an_image_without_layers_leaves_too() {
     let exported = place.export(&place.commit(&[]));
     write_layout(place.ends(), &exported, &place.path("layout"), None).unwrap();
     assert_eq!(read(&place.path("layout")), "-(0)");
+}
+
+/// Media types of a manifest, its configuration and its layers, without what they have in common.
+#[track_caller]
+fn types(exported: &Exported) -> String {
+    let manifest: Value = serde_json::from_str(&exported.manifest).unwrap();
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    let parts = [&manifest, &manifest["config"]].into_iter().chain(layers);
+    let short = |part: &Value| {
+        let kind = part["mediaType"].as_str().unwrap();
+        kind.trim_start_matches("application/vnd.").to_owned()
+    };
+    assert_eq!(exported.descriptor.media_type, manifest["mediaType"]);
+    parts.map(short).collect::<Vec<_>>().join(" ")
+}
+
+const IN_OCI: &str = "oci.image.manifest.v1+json oci.image.config.v1+json \
+    oci.image.layer.v1.tar+gzip oci.image.layer.v1.tar+gzip";
+const IN_DOCKER: &str = "docker.distribution.manifest.v2+json docker.container.image.v1+json \
+    docker.image.rootfs.diff.tar.gzip docker.image.rootfs.diff.tar.gzip";
+
+#[test]
+fn all_parts_of_an_image_are_of_its_format() {
+    let place = Place::new();
+    let layers = [
+        place.layer(&[File("f", "1", 50)]),
+        place.layer(&[File("g", "2", 50)]),
+    ];
+    for (format, expected) in [(Format::Oci, IN_OCI), (Format::Docker, IN_DOCKER)] {
+        let order = Order {
+            format,
+            ..Order::default()
+        };
+        let id = place.commit_as(&layers, order);
+        let exported = place.export(&id);
+        assert_eq!(types(&exported), expected);
+        let dir = place.path(exported.descriptor.digest.0.hex().as_str());
+        write_layout(place.ends(), &exported, &dir, Some("t")).unwrap();
+        assert_eq!(read(&dir), "t(2)");
+        let looks = Looks {
+            format: Some(Format::Oci),
+            ..Looks::default()
+        };
+        let converted = export(place.ends(), &place.image(&id), looks).unwrap();
+        assert_eq!(types(&converted), IN_OCI);
+        assert_eq!(converted.config, exported.config);
+    }
+}
+
+#[test]
+fn layers_of_a_base_take_the_format_of_what_is_built_on_it() {
+    let place = Place::new();
+    let below = place.layer(&[File("f", "1", 50)]);
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let mut base = place.image(&place.commit(&[below]));
+        base.layers[0].blob = Some(blob(&place, below, compression));
+        let order = Order {
+            format: Format::Docker,
+            base: Some(&base),
+            ..Order::default()
+        };
+        let id = place.commit_as(&[place.layer(&[File("g", "2", 50)])], order);
+        let exported = place.export(&id);
+        assert_eq!(types(&exported), IN_DOCKER, "{compression:?}");
+        let dir = place.path(&format!("{compression:?}"));
+        write_layout(place.ends(), &exported, &dir, Some("t")).unwrap();
+        assert_eq!(read(&dir), "t(2)");
+    }
+}
+
+/// The blob that a registry would have of `layer`.
+fn blob(place: &Place, layer: LayerId, compression: Compression) -> Descriptor {
+    let diff = place.store.layer(&layer).unwrap().unwrap().diff;
+    let mut blob = place.session.blob().unwrap();
+    let mut encoder = Encoder::new(&mut blob, &EncoderOptions::new(compression)).unwrap();
+    pack(&[&diff], &PackOptions::new(Form::Overlay), &mut encoder).unwrap();
+    encoder.finish().unwrap();
+    let size = blob.size();
+    Descriptor {
+        media_type: Format::Oci.layer(compression).unwrap().to_owned(),
+        digest: blob.commit(None).unwrap(),
+        size,
+    }
 }

@@ -1,10 +1,13 @@
 //! A store whose layers are made by hand, and stages as a plan would have them.
 
-use std::{io::Write, path::PathBuf};
+use std::{collections::BTreeMap, io::Write, path::PathBuf};
 
-use rbuild_export::{BuiltLayer, Commit, Exported, Layers, Looks, Place as Ends, commit, export};
-use rbuild_oci::{ImageConfig, ImageId, Name};
-use rbuild_plan::{Base, History, Stage, StepId, Tree};
+use rbuild_export::{
+    Annotations, BuiltLayer, Commit, Exported, Layers, Looks, Origin, Place as Ends, Stamp,
+    Telling, commit, export,
+};
+use rbuild_oci::{FileTimes, Format, ImageConfig, ImageId, Name};
+use rbuild_plan::{Base, History, Inheritance, Stage, StepId, Tree};
 use rbuild_store::{Durability, ImageRecord, LayerId, LayerRecord, Session, Store};
 use rbuild_sys::{Dir, FileKind, Node, Timestamp};
 
@@ -21,6 +24,9 @@ pub struct Order<'a> {
     pub base: Option<&'a ImageRecord>,
     pub grouping: Layers,
     pub epoch: Option<i64>,
+    pub files: FileTimes,
+    pub format: Format,
+    pub telling: Telling,
     pub now: i64,
     pub names: &'a [Name],
 }
@@ -31,6 +37,9 @@ impl Default for Order<'_> {
             base: None,
             grouping: Layers::PerStep,
             epoch: None,
+            files: FileTimes::Kept,
+            format: Format::Oci,
+            telling: Telling::Told,
             now: 999,
             names: &[],
         }
@@ -100,10 +109,14 @@ impl Place {
         let steps: Vec<Option<u32>> = (0..).map(Some).take(layers.len()).collect();
         let request = Commit {
             stage: &stage(&steps),
-            base: order.base,
+            base: order.base.map(origin),
             layers: &layers,
             grouping: order.grouping,
             epoch: order.epoch,
+            files: order.files,
+            telling: order.telling,
+            format: order.format,
+            annotations: NOTHING_SAID,
             now: order.now,
             names: order.names,
         };
@@ -128,6 +141,19 @@ impl Place {
     pub fn export(&self, id: &ImageId) -> Exported {
         export(self.ends(), &self.image(id), Looks::default()).unwrap()
     }
+}
+
+/// No annotations but those of the base.
+pub const NOTHING_SAID: Annotations<'_> = Annotations {
+    set: &BTreeMap::new(),
+    unset: &[],
+    of_base: Inheritance::Kept,
+    created: Stamp::Omitted,
+};
+
+/// A base image without a name.
+pub fn origin(image: &ImageRecord) -> Origin<'_> {
+    Origin { image, name: None }
 }
 
 pub fn built(step: u32, layer: LayerId) -> BuiltLayer {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use expect_test::{Expect, expect};
+use rbuild_oci::FileTimes;
 use rbuild_sys::{Dir, FileKind, Node, Timestamp};
 
 use super::{Form, PackOptions, Root, pack};
@@ -21,7 +22,7 @@ use crate::{
 const LAYER: PackOptions = PackOptions {
     form: Form::Overlay,
     root: Root::Omitted,
-    mtime_limit: None,
+    times: FileTimes::Kept,
 };
 
 /// Makes a tree of lines: `d/` directory, `d/!` opaque directory, `-f` deletion, `f=text` file.
@@ -204,6 +205,7 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
         },
     )
     .unwrap();
+    // T51: more than seven octal digits hold.
     if dir.set_owner(b"d", 3_000_000, 70_000).is_err() {
         println!("SKIP foreign owners: not root");
     }
@@ -232,22 +234,22 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
 }
 
 #[test]
-fn times_are_limited() {
-    let (_temp, dir) = tree(&["f=1"]);
-    let limit = Timestamp {
-        seconds: 1_000,
-        nanoseconds: 0,
-    };
-    let archive = packed(
-        &[&dir],
-        &PackOptions {
-            mtime_limit: Some(limit),
-            ..LAYER
-        },
-    );
-    let mut archive = tar::Archive::new(&archive[..]);
-    let entry = archive.entries().unwrap().next().unwrap().unwrap();
-    assert_eq!(entry.header().mtime().unwrap(), 1_000);
+fn times_are_limited_or_set() {
+    let (_temp, dir) = tree(&["-d", "f=1"]);
+    let all = [
+        (FileTimes::AtMost(1_000), [0, 1_000]),
+        (FileTimes::Exactly { exactly: 7 }, [7, 7]),
+    ];
+    for (times, expected) in all {
+        let archive = packed(&[&dir], &PackOptions { times, ..LAYER });
+        let mut archive = tar::Archive::new(&archive[..]);
+        let mtime = |entry: tar::Entry<'_, _>| entry.header().mtime().unwrap();
+        let found = archive
+            .entries()
+            .unwrap()
+            .map(|entry| mtime(entry.unwrap()));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]

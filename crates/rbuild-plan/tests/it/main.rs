@@ -11,12 +11,15 @@
 //! !! a line that must not come after those above
 //! ```
 //!
-//! Other `#@` lines: `target NAME`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
+//! Other `#@` lines: `target NAME` (several times), `extent all`, `from IMAGE`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
 //! (it cannot be found: what is said then), `context NAME files`, `context NAME image REFERENCE`,
-//! `context NAME layout REFERENCE`, `env K=V`, `unsetenv NAME`, `unsetlabel KEY`. `#@ image` takes one setting a line:
+//! `context NAME layout REFERENCE`, `env K=V`, `unsetenv NAME`, `unsetlabel KEY`,
+//! `allow ENTITLEMENT`, `identity K=V`, `inherit-labels false`. `#@ image` takes one setting a line:
 //! `env`, `workdir`, `user`, `cmd`, `entrypoint`, `shell`, `onbuild` (several times, with `\n` for
 //! a new line), `label`, `arch`, `other`.
 //! Images that no line describes are empty.
+//!
+//! In `surveys.txt` and `outlines.txt` no image is known.
 //!
 //! The result is: `needs IMAGE` for each image asked for; then the plan as
 //! `rbuild_plan::dump` prints it; then diagnostics with the text that they point at.
@@ -24,7 +27,7 @@
 mod random;
 mod result;
 
-use result::result_of;
+use result::{outline_of, result_of, survey_of};
 
 /// One case of a data file.
 struct Case<'a> {
@@ -78,6 +81,12 @@ fn difference(actual: &str, expected: &[&str]) -> Option<String> {
 
 #[track_caller]
 fn check(data: &str) {
+    check_by(result_of, data);
+}
+
+/// Checks the cases of `data`, whose results `result_of` has.
+#[track_caller]
+fn check_by(result_of: fn(&[&str], &str) -> String, data: &str) {
     let cases = cases(data);
     assert!(!cases.is_empty(), "there are no cases");
     let mut failures = String::new();
@@ -94,6 +103,11 @@ fn check(data: &str) {
 #[test]
 fn stages_are_linked() {
     check(include_str!("../data/stages.txt"));
+}
+
+#[test]
+fn targets_are_chosen() {
+    check(include_str!("../data/targets.txt"));
 }
 
 #[test]
@@ -142,6 +156,11 @@ fn contexts_replace_stages_and_images() {
 }
 
 #[test]
+fn instructions_are_told_as_buildkit_does() {
+    check(include_str!("../data/history.txt"));
+}
+
+#[test]
 fn health_is_told_as_docker_does() {
     check(include_str!("../data/health.txt"));
 }
@@ -149,6 +168,16 @@ fn health_is_told_as_docker_does() {
 #[test]
 fn lints_have_rules() {
     check(include_str!("../data/lints.txt"));
+}
+
+#[test]
+fn surveys_need_no_images() {
+    check_by(survey_of, include_str!("../data/surveys.txt"));
+}
+
+#[test]
+fn outlines_tell_what_a_target_takes() {
+    check_by(outline_of, include_str!("../data/outlines.txt"));
 }
 
 #[test]

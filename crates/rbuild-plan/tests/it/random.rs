@@ -3,7 +3,9 @@
 use proptest::prelude::{any, prop, prop_assert, proptest};
 use proptest::sample::Index;
 use rbuild_oci::ImageConfig;
-use rbuild_plan::{BaseImage, Inputs, Planning, Tree, dump, plan};
+use rbuild_plan::{
+    BaseImage, Extent, Inputs, Planning, Tree, dump, lookups, outline, plan, survey,
+};
 
 /// Right and wrong ones, with names that refer to each other.
 const LINES: &[&str] = &[
@@ -43,12 +45,18 @@ proptest! {
     #[test]
     fn planning_always_answers(
         picks in prop::collection::vec(any::<Index>(), 0..20),
-        target in prop::option::of("[ab0-3]"),
+        targets in prop::collection::vec("[ab0-3]", 0..3),
+        all: bool,
     ) {
         let lines: Vec<&str> = picks.iter().map(|pick| *pick.get(LINES)).collect();
         let text = format!("FROM scratch\n{}\n", lines.join("\n"));
         let (file, _) = rbuild_dockerfile::parse(&text);
-        let mut inputs = Inputs { target, ..Inputs::default() };
+        let extent = if all { Extent::All } else { Extent::Needed };
+        let mut inputs = Inputs { targets, extent, ..Inputs::default() };
+        if let Some(plan) = survey(&file, &text, &inputs).plan {
+            prop_assert!(lookups(&file, &plan).iter().all(|it| text.get(it.span.clone()).is_some()));
+            outline(&file, &plan, &inputs);
+        }
         for _ in 0..2 {
             let missing = match plan(&file, &text, &inputs) {
                 Planning::Needs(missing) => missing,
@@ -57,10 +65,12 @@ proptest! {
                     return Ok(());
                 }
                 Planning::Ready(plan) => {
-                    let target = plan.stage(plan.target);
-                    let layers = target.history.iter().filter_map(|entry| entry.step).max();
-                    if let Tree::Step(last) = target.tree {
-                        prop_assert!(layers == Some(last), "{}", dump(&plan));
+                    prop_assert!(plan.targets.len() == inputs.targets.len().max(1));
+                    for target in plan.targets.iter().map(|&id| plan.stage(id)) {
+                        let layers = target.history.iter().filter_map(|entry| entry.step).max();
+                        if let Tree::Step(last) = target.tree {
+                            prop_assert!(layers == Some(last), "{}", dump(&plan));
+                        }
                     }
                     return Ok(());
                 }

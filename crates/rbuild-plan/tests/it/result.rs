@@ -2,7 +2,10 @@
 
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::{ImageConfig, Platform};
-use rbuild_plan::{BaseImage, ContextKind, Inputs, Planning, blame, dump, plan};
+use rbuild_plan::{
+    BaseImage, ContextKind, Entitlement, Extent, Inheritance, Inputs, Planning, Survey, blame,
+    dump, outline, plan, survey, targets,
+};
 
 /// Plans `dockerfile` with `settings`, the `#@` lines of a case.
 pub fn result_of(settings: &[&str], dockerfile: &str) -> String {
@@ -37,6 +40,59 @@ pub fn result_of(settings: &[&str], dockerfile: &str) -> String {
     }
 }
 
+/// What is known of `dockerfile` without images.
+pub fn survey_of(settings: &[&str], dockerfile: &str) -> String {
+    let (file, _) = rbuild_dockerfile::parse(dockerfile);
+    let Survey { plan, found } = survey(&file, dockerfile, &inputs(settings));
+    let plan = plan.map(|plan| dump(&plan)).unwrap_or_default();
+    let nothing = if found.is_empty() {
+        "nothing to say\n"
+    } else {
+        ""
+    };
+    plan + &all_shown(dockerfile, &found) + nothing
+}
+
+/// The targets of `dockerfile`, and what the one that is chosen takes.
+pub fn outline_of(settings: &[&str], dockerfile: &str) -> String {
+    let (file, _) = rbuild_dockerfile::parse(dockerfile);
+    let mut out = String::new();
+    let told = |text: &Option<String>| text.iter().map(|it| format!(": {it}")).collect::<String>();
+    for target in targets(&file) {
+        let default = if target.is_default { " (default)" } else { "" };
+        let platform = target.platform.map(|it| format!(" for {it}"));
+        out += &format!(
+            "target {}{default}{}\nfrom {}{}\n",
+            target.name,
+            told(&target.description),
+            target.base,
+            platform.unwrap_or_default()
+        );
+    }
+    let inputs = inputs(settings);
+    let plan = survey(&file, dockerfile, &inputs).plan;
+    let outline = outline(&file, &plan.expect("there is a target"), &inputs);
+    out += &format!(
+        "outline of {}{}\n",
+        outline.name,
+        told(&outline.description)
+    );
+    for arg in outline.args {
+        let value = arg.value.map(|it| format!("={it}")).unwrap_or_default();
+        out += &format!("arg {}{value}{}\n", arg.name, told(&arg.description));
+    }
+    for (what, requests) in [("secret", outline.secrets), ("ssh", outline.agents)] {
+        for request in requests {
+            let required = if request.required { " required" } else { "" };
+            out += &format!("{what} {}{required}\n", request.id);
+        }
+    }
+    for id in outline.caches {
+        out += &format!("cache {id}\n");
+    }
+    out
+}
+
 fn inputs(settings: &[&str]) -> Inputs {
     let mut inputs = Inputs {
         platform: Platform::new("linux", "amd64", None),
@@ -51,10 +107,20 @@ fn inputs(settings: &[&str]) -> Inputs {
         match what {
             "build-arg" => inputs.build_args.extend([pair()]),
             "label" => inputs.labels.extend([pair()]),
-            "target" => inputs.target = Some(value.to_owned()),
+            "target" => inputs.targets.push(value.to_owned()),
+            "extent" => inputs.extent = Extent::All,
+            "from" => inputs.from = Some(value.to_owned()),
             "platform" => inputs.platform = value.parse().expect("a platform"),
             "context" => inputs.contexts.extend([context(value)]),
             "env" => inputs.edits.env.push(pair()),
+            "allow" => {
+                let named = |it: &Entitlement| it.name() == value;
+                inputs
+                    .allowed
+                    .extend(Entitlement::ALL.into_iter().filter(named));
+            }
+            "identity" => inputs.edits.identity = Some(pair()),
+            "inherit-labels" => inputs.edits.labels_of_base = Inheritance::Dropped,
             "unsetenv" => inputs.edits.unsetenv.push(value.to_owned()),
             "unsetlabel" => inputs.edits.unsetlabel.push(value.to_owned()),
             "image" | "missing" => {}

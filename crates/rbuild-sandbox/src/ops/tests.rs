@@ -6,10 +6,10 @@ use expect_test::{Expect, expect};
 use rbuild_oci::ImagePath;
 use rbuild_sys::{Dir, Upper};
 
-use super::{Surroundings, dump, ops};
+use super::{Calls, Surroundings, dump, ops};
 use crate::{
-    BindAccess, CacheAccess, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Mount, MountKind, Network,
-    SecretBytes, Spec, Stdio, users::Identity,
+    BindAccess, CacheAccess, CapabilitySet, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Mount,
+    MountKind, Network, NewPrivileges, SecretBytes, Security, Spec, Stdio, users::Identity,
 };
 
 fn plain(root: &File) -> Spec<'_> {
@@ -24,6 +24,7 @@ fn plain(root: &File) -> Spec<'_> {
         stdio: Stdio::Capture,
         mounts: Vec::new(),
         network: Network::Host,
+        security: Security::Sandbox,
     }
 }
 
@@ -51,6 +52,7 @@ fn check_tail(change: impl FnOnce(&mut Spec<'_>), expected: &Expect) {
         stdio: Stdio::Capture,
         mounts: Vec::new(),
         network: Network::Host,
+        security: Security::Sandbox,
     };
     change(&mut spec);
     let text = dump(&ops(&spec, &Surroundings::default(), &[]));
@@ -67,6 +69,8 @@ fn a_command_of_root_on_a_usual_host() {
         hidden_sys: vec!["firmware"],
         open_files: Some(4096),
         own_sys: true,
+        out_of_memory_score: Some(100),
+        ..Surroundings::default()
     };
     check(
         |_| {},
@@ -77,6 +81,7 @@ fn a_command_of_root_on_a_usual_host() {
             descriptor 0
             descriptor 1
             descriptor 2
+            out of memory score 100
             make proc
             make mqueue
             enter root
@@ -223,6 +228,30 @@ fn a_command_without_network_has_a_loopback_interface_and_its_own_sys() {
 }
 
 #[test]
+fn r6_an_insecure_command_is_kept_from_nothing() {
+    let root = File::open("/").unwrap();
+    let mut spec = plain(&root);
+    spec.security = Security::Insecure;
+    spec.capabilities = CapabilitySet::ALL;
+    let around = Surroundings {
+        hidden_files: vec!["kcore"],
+        hidden_dirs: vec!["acpi"],
+        frozen: vec!["sys"],
+        hidden_sys: vec!["firmware"],
+        ..Surroundings::default()
+    };
+    let text = dump(&ops(&spec, &around, &[]));
+    let about = ["/proc", "/sys", "freeze", "filter"];
+    let about = |line: &&str| about.iter().any(|word| line.contains(word));
+    let lines: Vec<&str> = text.lines().filter(about).collect();
+    expect![[r#"
+        attach proc at /proc nosuid,nodev,noexec
+        attach sys at /sys nosuid,nodev,noexec"#]]
+    .assert_eq(&lines.join("\n"));
+    assert!(text.contains("SYS_ADMIN"));
+}
+
+#[test]
 fn mounts_are_attached_from_the_root_down_and_forbid_what_they_can() {
     let root = File::open("/").unwrap();
     let dir = Dir::open(Path::new("/")).unwrap();
@@ -247,6 +276,12 @@ fn mounts_are_attached_from_the_root_down_and_forbid_what_they_can() {
         ("/a", cache(CacheAccess::ReadWrite)),
         ("/a", cache(CacheAccess::ReadOnly)),
         ("/tmp", MountKind::Tmpfs { size: Some(1) }),
+        (
+            "/dev/fuse",
+            MountKind::Device {
+                path: ImagePath::root().join("fuse").unwrap(),
+            },
+        ),
         (
             "/run/secrets/x",
             MountKind::Secret {
@@ -278,7 +313,32 @@ fn mounts_are_attached_from_the_root_down_and_forbid_what_they_can() {
         mount tmpfs at /tmp nosuid,nodev
         mount ssh at /agent ro,nosuid,nodev,noexec
         mount bind at /a/b ro,nosuid,nodev
+        mount device at /dev/fuse nosuid,noexec
         mount bind at /a/b/c nosuid,nodev
         mount secret at /run/secrets/x ro,nosuid,nodev,noexec"#]]
     .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn limits_and_privileges_are_as_asked_for() {
+    let around = Surroundings {
+        limits: vec!["nofile=64:128".parse().unwrap()],
+        new_privileges: NewPrivileges::Never,
+        ..Surroundings::default()
+    };
+    let root = File::open("/").unwrap();
+    let text = |around: &Surroundings| dump(&ops(&plain(&root), around, &[]));
+    let usual = text(&Surroundings::default());
+    let added: Vec<_> = text(&around)
+        .lines()
+        .filter(|line| !usual.contains(line))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(added, ["limit OpenFiles 64 128", "no new privileges"]);
+    let unconfined = Surroundings {
+        calls: Calls::All,
+        ..Surroundings::default()
+    };
+    assert!(usual.contains("filter system calls\n"));
+    assert!(!text(&unconfined).contains("filter"));
 }

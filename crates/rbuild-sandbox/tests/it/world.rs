@@ -10,8 +10,8 @@ use std::{
 
 use rbuild_oci::ImagePath;
 use rbuild_sandbox::{
-    Cancel, DEFAULT_CAPABILITIES, Entered, Error, Exit, Mount, Network, Sandbox, Spec, Stdio,
-    Stream, enter, skeleton, users::Identity,
+    Cancel, Confinement, DEFAULT_CAPABILITIES, Entered, Error, Exit, Mount, Network, Sandbox,
+    Security, Spec, Stdio, Stream, enter, skeleton, users::Identity,
 };
 use rbuild_sys::{Dir, MountLimits, new_mount};
 
@@ -41,6 +41,7 @@ pub struct Wish<'a> {
     pub stdio: Stdio,
     pub mounts: Vec<Mount<'a>>,
     pub network: Network,
+    pub security: Security,
 }
 
 impl Default for Wish<'_> {
@@ -53,6 +54,7 @@ impl Default for Wish<'_> {
             stdio: Stdio::Capture,
             mounts: Vec::new(),
             network: Network::Host,
+            security: Security::Sandbox,
         }
     }
 }
@@ -124,8 +126,9 @@ impl World {
         fs::write(place.join("image/etc/group"), "root:x:0:\nusers:x:100:\n").unwrap();
         skeleton(&Dir::open(&place.join("skeleton")).unwrap()).unwrap();
         let scratch = Dir::open(&place.join("scratch")).unwrap();
+        let confinement = Confinement::usual("rbuild", DEFAULT_CAPABILITIES).unwrap();
         Self {
-            sandbox: Sandbox::new(entered, &scratch, "rbuild").unwrap(),
+            sandbox: Sandbox::new(entered, &scratch, &confinement).unwrap(),
             place: place.to_owned(),
         }
     }
@@ -182,6 +185,7 @@ impl World {
             stdio: wish.stdio,
             mounts: wish.mounts.clone(),
             network: wish.network,
+            security: wish.security,
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let start = Instant::now();

@@ -1,12 +1,12 @@
 //! Decisions, as tables: a store in a few words, and what goes.
 
-use rbuild_oci::{BlobDigest, Digest, ImageId};
+use rbuild_oci::{BlobDigest, Digest, FileTimes, ImageId};
 
 use super::{
     Budget, Cache, Label, Policy, Survey, SurveyedImage, SurveyedLayer, SurveyedNote,
     SurveyedRecord, Use, Victim, decide, policy::decide_release,
 };
-use crate::{ImageLayer, ImageRecord, Key, LayerId};
+use crate::{Draft, ImageLayer, ImageRecord, Key, LayerId};
 
 /// One object a line; what they are called is one character.
 ///
@@ -328,11 +328,12 @@ fn check_release(text: &str, layers: &str, expected: &str) {
         diff_id: rbuild_oci::DiffId(Digest::of(b"")),
         size: 0,
         blob: None,
-        mtime_limit: None,
+        times: FileTimes::Kept,
     });
     let removed = ImageRecord {
         config: String::new(),
         manifest: None,
+        draft: Draft::default(),
         layers: layers.collect(),
     };
     assert_eq!(short(&decide_release(&survey(text), &[removed])), expected);

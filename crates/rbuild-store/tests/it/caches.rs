@@ -8,8 +8,8 @@ use std::{
 };
 
 use rbuild_store::{
-    CacheClaim, CacheMount, CacheName, CacheRemoval, CacheWait, Durability, Error, Key, Session,
-    Sharing, Store,
+    CacheClaim, CacheMount, CacheName, CacheRemoval, Durability, Error, Key, Session, Sharing,
+    Store, Wait,
 };
 
 use crate::Scratch;
@@ -35,8 +35,8 @@ fn claim(id: &str, sharing: Sharing) -> CacheClaim {
 fn try_claim(session: &Session, claims: &[CacheClaim]) -> Option<Vec<CacheMount>> {
     let claimed = session.claim_caches(
         claims,
-        &mut CacheWait {
-            waiting: &mut |_| {},
+        &mut Wait {
+            waiting: &mut || {},
             give_up: &|| true,
         },
     );
@@ -171,8 +171,8 @@ fn commands_that_want_the_same_caches_do_not_wait_for_each_other_for_ever() {
             scope.spawn(move || {
                 for _ in 0..10 {
                     let claims = order.map(|id| claim(id, Sharing::Locked));
-                    let mut wait = CacheWait {
-                        waiting: &mut |_| {},
+                    let mut wait = Wait {
+                        waiting: &mut || {},
                         give_up: &|| false,
                     };
                     let _mounts = session.claim_caches(&claims, &mut wait).unwrap();
@@ -239,8 +239,8 @@ fn claims_and_removals_at_the_same_time_never_share_a_removed_cache() {
             }
         });
         for _ in 0..200 {
-            let mut wait = CacheWait {
-                waiting: &mut |_| {},
+            let mut wait = Wait {
+                waiting: &mut || {},
                 give_up: &|| false,
             };
             let claims = [claim("x", Sharing::Locked)];
@@ -286,9 +286,9 @@ fn who_waits_is_told_and_the_lock_dies_with_its_holder() {
     let start = Instant::now();
     let mut told = 0;
     let claims = [claim("x", Sharing::Locked)];
-    let mut wait = CacheWait {
-        waiting: &mut |name| {
-            assert!(start.elapsed() >= Duration::from_secs(1) && name.id == "x");
+    let mut wait = Wait {
+        waiting: &mut || {
+            assert!(start.elapsed() >= Duration::from_secs(1));
             told += 1;
             holder.kill().unwrap();
             holder.wait().unwrap();

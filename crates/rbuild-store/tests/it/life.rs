@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rbuild_store::{Durability, Key, LayerId, LayerRecord, Store};
+use rbuild_store::{Durability, Error, Key, LayerId, LayerRecord, Store, Wait};
 
 use crate::{Scratch, image, name, put_blob, put_layer};
 
@@ -104,7 +104,7 @@ fn a_key_is_computed_by_one_at_a_time() {
             scope.spawn(|| {
                 let session = store.begin().unwrap();
                 for _ in 0..5 {
-                    let _lock = session.key_lock(&key, &mut || {}).unwrap();
+                    let _lock = session.key_lock(&key, &mut patient(&mut || {})).unwrap();
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                     std::thread::yield_now();
                     inside.fetch_sub(1, Ordering::SeqCst);
@@ -131,7 +131,7 @@ fn who_waits_for_a_key_is_told_once_and_the_lock_dies_with_its_holder() {
     std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut byte).unwrap();
     let start = Instant::now();
     let mut told = 0;
-    let lock = session.key_lock(&key, &mut || {
+    let mut waiting = || {
         told += 1;
         // The child inherits the lock, so both must go: `flock` execs nothing else.
         let children = format!("/proc/{0}/task/{0}/children", holder.id());
@@ -141,8 +141,8 @@ fn who_waits_for_a_key_is_told_once_and_the_lock_dies_with_its_holder() {
             .status()
             .unwrap();
         holder.kill().unwrap();
-    });
-    drop(lock.unwrap());
+    };
+    drop(session.key_lock(&key, &mut patient(&mut waiting)).unwrap());
     assert_eq!(told, 1);
     assert!(start.elapsed() < Duration::from_secs(20));
     holder.wait().unwrap();
@@ -155,4 +155,25 @@ fn a_second_process_finds_what_the_first_one_wrote() {
     put_layer(&scratch.store().begin().unwrap(), id, "a");
     let second = scratch.store();
     assert!(second.begin().unwrap().layer(&id).unwrap().is_some());
+}
+
+fn patient(waiting: &mut dyn FnMut()) -> Wait<'_> {
+    Wait {
+        waiting,
+        give_up: &|| false,
+    }
+}
+
+#[test]
+fn a_wait_for_a_key_can_be_given_up() {
+    let scratch = Scratch::new();
+    let session = scratch.store().begin().unwrap();
+    let key = Key::from_bytes([6; 32]);
+    let _held = session.key_lock(&key, &mut patient(&mut || {})).unwrap();
+    let mut wait = Wait {
+        waiting: &mut || {},
+        give_up: &|| true,
+    };
+    let refused = session.key_lock(&key, &mut wait);
+    assert!(matches!(refused, Err(Error::GaveUp { .. })));
 }

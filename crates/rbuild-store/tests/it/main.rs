@@ -14,8 +14,10 @@ mod prune;
 
 use std::io::Write;
 
-use rbuild_oci::{BlobDigest, DiffId, Digest, Name};
-use rbuild_store::{Durability, ImageLayer, ImageRecord, LayerId, LayerRecord, Session, Store};
+use rbuild_oci::{BlobDigest, DiffId, Digest, FileTimes, Name};
+use rbuild_store::{
+    Draft, Durability, ImageLayer, ImageRecord, LayerId, LayerRecord, Session, Store,
+};
 
 /// A store in a directory that goes away.
 struct Scratch {
@@ -65,12 +67,13 @@ fn image(layer: LayerId, text: &str) -> ImageRecord {
     ImageRecord {
         config: format!("{{\"author\":\"{text}\"}}"),
         manifest: None,
+        draft: Draft::default(),
         layers: vec![ImageLayer {
             layer,
             diff_id: DiffId(Digest::of(text.as_bytes())),
             size: 1024,
             blob: None,
-            mtime_limit: None,
+            times: FileTimes::Kept,
         }],
     }
 }

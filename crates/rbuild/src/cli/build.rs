@@ -3,22 +3,35 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rbuild_plan::Extent;
 
-use super::RegistryArgs;
+use super::{CallArgs, ConfineArgs, DescriptionArgs, RegistryArgs};
 
 const BUILD_NOTES: &str = "\
-A step whose instruction, parent and input files are as before is not executed again. Stages that
-the result does not need are neither executed nor pulled. Base images come from the store, else from
-a registry; `FROM oci:DIR[:TAG]`, `oci-archive:`,
-`docker-archive:` and `dir:` take one from files.
+CONTEXT is a directory, an archive (tar, also compressed), a git repository
+(`https://HOST/REPO.git#BRANCH:DIR`, `git@HOST:REPO`, `github.com/OWNER/REPO`), a URL of an
+archive, or `-`, an archive on standard input. A text in place of an archive is a Dockerfile that
+builds without files. In a context that is not a directory, -f names a file in it, and no ignore
+file counts but that of --ignorefile.
 
-With SOURCE_DATE_EPOCH in the environment the same input gives the same image, byte for byte.
+Several --target make several images in one build, which share what they have in common. -t names
+the one that has no name of its own.
+
+A step whose instruction, parent and input files are as before is not executed again. Stages that
+no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from
+the store, else from a registry; `FROM oci:DIR[:TAG]`, `oci-archive:`, `docker-archive:` and `dir:`
+take one from files.
+
+With --timestamp, --source-date-epoch or SOURCE_DATE_EPOCH in the environment the same input gives
+the same image, byte for byte.
 
 Exit status: 0, 1 if the build failed, 2 for a wrong command line, 128 + N after signal N.
 
 Examples:
   rbuild bud -t app .
   rbuild bud -f Dockerfile.multi --target builder --build-arg VERSION=1.2 -t app:builder .
+  rbuild bud --target app=app:1 --target debug=app:1-debug --all-stages .
+  rbuild bud -t app https://git.example/app.git#v1.2:docker
   rbuild bud -o type=local,dest=out .        the files of the result, in a directory
   generate-dockerfile | rbuild bud -f - .";
 
@@ -28,43 +41,58 @@ Examples:
 pub struct BuildArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub call: CallArgs,
+    /// Print only the image's id
+    #[arg(short, long)]
+    pub quiet: bool,
     #[command(flatten, next_help_heading = "The result")]
     pub result: ResultArgs,
+    #[command(flatten, next_help_heading = "What the image says of itself")]
+    pub description: DescriptionArgs,
     #[command(flatten, next_help_heading = "The steps")]
     pub steps: StepArgs,
+    #[command(flatten, next_help_heading = "The sandbox of RUN")]
+    pub confine: ConfineArgs,
     #[command(flatten, next_help_heading = "Registries")]
     pub registry: RegistryArgs,
 }
 
-/// What is built.
+/// What is built, or looked at.
 #[derive(Args, Debug)]
 pub struct InputArgs {
-    /// Directory that COPY takes files from
+    /// What COPY takes files from: a directory, an archive, a git repository, a URL, or `-`
     #[arg(default_value = ".", value_name = "CONTEXT")]
-    pub context: PathBuf,
-    /// Read the instructions from FILE; `-` is standard input
+    pub context: String,
+    /// Read the instructions from FILE, which may also be in CONTEXT, or a URL; `-` is standard
+    /// input; several continue each other
     /// [default: Containerfile, Dockerfile or dockerfile in CONTEXT]
     #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Check the Dockerfile and build nothing; exit status 1 when there are findings
-    #[arg(long, conflicts_with_all = ["tag", "output", "iidfile"])]
-    pub check: bool,
-    /// Stop after the stage with that name or number
-    #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
+    pub file: Vec<PathBuf>,
+    /// Hide from COPY what FILE says [default: FILE.dockerignore or FILE.containerignore beside
+    /// the Dockerfile, .containerignore or .dockerignore in CONTEXT]
+    #[arg(long, value_name = "FILE")]
+    pub ignorefile: Option<PathBuf>,
+    /// Make an image of the stage with that name or number, not of the last one; repeatable
+    #[arg(long, value_name = "STAGE[=NAME]")]
+    pub target: Vec<String>,
+    /// Take IMAGE for what the first FROM names
+    #[arg(long, value_name = "IMAGE")]
+    pub from: Option<String>,
     /// Value of an ARG; without `=` it is taken from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
-    /// Another place that FROM, COPY --from and RUN --mount=from can name:
-    /// `NAME=DIR`, `NAME=docker-image://REF` or `NAME=oci-layout://DIR[:TAG]`; repeatable
+    /// Values of ARGs: a file of lines like those of --build-arg, which wins; `#` starts a comment;
+    /// repeatable
+    #[arg(long, value_name = "FILE")]
+    pub build_arg_file: Vec<PathBuf>,
+    /// Another place that FROM, COPY --from and RUN --mount=from can name: what CONTEXT can be but
+    /// `-`, `NAME=docker-image://REF` or `NAME=oci-layout://DIR[:TAG]`; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_context: Vec<String>,
     /// Build for this platform; only that of this machine for now
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
-    /// Print only the image's id
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
 /// What the image is like, and where it goes.
@@ -98,17 +126,37 @@ pub struct ResultArgs {
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Write the image's id, names and the digest of its manifest in the store to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
 }
 
 /// How the steps are executed.
 #[derive(Args, Debug)]
 pub struct StepArgs {
+    /// Also execute the stages that no target needs, up to the last target; they must succeed
+    #[arg(long)]
+    pub all_stages: bool,
+    /// With `false`, the same as --all-stages
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub skip_unused_stages: bool,
+    /// Execute up to N steps at the same time, when they do not need each other; the result does
+    /// not depend on it; 0: no limit [default: the CPUs that this process may use]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
     /// Execute every step, even if its result is known
     #[arg(long)]
     pub no_cache: bool,
     /// The network of RUN instructions that do not say
     #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
     pub network: NetworkMode,
+    /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (with --network
+    /// none), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
+    /// `RUN --device=/dev/NODE`; repeatable
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub allow: Vec<Allowed>,
     /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:
     /// `id=ID[,src=FILE|,env=VAR]`; repeatable
     #[arg(long, value_name = "SPEC")]
@@ -117,6 +165,30 @@ pub struct StepArgs {
     /// [default SOCKET: $SSH_AUTH_SOCK]; repeatable
     #[arg(long, value_name = "SPEC")]
     pub ssh: Vec<String>,
+}
+
+impl StepArgs {
+    /// What is built besides the targets.
+    pub fn extent(&self) -> Extent {
+        match self.all_stages || !self.skip_unused_stages {
+            true => Extent::All,
+            false => Extent::Needed,
+        }
+    }
+}
+
+/// What a Dockerfile needs consent for.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// The network of this machine.
+    #[value(name = "network.host")]
+    NetworkHost,
+    /// All system calls and capabilities that the user namespace has.
+    #[value(name = "security.insecure")]
+    SecurityInsecure,
+    /// Devices of this machine, as far as this user may open them.
+    #[value(name = "device")]
+    Device,
 }
 
 /// A command's network.

@@ -1,19 +1,23 @@
 //! `rbuild util dump`: what a Dockerfile becomes on its way, for contributors and bug reports.
 
-use std::{io, path::Path, process::ExitCode};
+use std::{io, process::ExitCode};
 
 use rbuild_dockerfile::{dump as dump_tree, parse};
+use rbuild_http::{Backoff, Client};
 use rbuild_oci::{ImageConfig, Platform};
 use rbuild_plan::{
-    BaseImage, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan, plan, step_key,
+    BaseImage, Entitlement, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan,
+    plan, step_key,
 };
 
 use crate::{
     cli::{DumpArgs, Dumped, UtilArgs, UtilCommand},
-    dockerfile::{self, Source},
+    contexts::Main,
+    dockerfile,
     failure::Failure,
     report::{self, print},
     settings,
+    source::Source,
 };
 
 /// Prints it.
@@ -22,7 +26,9 @@ use crate::{
 /// If the file cannot be read or planned.
 pub fn execute(args: &UtilArgs) -> Result<ExitCode, Failure> {
     let UtilCommand::Dump(args) = &args.command;
-    let source = dockerfile::read(Some(&args.file), Path::new("."))?;
+    let here = Main::Directory(".".into());
+    let http = Client::new(settings::http(Backoff::default()));
+    let source = dockerfile::read(std::slice::from_ref(&args.file), &here, &http)?;
     let text = match args.what {
         Dumped::Ast => {
             let (file, diagnostics) = parse(&source.text);
@@ -39,9 +45,11 @@ pub fn execute(args: &UtilArgs) -> Result<ExitCode, Failure> {
 fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
     let (file, mut found) = parse(&source.text);
     let mut inputs = Inputs {
-        build_args: settings::build_args(&args.build_arg),
-        target: args.target.clone(),
+        build_args: settings::build_args(&[], &args.build_arg)?,
+        targets: args.target.clone(),
+        extent: args.extent(),
         platform: Platform::default(),
+        allowed: Entitlement::ALL.into(),
         ..Inputs::default()
     };
     loop {
@@ -63,7 +71,7 @@ fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
             })),
             Planning::Rejected(more) => {
                 found.extend(more);
-                report::diagnostics(&found, &source.name, &source.text, &mut io::stderr().lock());
+                report::diagnostics(&found, source, &mut io::stderr().lock());
                 return Err(Failure::said(1));
             }
         }

@@ -20,6 +20,7 @@ use crate::{
     find::new_name,
     report::{self, print},
     settings,
+    source::{Part, Source},
 };
 
 /// Imports and prints the image's id.
@@ -87,10 +88,15 @@ fn config(changes: &[String]) -> Result<ImageConfig, Failure> {
     };
     match planned {
         Some(planned) if diagnostics.iter().all(|d| d.severity == Severity::Warning) => {
-            Ok(planned.stage(planned.target).config.clone())
+            Ok(planned.stage(planned.targets[0]).config.clone())
         }
         _ => {
-            report::diagnostics(&diagnostics, "--change", &text, &mut io::stderr().lock());
+            let source = Source::of(Part {
+                name: "--change".to_owned(),
+                path: None,
+                text,
+            });
+            report::diagnostics(&diagnostics, &source, &mut io::stderr().lock());
             Err(Failure::said(1))
         }
     }

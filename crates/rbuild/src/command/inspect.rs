@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_export::{format_of, local_digest};
+use rbuild_export::{annotations, format_of, local_digest};
 use rbuild_oci::{ImageConfig, Name};
 use rbuild_store::Store;
 use serde_json::{Value, json};
@@ -53,9 +53,11 @@ fn describe(store: &Store, text: &str) -> Result<Value, Failure> {
         .collect();
     Ok(json!({
         "Id": image.id.0.hex(),
-        "Digest": local_digest(&image.record).to_string(),
         "RepoTags": tags,
         "RepoDigests": digests,
+        "Digest": local_digest(&image.record).to_string(),
+        "ManifestType": format_of(&image.record).manifest(),
+        "Annotations": annotations(&image.record),
         "Created": config.created,
         "Author": config.author.unwrap_or_default(),
         "Architecture": config.architecture,

@@ -4,11 +4,18 @@ use std::{os::fd::AsFd, path::Path, process::ExitCode};
 
 use rbuild_engine::{HOSTNAME, environment, identity};
 use rbuild_oci::{DEFAULT_PATH, ImageConfig, ImagePath};
-use rbuild_sandbox::{Cancel, DEFAULT_CAPABILITIES, Network, Sandbox, Spec, Stdio};
+use rbuild_sandbox::{Cancel, Sandbox, Security, Spec, Stdio};
 use rbuild_snapshot::{prepare, writable};
 use rbuild_sys::{Dir, Upper};
 
-use crate::{cli::RunArgs, failure::Failure, find::find, settings, signals};
+use crate::{
+    cli::RunArgs,
+    confine::{Insecure, confines},
+    failure::Failure,
+    find::find,
+    order::network,
+    settings, signals,
+};
 
 /// The status of podman and docker when the container could not be started.
 const NOT_STARTED: u8 = 125;
@@ -19,6 +26,9 @@ const NOT_STARTED: u8 = 125;
 /// 125 if it cannot be started, 126 if the program cannot be executed, 127 if it is not there.
 pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
+    // The command is the user's own, not a Dockerfile's.
+    let confines = confines(&args.confine, Insecure::Allowed)
+        .map_err(|failure| failure.with_status(NOT_STARTED))?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
@@ -28,7 +38,7 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
 
     let staged = session.new_layer()?;
     let bottoms = crate::bottoms::make(&session)?;
-    let sandbox = Sandbox::new(entered, &bottoms.scratch, HOSTNAME)?;
+    let sandbox = Sandbox::new(entered, &bottoms.scratch, &confines.confinement)?;
     let mut dirs = Vec::new();
     for layer in image.record.layers.iter().rev() {
         let gone = || {
@@ -61,11 +71,12 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
             .join(directory)
             .ok_or_else(|| Failure::message("the directory has a NUL in it"))?,
         identity,
-        capabilities: DEFAULT_CAPABILITIES,
+        capabilities: confines.capabilities,
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Inherit,
-        mounts: Vec::new(),
-        network: Network::Host,
+        mounts: confines.devices.clone(),
+        network: network(args.network),
+        security: Security::Sandbox,
     };
     let exit = sandbox
         .run(&spec, &cancel, &mut |_, _| ())

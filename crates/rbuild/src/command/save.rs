@@ -52,18 +52,18 @@ pub fn execute(root: Option<&Path>, args: &SaveArgs) -> Result<ExitCode, Failure
             target.write(&mut |out| Ok(write_docker_archive(place, &images, out)?))?;
         }
         (SaveFormat::OciArchive, _) => {
-            let exported = exported(place, &saved, None)?;
+            let exported = exported(place, &saved, Format::Oci)?;
             let tagged = tagged(&saved, &exported);
             target.write(&mut |out| Ok(write_archive(place, &tagged, out)?))?;
         }
         (SaveFormat::OciDir, Target::File(directory)) => {
-            let exported = exported(place, &saved, None)?;
+            let exported = exported(place, &saved, Format::Oci)?;
             for Tagged { image, tag } in tagged(&saved, &exported) {
                 write_layout(place, image, directory, tag)?;
             }
         }
         (SaveFormat::DockerDir, Target::File(directory)) => {
-            let [image] = &exported(place, &saved, Some(Format::Docker))?[..] else {
+            let [image] = &exported(place, &saved, Format::Docker)?[..] else {
                 return Err(Failure::message("such a directory has one image"));
             };
             write_directory(place, image, directory)?;
@@ -119,13 +119,9 @@ fn named(store: &Store, args: &SaveArgs) -> Result<Vec<Saved>, Failure> {
     Ok(saved)
 }
 
-fn exported(
-    place: Place<'_>,
-    saved: &[Saved],
-    format: Option<Format>,
-) -> Result<Vec<Exported>, Failure> {
+fn exported(place: Place<'_>, saved: &[Saved], format: Format) -> Result<Vec<Exported>, Failure> {
     let looks = Looks {
-        format,
+        format: Some(format),
         ..Looks::default()
     };
     let exported = saved.iter().map(|saved| export(place, &saved.image, looks));

@@ -136,7 +136,7 @@ const TWO_COMMITS: &str = "
     git checkout -q main; echo 2 > two; git add . && git commit -qm two";
 
 #[test]
-fn references_lead_to_commits() {
+fn references_lead_to_commits_t40() {
     let host = Host::new();
     let work = host.repository("r", TWO_COMMITS);
     shell(&work, "git push -q ../r.git refs/pull/7/head");
@@ -200,7 +200,7 @@ fn the_commit_is_verified_before_anything_is_written() {
 }
 
 #[test]
-fn git_keeps_its_directory_only_if_asked_to() {
+fn git_keeps_its_directory_only_if_asked_to_x6() {
     let host = Host::new();
     host.repository("r", TWO_COMMITS);
     let keep = GitRequest {
@@ -235,7 +235,7 @@ fn times_may_be_those_of_the_commit() {
 }
 
 #[test]
-fn submodules_come_along_unless_they_are_not_wanted() {
+fn submodules_come_along_unless_they_are_not_wanted_x6_t40() {
     let host = Host::new();
     host.repository("inner", "echo i > inner; git add . && git commit -qm i");
     let script = format!(

@@ -46,7 +46,7 @@ fn stream(bytes: &[u8]) -> String {
         git: &git,
         authorization: None,
     };
-    found(fetcher.stream(&mut &bytes[..], &into))
+    found(fetcher.stream(&mut &bytes[..], "standard input", &into))
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_hostile_context_touches_nothing_else() {
         (Regular, "up/canary", "dead"),
     ]);
     assert_eq!(
-        found(fetcher.stream(&mut &archive[..], &into)),
+        found(fetcher.stream(&mut &archive[..], "standard input", &into)),
         "Dockerfile canary up"
     );
     // The link leads nowhere inside of the context: the host's file is not read.
@@ -111,7 +111,7 @@ fn a_hostile_context_touches_nothing_else() {
     assert_eq!(fs::read(canary).unwrap(), b"alive");
     let archive = packed(&[(Regular, "../canary", "dead")]);
     assert_eq!(
-        found(fetcher.stream(&mut &archive[..], &into)),
+        found(fetcher.stream(&mut &archive[..], "standard input", &into)),
         "cannot unpack standard input"
     );
     assert_eq!(fs::read(canary).unwrap(), b"alive");

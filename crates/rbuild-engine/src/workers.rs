@@ -1,0 +1,128 @@
+//! Several steps at a time.
+//!
+//! Knows: threads, and that the first failure ends a build.
+//! Does not know: what a step does, or why one waits for another ([`Schedule`]).
+
+use std::{
+    num::NonZero,
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+};
+
+use rbuild_plan::{Plan, StepId};
+
+use crate::schedule::Schedule;
+
+/// What each step made; empty until it is done.
+pub type Made<T> = [OnceLock<T>];
+
+/// Executes a step, when all that it needs is made.
+type Execute<'a, T, E> = dyn Fn(StepId, &Made<T>) -> Result<T, E> + Sync + 'a;
+
+/// What is to be done with the steps of a plan.
+pub struct Steps<'a, T, E> {
+    /// What is done with each.
+    pub execute: &'a Execute<'a, T, E>,
+    /// Ends what runs: called once, after a failure.
+    pub stop: &'a (dyn Fn() + Sync),
+    /// So many steps at the same time.
+    pub jobs: NonZero<usize>,
+}
+
+impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
+    /// Executes every step of `plan`; returns what each made. After a failure no step starts, and
+    /// what those return that run does not count.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn of(&self, plan: &Plan) -> Result<Vec<T>, E> {
+        let board = Board {
+            made: plan.steps.iter().map(|_| OnceLock::new()).collect(),
+            progress: Mutex::new((Schedule::new(plan), None)),
+            changed: Condvar::new(),
+        };
+        thread::scope(|scope| {
+            for _ in 1..self.jobs.get().min(plan.steps.len()) {
+                scope.spawn(|| self.worker(&board));
+            }
+            self.worker(&board);
+        });
+        let failure = board.lock().1.take();
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(board
+                .made
+                .into_iter()
+                .filter_map(OnceLock::into_inner)
+                .collect()),
+        }
+    }
+
+    fn worker(&self, board: &Board<T, E>) {
+        while let Some(id) = board.next() {
+            let result = (self.execute)(id, &board.made);
+            if board.note(id, result) == Noted::FirstFailure {
+                (self.stop)();
+            }
+            board.changed.notify_all();
+        }
+    }
+}
+
+/// What the workers share.
+struct Board<T, E> {
+    made: Vec<OnceLock<T>>,
+    /// What is left, and the first failure.
+    progress: Mutex<(Schedule, Option<E>)>,
+    changed: Condvar,
+}
+
+/// What a result means for the others.
+#[derive(PartialEq, Eq)]
+enum Noted {
+    GoOn,
+    FirstFailure,
+}
+
+impl<T, E> Board<T, E> {
+    fn note(&self, id: StepId, result: Result<T, E>) -> Noted {
+        let mut progress = self.lock();
+        match result {
+            Ok(made) => {
+                let first = self.made[id.0 as usize].set(made);
+                debug_assert!(first.is_ok(), "a step is executed once");
+                progress.0.finish(id);
+                Noted::GoOn
+            }
+            Err(failure) if progress.1.is_none() => {
+                progress.1 = Some(failure);
+                Noted::FirstFailure
+            }
+            Err(_) => Noted::GoOn,
+        }
+    }
+
+    /// Waits for a step that may start; `None` when no more will.
+    fn next(&self) -> Option<StepId> {
+        let mut progress = self.lock();
+        loop {
+            if progress.1.is_some() || progress.0.is_done() {
+                return None;
+            }
+            if let Some(id) = progress.0.start() {
+                return Some(id);
+            }
+            progress = self
+                .changed
+                .wait(progress)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Schedule, Option<E>)> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

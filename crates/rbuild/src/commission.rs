@@ -1,0 +1,86 @@
+//! From a stage that is built to an image.
+//!
+//! Knows: which steps and which base image a stage consists of.
+//! Does not know: how an image is put together, nor where it goes.
+
+use rbuild_engine::State;
+use rbuild_export::{BuiltLayer, Commit, Layers, Origin, commit};
+use rbuild_oci::{ImageId, Name};
+use rbuild_plan::{Base, Plan, StageId, StepId};
+use rbuild_store::{Session, Store};
+
+use crate::{
+    cli::BuildArgs, description::Description, failure::Failure, planning::Resolved, settings,
+};
+
+/// One image to be.
+pub struct Request<'a> {
+    pub args: &'a BuildArgs,
+    pub stage: StageId,
+    /// What it will be called.
+    pub names: &'a [Name],
+    pub description: &'a Description,
+}
+
+/// Makes a stage an image.
+///
+/// # Errors
+/// If the store cannot be read or written.
+pub fn committed(
+    request: &Request<'_>,
+    (store, session): (&Store, &Session),
+    (plan, resolved, states): (&Plan, &Resolved, &[State]),
+) -> Result<ImageId, Failure> {
+    let description = request.description;
+    let commission = Commit {
+        stage: plan.stage(request.stage),
+        base: base_image(plan, request.stage, resolved),
+        layers: &built_layers(plan, request.stage, states),
+        grouping: if request.args.result.squash {
+            Layers::Squashed
+        } else {
+            Layers::PerStep
+        },
+        epoch: description.epoch,
+        files: description.files,
+        telling: description.telling,
+        format: description.format,
+        annotations: description.annotations(),
+        now: settings::now(),
+        names: request.names,
+    };
+    Ok(commit(store, session, &commission)?)
+}
+
+/// The image that `stage` stands on, however many stages lie between.
+fn base_image<'a>(plan: &Plan, stage: StageId, resolved: &'a Resolved) -> Option<Origin<'a>> {
+    match &plan.stage(root_stage(plan, stage)).base {
+        Base::Image(name) => Some(Origin {
+            image: resolved.images.get(name)?,
+            name: resolved.names.get(name),
+        }),
+        Base::Scratch | Base::Stage(_) => None,
+    }
+}
+
+fn root_stage(plan: &Plan, mut stage: StageId) -> StageId {
+    while let Base::Stage(parent) = plan.stage(stage).base {
+        stage = parent;
+    }
+    stage
+}
+
+/// The layers of the history of `stage`, bottom first.
+fn built_layers(plan: &Plan, stage: StageId, states: &[State]) -> Vec<BuiltLayer> {
+    let history = plan.stage(stage).history.iter();
+    let steps = history.filter_map(|entry| entry.step);
+    let built = |step: StepId| {
+        let (layer, created) = states[step.0 as usize].added?;
+        Some(BuiltLayer {
+            step,
+            layer,
+            created,
+        })
+    };
+    steps.filter_map(built).collect()
+}

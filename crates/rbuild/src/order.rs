@@ -1,0 +1,167 @@
+//! What the flags of `bud` say, understood before anything is touched.
+//!
+//! Knows: which flags belong together, and which contradict each other.
+//! Does not know: the Dockerfile, the store, the sandbox.
+
+use std::collections::BTreeSet;
+
+use rbuild_engine::{Caching, Confidential};
+use rbuild_oci::Platform;
+use rbuild_plan::{Edits, Entitlement, Inputs};
+use rbuild_sandbox::Network;
+
+use crate::{
+    cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
+    confine::{Confines, Insecure, confines, limits},
+    contexts::Named,
+    description::Description,
+    dockerfile,
+    failure::Failure,
+    output::Output,
+    secrets, settings,
+    targets::{self, Target},
+};
+
+/// What the flags say.
+pub struct Order {
+    /// For the plan; without images.
+    pub inputs: Inputs,
+    /// How the images are written down.
+    pub description: Description,
+    /// What `--build-context` names.
+    pub contexts: Named,
+    /// What only single commands may see.
+    pub confidential: Confidential,
+    /// How commands are confined.
+    pub confines: Confines,
+    /// The network of commands that do not say.
+    pub network: Network,
+    /// Whether results of earlier builds count.
+    pub caching: Caching,
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// None if there are several targets.
+    pub outputs: Vec<Output>,
+}
+
+impl Order {
+    /// What `args` ask for.
+    ///
+    /// # Errors
+    /// Flags that cannot be understood, or not be obeyed together.
+    pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
+        let outputs = Output::parse_all(&args.result.output)?;
+        let targets = targets::understood(&args.input.target, &args.result.tag)?;
+        if targets.len() > 1 {
+            refuse_single(args)?;
+        }
+        dockerfile::refuse_two_streams(&args.input.file, &args.input.context)?;
+        let contexts = Named::parse(&args.input.build_context)?;
+        let inputs = Inputs {
+            targets: targets.iter().filter_map(|it| it.stage.clone()).collect(),
+            contexts: contexts.kinds.clone(),
+            ..inputs(args)?
+        };
+        let description = Description::of(&args.description, settings::epoch(&inputs.build_args)?)?;
+        Ok(Self {
+            inputs: described(inputs, &description),
+            description,
+            contexts,
+            confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
+            confines: confines(&args.confine, consent(&args.steps.allow))?,
+            network: network(args.steps.network),
+            caching: caching(&args.steps),
+            targets,
+            outputs,
+        })
+    }
+}
+
+/// Refuses what takes one image: the caller has several.
+fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
+    let flags = [
+        ("--output", !args.result.output.is_empty()),
+        ("--iidfile", args.result.iidfile.is_some()),
+        ("--metadata-file", args.result.metadata_file.is_some()),
+    ];
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Failure::message(format!(
+            "{flag} is for one image, and several are asked for"
+        ))
+        .with_hint("a second build with one --target takes all steps from the cache")),
+        None => Ok(()),
+    }
+}
+
+fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
+    let platform = Platform::default();
+    if let Some(text) = &args.input.platform {
+        let wanted: Platform = text.parse()?;
+        if !platform.matches(&wanted) {
+            return Err(Failure::message(format!(
+                "cannot build for {wanted} on this machine, which is {platform}"
+            ))
+            .with_hint("building for other platforms is not supported yet"));
+        }
+    }
+    Ok(Inputs {
+        build_args: settings::build_args(&args.input.build_arg_file, &args.input.build_arg)?,
+        extent: args.steps.extent(),
+        from: args.input.from.clone(),
+        platform,
+        labels: settings::pairs(&args.result.label),
+        edits: Edits {
+            env: settings::pairs(&args.result.env).into_iter().collect(),
+            unsetenv: args.result.unsetenv.clone(),
+            unsetlabel: args.result.unsetlabel.clone(),
+            ..Edits::default()
+        },
+        allowed: allowed(&args.steps),
+        ulimits: limits(&args.confine.ulimit)?
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        ..Inputs::default()
+    })
+}
+
+/// `inputs` with what `description` wants of the plan.
+fn described(mut inputs: Inputs, description: &Description) -> Inputs {
+    description.add_epoch(&mut inputs.build_args);
+    inputs.edits.labels_of_base = description.labels_of_base;
+    inputs.edits.identity.clone_from(&description.identity);
+    inputs
+}
+
+/// What the Dockerfile may ask for; who gave the build the host's network has allowed it to RUN.
+fn allowed(args: &StepArgs) -> BTreeSet<Entitlement> {
+    let allowed = args.allow.iter().map(|allowed| match allowed {
+        Allowed::NetworkHost => Entitlement::NetworkHost,
+        Allowed::SecurityInsecure => Entitlement::SecurityInsecure,
+        Allowed::Device => Entitlement::Device,
+    });
+    let network = (args.network == NetworkMode::Host).then_some(Entitlement::NetworkHost);
+    allowed.chain(network).collect()
+}
+
+fn caching(args: &StepArgs) -> Caching {
+    match args.no_cache {
+        true => Caching::Refresh,
+        false => Caching::Use,
+    }
+}
+
+fn consent(allowed: &[Allowed]) -> Insecure {
+    match allowed.contains(&Allowed::SecurityInsecure) {
+        true => Insecure::Allowed,
+        false => Insecure::Refused,
+    }
+}
+
+/// The sandbox's word for a network.
+pub fn network(mode: NetworkMode) -> Network {
+    match mode {
+        NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
+    }
+}
