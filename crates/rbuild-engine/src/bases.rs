@@ -103,8 +103,8 @@ impl Bases<'_> {
         })
     }
 
-    /// Makes sure, as `policy` says, that the store has the image `name`, and returns its id; tells
-    /// `fetching` each place before it is asked.
+    /// Makes sure, as `policy` says, that the store has the image `name` for the platform, and
+    /// returns its id; tells `fetching` each place before it is asked.
     ///
     /// # Errors
     /// As [`Bases::resolve`]; [`Error::NotInStore`] if it may not be fetched.
@@ -116,13 +116,21 @@ impl Bases<'_> {
     ) -> Result<ImageId, Error> {
         let here = match policy {
             Policy::Always => None,
-            Policy::Missing | Policy::Newer | Policy::Never => self.in_store(name)?,
+            Policy::Missing | Policy::Newer | Policy::Never => {
+                let found = self.in_store(name)?;
+                found.filter(|(_, record)| self.is_for_platform(record))
+            }
         };
         let mut fetch = || self.fetch(name, fetching).map(|(_, record)| record);
         let record = match (policy, here) {
             (Policy::Missing | Policy::Never, Some((_, record))) => record,
             (Policy::Newer, Some((_, record))) => fetch().unwrap_or(record),
-            (Policy::Never, None) => return Err(Error::NotInStore(name.to_owned())),
+            (Policy::Never, None) => {
+                return Err(Error::NotInStore {
+                    name: name.to_owned(),
+                    platform: self.platform.clone(),
+                });
+            }
             (Policy::Always | Policy::Missing | Policy::Newer, _) => fetch()?,
         };
         Ok(record.id())
@@ -149,6 +157,16 @@ impl Bases<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the image is for the wanted platform; one that does not say fits each.
+    fn is_for_platform(&self, record: &ImageRecord) -> bool {
+        let Ok(config) = serde_json::from_str::<ImageConfig>(&record.config) else {
+            return false;
+        };
+        let variant = config.variant.as_deref();
+        let own = Platform::new(&config.os, &config.architecture, variant);
+        config.architecture.is_empty() || own.matches(&self.platform)
     }
 
     fn is_complete(&self, record: &ImageRecord) -> Result<bool, Error> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rbuild_oci::Platform;
 use rbuild_plan::StepId;
 use rbuild_store::LayerId;
 
@@ -87,8 +88,13 @@ pub enum Error {
         source: Box<PullError>,
     },
     /// It is not here, and may not be fetched.
-    #[error("no image named `{0}` in the store, and it may not be pulled")]
-    NotInStore(String),
+    #[error("no image named `{name}` for {platform} in the store, and it may not be pulled")]
+    NotInStore {
+        /// As written.
+        name: String,
+        /// What it must run on.
+        platform: Platform,
+    },
     /// Files that are damaged, or lack the image.
     #[error("cannot take the image from `{location}`")]
     Files {
