@@ -20,6 +20,8 @@ use rbuild_sys::Dir;
 const DOCUMENT_LIMIT: u64 = 8 << 20;
 /// An archive that unpacks to more than so many times its size is refused (sandbox.md, Limits).
 const RATIO_LIMIT: u64 = 2_000;
+/// Largest archive that is put on disk, in bytes: as large as a layer may be (sandbox.md, Limits).
+const ARCHIVE_LIMIT: u64 = 256 << 30;
 
 /// Where files are looked up.
 #[derive(Debug)]
@@ -45,6 +47,12 @@ pub enum ShelfError {
     /// Its bytes cannot be read or decompressed, or not be kept.
     #[error("cannot read the archive")]
     Copy(#[source] io::Error),
+    /// It does not end where it must.
+    #[error("it unpacks to more than {limit} bytes")]
+    Endless {
+        /// Those that are allowed.
+        limit: u64,
+    },
     /// It is not an archive that may be read.
     #[error("cannot use the archive")]
     Catalog(#[source] rbuild_layer::Error),
@@ -121,7 +129,8 @@ impl Shelf {
     /// be in any order.
     ///
     /// # Errors
-    /// [`ShelfError::Copy`], [`ShelfError::Catalog`], [`ShelfError::Scratch`].
+    /// [`ShelfError::Copy`], [`ShelfError::Endless`], [`ShelfError::Catalog`],
+    /// [`ShelfError::Scratch`].
     pub fn stream(input: &mut dyn Read, session: &Session) -> Result<Self, ShelfError> {
         let mut start = Vec::new();
         let mut head = input.take(16);
@@ -130,9 +139,7 @@ impl Shelf {
         let mut decoder = Decoder::new((&start[..]).chain(input), codec, RATIO_LIMIT)
             .map_err(ShelfError::Copy)?;
         let mut kept = session.scratch_file().map_err(ShelfError::Scratch)?;
-        io::copy(&mut decoder, &mut kept)
-            .and_then(|_| kept.flush())
-            .map_err(ShelfError::Copy)?;
+        keep(&mut decoder, &mut kept, ARCHIVE_LIMIT)?;
         Catalog::of(kept)
             .map(Self::Archive)
             .map_err(ShelfError::Catalog)
@@ -214,5 +221,31 @@ impl Shelf {
             return Err(ShelfError::Damaged(file.to_owned()));
         }
         Ok(text)
+    }
+}
+
+/// Copies all of `input`, which has at most `limit` bytes.
+fn keep(input: &mut dyn Read, kept: &mut dyn Write, limit: u64) -> Result<(), ShelfError> {
+    let mut bounded = input.take(limit.saturating_add(1));
+    let copied = io::copy(&mut bounded, kept).map_err(ShelfError::Copy)?;
+    if copied > limit {
+        return Err(ShelfError::Endless { limit });
+    }
+    kept.flush().map_err(ShelfError::Copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read};
+
+    use super::keep;
+
+    #[test]
+    fn a_stream_that_does_not_end_fills_no_disk() {
+        let mut kept = Vec::new();
+        let error = keep(&mut io::repeat(0), &mut kept, 100).unwrap_err();
+        assert_eq!(error.to_string(), "it unpacks to more than 100 bytes");
+        assert_eq!(kept.len(), 101);
+        keep(&mut io::repeat(0).take(100), &mut io::sink(), 100).unwrap();
     }
 }
