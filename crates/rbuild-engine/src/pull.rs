@@ -13,7 +13,8 @@ use std::{
 
 use rbuild_layer::{Decoder, UnpackOptions, Whiteouts, unpack};
 use rbuild_oci::{
-    ChainId, Descriptor, DiffId, FileTimes, Hasher, ImageConfig, Manifest, media_type,
+    ChainId, Descriptor, DiffId, Digest, FileTimes, Hasher, ImageConfig, ImageId, Manifest,
+    media_type,
 };
 use rbuild_registry::Repository;
 use rbuild_store::{BlobWriter, Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
@@ -137,11 +138,15 @@ pub fn pull(
     )
 }
 
-/// The same for an image of an archive that has no manifest.
+/// The same for an image of an archive that has no manifest. If the store has that image, it stays
+/// as it is: its record may know more.
 ///
 /// # Errors
 /// As [`pull`].
 pub fn pull_parts(parts: Parts<'_>, session: &Session) -> Result<ImageRecord, PullError> {
+    if let Some(known) = known(session, &parts.config)? {
+        return record(session, known);
+    }
     let (config, blobs) = (parts.config.clone(), parts.layers.clone());
     let layers = layers(&Origin::Docker(parts), session, (&config, &blobs))?;
     record(
@@ -153,6 +158,27 @@ pub fn pull_parts(parts: Parts<'_>, session: &Session) -> Result<ImageRecord, Pu
             layers,
         },
     )
+}
+
+/// The image with that configuration, if all its layers are in the store; they are kept from
+/// deletion.
+fn known(session: &Session, config: &str) -> Result<Option<ImageRecord>, PullError> {
+    let id = ImageId(Digest::of(config.as_bytes()));
+    let look = || {
+        let Some(image) = session.store().image(&id)? else {
+            return Ok(None);
+        };
+        for layer in &image.layers {
+            if session.layer(&layer.layer)?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(image))
+    };
+    look().map_err(|source| PullError::Store {
+        layer: "record".to_owned(),
+        source,
+    })
 }
 
 fn record(session: &Session, image: ImageRecord) -> Result<ImageRecord, PullError> {

@@ -378,6 +378,15 @@ fn all_images_are_loaded_with_their_names() {
 }
 
 #[test]
+fn what_is_known_of_an_image_survives_an_archive_that_says_less() {
+    let place = Place::new();
+    let known = place.resolve_layout("").unwrap().record;
+    assert!(known.manifest.is_some());
+    loaded(&place, &Archive::honest().bytes()).unwrap();
+    assert_eq!(place.store.image(&known.id()).unwrap(), Some(known));
+}
+
+#[test]
 fn an_archive_that_is_a_layout_too_is_read_as_one() {
     let mut place = Place::new();
     let manifest = place.layout.manifest.to_string();
