@@ -71,6 +71,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show how an image was made
     History(HistoryArgs),
+    /// Tell by the exit status whether the store has an image
+    Exists(ExistsArgs),
     /// Give an image another name
     Tag(TagArgs),
     /// Take names away from an image

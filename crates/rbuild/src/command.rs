@@ -4,6 +4,7 @@ mod build;
 mod call;
 mod df;
 mod dump;
+mod exists;
 mod history;
 mod images;
 mod import;
@@ -40,6 +41,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Images(args) => images::execute(root, &args),
         Command::Inspect(args) => inspect::execute(root, &args),
         Command::History(args) => history::execute(root, &args),
+        Command::Exists(args) => exists::execute(root, &args),
         Command::Tag(args) => tag::add(root, &args),
         Command::Untag(args) => tag::take(root, &args),
         Command::Rmi(args) => tag::remove(root, &args),

@@ -87,6 +87,14 @@ pub enum Inspected {
     All,
 }
 
+/// Tell by the exit status whether the store has an image: 0 if it has, 1 if it has not.
+#[derive(Args, Debug)]
+pub struct ExistsArgs {
+    /// The image, by name or id
+    #[arg(value_name = "NAME")]
+    pub image: String,
+}
+
 /// Give an image another name.
 #[derive(Args, Debug)]
 pub struct TagArgs {
