@@ -380,6 +380,7 @@ fn all_images_are_loaded_with_their_names() {
 #[test]
 fn what_is_known_of_an_image_survives_an_archive_that_says_less() {
     let place = Place::new();
+    place.layout.write();
     let known = place.resolve_layout("").unwrap().record;
     assert!(known.manifest.is_some());
     loaded(&place, &Archive::honest().bytes()).unwrap();
