@@ -98,9 +98,12 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let sys = cause
             .downcast_ref::<rbuild_sys::Error>()
             .and_then(rbuild_sys::Error::hint);
+        let name = cause
+            .downcast_ref::<rbuild_oci::Error>()
+            .and_then(rbuild_oci::Error::hint);
         sandbox
             .or(step)
-            .or(store.or(http).or(sys).map(str::to_owned))
+            .or(store.or(http).or(sys).or(name).map(str::to_owned))
             .or(registry)
             .or(pull)
     })

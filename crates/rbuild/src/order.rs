@@ -50,8 +50,7 @@ impl Order {
     /// # Errors
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
-        let outputs = args.result.output.iter().map(|spec| Output::parse(spec));
-        let outputs = outputs.collect::<Result<_, _>>()?;
+        let outputs = Output::parse_all(&args.result.output)?;
         let targets = targets::understood(&args.input.target, &args.result.tag)?;
         if targets.len() > 1 {
             refuse_single(args)?;

@@ -13,8 +13,7 @@ use rbuild_http::Client;
 use rbuild_oci::ImageId;
 use rbuild_plan::Plan;
 use rbuild_sandbox::{Cancel, Sandbox};
-use rbuild_store::{Session, Store};
-use rbuild_sys::Dir;
+use rbuild_store::Store;
 
 use super::call;
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
     failure::{Failure, hint},
     metadata,
     order::Order,
-    output,
+    output::{self, Built, Ends, Output},
     planning::{Resolved, planned},
     progress::Progress,
     registry::Registry,
@@ -77,10 +76,10 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
-    let found = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
-    let found = [found, plan.warnings.clone()].concat();
-    let found = advice::findings(&file, &source.text, parsed, found);
-    advise(&file, &source, &found)?;
+    let missed = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
+    let planned = [missed, plan.warnings.clone()].concat();
+    let found = advice::findings(&file, &source.text, parsed, planned);
+    advise((&file, &source), &found)?;
 
     let unmatched = unseen::InTrees::default();
     let progress = Progress::new(&plan, args.quiet);
@@ -111,40 +110,58 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         builder.build(&plan)
     });
     let states = states.map_err(|error| explain(error, &plan, &source, &progress))?;
-    advise(&file, &source, &unmatched.findings(&file, &plan))?;
-    let made = (&*plan, &resolved, &states[..]);
-    images(
-        (args, &order),
-        (&store, &session),
-        made,
-        &bottoms.below.empty,
-    )?;
-    Ok(ExitCode::SUCCESS)
+    advise((&file, &source), &unmatched.findings(&file, &plan))?;
+    let ends = Ends {
+        store: &store,
+        session: &session,
+        empty: &bottoms.below.empty,
+        registry: &registry,
+    };
+    deliver_all((args, &order), ends, (&plan, &resolved, &states))
 }
 
-/// Makes an image of each target, writes it where it is wanted, and tells of it.
-fn images(
+/// Delivers the image of each target.
+fn deliver_all(
     (args, order): (&BuildArgs, &Order),
-    (store, session): (&Store, &Session),
-    (plan, resolved, states): (&Plan, &Resolved, &[State]),
-    empty: &Dir,
-) -> Result<(), Failure> {
-    for (&stage, target) in plan.targets.iter().zip(&order.targets) {
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<ExitCode, Failure> {
+    for (&stage, target) in work.0.targets.iter().zip(&order.targets) {
         let request = Request {
             args,
             stage,
             names: &target.names,
             description: &order.description,
         };
-        let image = committed(&request, (store, session), (plan, resolved, states))?;
-        output::write(&order.outputs, (store, session), &image, empty)?;
-        finish(&request, store, &image)?;
+        deliver(&request, &order.outputs, ends, work)?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
+/// not go to standard output.
+fn deliver(
+    request: &Request<'_>,
+    outputs: &[Output],
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<(), Failure> {
+    let image = committed(request, (ends.store, ends.session), work)?;
+    let built = Built {
+        ends,
+        id: &image,
+        names: request.names,
+    };
+    output::write(outputs, built)?;
+    record(request, ends.store, &image)?;
+    match outputs.iter().any(Output::is_stdout) {
+        true => Ok(()),
+        false => Ok(report::print(&image.0.hex())?),
+    }
 }
 
 /// Tells what checks have found.
-fn advise(file: &Dockerfile, source: &Source, found: &[Diagnostic]) -> Result<(), Failure> {
+fn advise((file, source): (&Dockerfile, &Source), found: &[Diagnostic]) -> Result<(), Failure> {
     report::diagnostics(found, source, &mut io::stderr().lock());
     advice::tolerate(file, found)
 }
@@ -174,8 +191,8 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     Failure::said(1)
 }
 
-/// Tells what was made.
-fn finish(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
+/// Tells files and the user what was made.
+fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
     let Request { args, names, .. } = request;
     if let Some(file) = &args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
@@ -192,5 +209,5 @@ fn finish(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), F
             report::note(&format!("committed {name}"));
         }
     }
-    Ok(report::print(&image.0.hex())?)
+    Ok(())
 }
