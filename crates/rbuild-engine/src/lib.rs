@@ -27,5 +27,5 @@ pub use layout::split_layout;
 pub use step::{
     StepError,
     mounts::Confidential,
-    run::{Confined, HOSTNAME, Runner, environment, identity},
+    run::{Confined, HOSTNAME, Private, Runner, environment, identity},
 };

@@ -53,6 +53,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let runner = Confined {
         sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
         cancel: Cancel::new()?,
+        private: order.private,
     };
     signals::watch(signals, runner.cancel.clone());
 
@@ -95,7 +96,6 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         confidential: &order.confidential,
         capabilities: order.confines.capabilities,
         devices: &order.confines.devices,
-        network: order.network,
         caching: order.caching,
         jobs: settings::jobs(args.steps.jobs),
         emit: &|event| {
