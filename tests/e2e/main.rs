@@ -26,6 +26,7 @@ mod language;
 mod logins;
 mod mistakes;
 mod mounts;
+mod network;
 mod outputs;
 mod parallel;
 mod privilege;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
-use rbuild_sandbox::{CapabilitySet, Mount, Network};
+use rbuild_sandbox::{CapabilitySet, Mount};
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
     CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store, Wait,
@@ -58,8 +58,6 @@ pub struct Builder<'a> {
     pub capabilities: CapabilitySet,
     /// Devices that every command has.
     pub devices: &'a [Mount<'a>],
-    /// The network of commands that do not say.
-    pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// So many steps are executed at the same time; the result does not depend on it.

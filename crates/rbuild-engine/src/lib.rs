@@ -33,5 +33,5 @@ pub use shelf::{Shelf, ShelfError};
 pub use step::{
     StepError,
     mounts::Confidential,
-    run::{Confined, HOSTNAME, Runner, environment, identity},
+    run::{Confined, HOSTNAME, Private, Runner, environment, identity},
 };

@@ -164,7 +164,7 @@ pub enum Dumped {
 }
 
 const RUN_NOTES: &str = "\
-The command gets the sandbox of RUN (docker's default capabilities, the host's network), changed by
+The command gets the sandbox of RUN (docker's default capabilities, a network of its own), changed by
 the flags below, and the terminal. What it writes is gone when it ends; so are the processes it leaves behind.
 
 Exit status: that of the command; 125 if it cannot be started, 126 if the program cannot be executed,
@@ -190,7 +190,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
     /// The network
-    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,
     /// The image
     #[arg(value_name = "NAME")]

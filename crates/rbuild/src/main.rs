@@ -18,6 +18,7 @@ mod failure;
 mod find;
 mod image_filter;
 mod metadata;
+mod network;
 mod order;
 mod output;
 mod planning;

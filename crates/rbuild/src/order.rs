@@ -3,12 +3,11 @@
 //! Knows: which flags belong together, and which contradict each other.
 //! Does not know: the Dockerfile, the store, the sandbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_engine::{Caching, Confidential};
 use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
-use rbuild_sandbox::Network;
 
 use crate::{
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
@@ -17,6 +16,7 @@ use crate::{
     description::Description,
     dockerfile,
     failure::Failure,
+    network,
     output::Output,
     secrets, settings,
     targets::{self, Target},
@@ -34,8 +34,6 @@ pub struct Order {
     pub confidential: Confidential,
     /// How commands are confined.
     pub confines: Confines,
-    /// The network of commands that do not say.
-    pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// At least one.
@@ -69,7 +67,6 @@ impl Order {
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
-            network: network(args.steps.network),
             caching: caching(&args.steps),
             targets,
             outputs,
@@ -105,7 +102,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         }
     }
     Ok(Inputs {
-        build_args: settings::build_args(&args.input.build_arg_file, &args.input.build_arg)?,
+        build_args: build_args(args)?,
         extent: args.steps.extent(),
         from: args.input.from.clone(),
         platform,
@@ -117,12 +114,21 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             ..Edits::default()
         },
         allowed: allowed(&args.steps),
+        network: network::of_plan(args.steps.network),
         ulimits: limits(&args.confine.ulimit)?
             .iter()
             .map(ToString::to_string)
             .collect(),
         ..Inputs::default()
     })
+}
+
+fn build_args(args: &BuildArgs) -> Result<BTreeMap<String, String>, Failure> {
+    let site = match args.steps.http_proxy {
+        true => settings::proxies(),
+        false => BTreeMap::new(),
+    };
+    settings::build_args(site, &args.input.build_arg_file, &args.input.build_arg)
 }
 
 /// `inputs` with what `description` wants of the plan.
@@ -155,13 +161,5 @@ fn consent(allowed: &[Allowed]) -> Insecure {
     match allowed.contains(&Allowed::SecurityInsecure) {
         true => Insecure::Allowed,
         false => Insecure::Refused,
-    }
-}
-
-/// The sandbox's word for a network.
-pub fn network(mode: NetworkMode) -> Network {
-    match mode {
-        NetworkMode::Host => Network::Host,
-        NetworkMode::None => Network::None,
     }
 }

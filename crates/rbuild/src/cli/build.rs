@@ -150,10 +150,15 @@ pub struct StepArgs {
     #[arg(long)]
     pub no_cache: bool,
     /// The network of RUN instructions that do not say
-    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,
-    /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (with --network
-    /// none), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
+    /// Take the proxies of the environment into RUN: `http_proxy` and its like
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub http_proxy: bool,
+    /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (allowed with
+    /// --network=host anyway), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
     /// `RUN --device=/dev/NODE`; repeatable
     #[arg(long, value_enum, value_name = "WHAT")]
     pub allow: Vec<Allowed>,
@@ -192,8 +197,15 @@ pub enum Allowed {
 }
 
 /// A command's network.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NetworkMode {
+    /// `private` where this machine has what it takes, else `host`.
+    #[default]
+    Default,
+    /// One of its own, with a way out through `pasta`; this machine's loopback interface and
+    /// abstract sockets are not reachable.
+    #[value(alias = "pasta")]
+    Private,
     /// That of this machine.
     Host,
     /// None but a loopback interface.

@@ -23,7 +23,7 @@ use crate::{
     contexts::Opener,
     dockerfile,
     failure::{Failure, hint},
-    metadata,
+    metadata, network,
     order::Order,
     output::{self, Built, Ends, Output},
     planning::{Resolved, planned},
@@ -53,6 +53,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let runner = Confined {
         sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
         cancel: Cancel::new()?,
+        private: network::private(args.steps.network),
     };
     signals::watch(signals, runner.cancel.clone());
 
@@ -98,7 +99,6 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             confidential: &order.confidential,
             capabilities: order.confines.capabilities,
             devices: &order.confines.devices,
-            network: order.network,
             caching: order.caching,
             jobs: settings::jobs(args.steps.jobs),
             emit: &|event| {
