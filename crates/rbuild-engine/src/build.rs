@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, num::NonZero};
 
 use rbuild_plan::{Key, Plan, Source, StepId, Tree};
-use rbuild_sandbox::{CapabilitySet, Mount, Network};
+use rbuild_sandbox::{CapabilitySet, Mount};
 use rbuild_snapshot::readable;
 use rbuild_store::{LayerId, Session, Store};
 use rbuild_sys::Dir;
@@ -44,8 +44,6 @@ pub struct Builder<'a> {
     pub capabilities: CapabilitySet,
     /// Devices that every command has.
     pub devices: &'a [Mount<'a>],
-    /// The network of commands that do not say.
-    pub network: Network,
     /// Which results of earlier builds count.
     pub caching: &'a Caching,
     /// What is remembered of earlier builds, to explain why steps are executed.

@@ -8,6 +8,8 @@ mod bases;
 mod build;
 mod caching;
 mod context;
+mod directory;
+mod docker_archive;
 mod error;
 mod event;
 pub mod fetch;
@@ -15,25 +17,29 @@ mod forecast;
 mod layout;
 mod lines;
 mod list;
+mod load;
 mod memory;
 mod pull;
 mod schedule;
 mod selection;
+mod shelf;
 mod step;
 mod work;
 mod workers;
 
-pub use bases::{BaseTree, Bases, Resolved};
+pub use bases::{BaseTree, Bases, Policy, Resolved};
 pub use build::{Bottoms, Builder, State};
 pub use caching::{Caching, Stages};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
 pub use forecast::{Doubt, Forecast};
-pub use layout::split_layout;
+pub use load::{Loaded, load};
 pub use memory::Memory;
+pub use pull::PullError;
+pub use shelf::{Shelf, ShelfError};
 pub use step::{
     StepError,
     mounts::Confidential,
-    run::{Confined, HOSTNAME, Runner, environment, identity},
+    run::{Confined, HOSTNAME, Private, Runner, environment, identity},
 };

@@ -2,6 +2,7 @@
 //! exit codes.
 
 mod advice;
+mod ahead;
 mod amount;
 mod answer;
 mod bottoms;
@@ -12,11 +13,14 @@ mod commission;
 mod confine;
 mod contexts;
 mod description;
+mod destination;
 mod dockerfile;
 mod failure;
 mod find;
 mod forecast;
+mod image_filter;
 mod metadata;
+mod network;
 mod order;
 mod output;
 mod planning;
@@ -27,6 +31,7 @@ mod secrets;
 mod settings;
 mod signals;
 mod source;
+mod target;
 mod targets;
 mod template;
 mod terminal;

@@ -3,12 +3,11 @@
 //! Knows: which flags belong together, and which contradict each other.
 //! Does not know: the Dockerfile, the store, the sandbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_engine::Confidential;
 use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
-use rbuild_sandbox::Network;
 
 use crate::{
     caching::CacheWish,
@@ -18,6 +17,7 @@ use crate::{
     description::Description,
     dockerfile,
     failure::Failure,
+    network,
     output::Output,
     secrets, settings,
     targets::{self, Target},
@@ -35,8 +35,6 @@ pub struct Order {
     pub confidential: Confidential,
     /// How commands are confined.
     pub confines: Confines,
-    /// The network of commands that do not say.
-    pub network: Network,
     /// Which results of earlier builds count.
     pub caching: CacheWish,
     /// At least one.
@@ -51,8 +49,7 @@ impl Order {
     /// # Errors
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
-        let outputs = args.result.output.iter().map(|spec| Output::parse(spec));
-        let outputs = outputs.collect::<Result<_, _>>()?;
+        let outputs = Output::parse_all(&args.result.output)?;
         let targets = targets::understood(&args.input.target, &args.result.tag)?;
         if targets.len() > 1 {
             refuse_single(args)?;
@@ -71,7 +68,6 @@ impl Order {
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
-            network: network(args.steps.network),
             caching: CacheWish::of(&args.steps)?,
             targets,
             outputs,
@@ -107,7 +103,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         }
     }
     Ok(Inputs {
-        build_args: settings::build_args(&args.input.build_arg_file, &args.input.build_arg)?,
+        build_args: build_args(args)?,
         extent: args.steps.extent(),
         from: args.input.from.clone(),
         platform,
@@ -119,12 +115,21 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             ..Edits::default()
         },
         allowed: allowed(&args.steps),
+        network: network::of_plan(args.steps.network),
         ulimits: limits(&args.confine.ulimit)?
             .iter()
             .map(ToString::to_string)
             .collect(),
         ..Inputs::default()
     })
+}
+
+fn build_args(args: &BuildArgs) -> Result<BTreeMap<String, String>, Failure> {
+    let site = match args.steps.http_proxy {
+        true => settings::proxies(),
+        false => BTreeMap::new(),
+    };
+    settings::build_args(site, &args.input.build_arg_file, &args.input.build_arg)
 }
 
 /// `inputs` with what `description` wants of the plan.
@@ -150,13 +155,5 @@ fn consent(allowed: &[Allowed]) -> Insecure {
     match allowed.contains(&Allowed::SecurityInsecure) {
         true => Insecure::Allowed,
         false => Insecure::Refused,
-    }
-}
-
-/// The sandbox's word for a network.
-pub fn network(mode: NetworkMode) -> Network {
-    match mode {
-        NetworkMode::Host => Network::Host,
-        NetworkMode::None => Network::None,
     }
 }

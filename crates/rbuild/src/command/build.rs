@@ -8,7 +8,9 @@
 use std::{io, path::Path, process::ExitCode};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
-use rbuild_engine::{Builder, Confined, Error as BuildError, Memory, fetch::Fetcher};
+use rbuild_engine::{
+    Builder, Confined, Error as BuildError, Forecast, Memory, State, fetch::Fetcher,
+};
 use rbuild_http::Client;
 use rbuild_oci::ImageId;
 use rbuild_plan::{Plan, Reason, Step};
@@ -16,16 +18,16 @@ use rbuild_sandbox::{Cancel, Sandbox};
 use rbuild_store::Store;
 
 use crate::{
-    advice, bottoms,
+    advice, ahead, bottoms,
     cli::{BuildArgs, CallFormat},
-    commission::{Request, committed},
+    commission::{Request, committed, grouping},
     contexts::Opener,
     dockerfile,
     failure::{Failure, hint},
-    forecast, metadata,
+    forecast, metadata, network,
     order::Order,
-    output,
-    planning::{Absent, planned},
+    output::{self, Built, Ends, Output},
+    planning::{Absent, Resolved, planned},
     progress::Progress,
     registry::Registry,
     report, settings, signals,
@@ -45,12 +47,28 @@ pub enum Purpose {
     Forecast(CallFormat),
 }
 
+/// What came of it.
+enum Outcome {
+    Built(Vec<State>),
+    Foreseen(Vec<Forecast>, CallFormat),
+}
+
 impl Purpose {
     /// What `bud` with `args` is for.
     pub fn of(args: &BuildArgs) -> Self {
         match args.dry_run {
             true => Self::Forecast(CallFormat::Text),
             false => Self::Build,
+        }
+    }
+
+    fn pursue(self, builder: &Builder<'_>, plan: &Plan) -> Result<Outcome, BuildError> {
+        match self {
+            Self::Build => builder.build(plan).map(Outcome::Built),
+            Self::Forecast(format) => {
+                let forecasts = builder.forecast(plan)?;
+                Ok(Outcome::Foreseen(forecasts, format))
+            }
         }
     }
 
@@ -79,9 +97,11 @@ pub fn execute(
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
-    let sandbox = Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
-    let cancel = Cancel::new()?;
-    let runner = Confined { sandbox, cancel };
+    let runner = Confined {
+        sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
+        cancel: Cancel::new()?,
+        private: network::private(args.steps.network),
+    };
     signals::watch(signals, runner.cancel.clone());
 
     let fetcher = Fetcher {
@@ -100,57 +120,56 @@ pub fn execute(
     advice::obey(&mut file, &order.inputs.build_args)?;
     advice::refuse(&file, &parsed, &source)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, order.inputs, (&bases, purpose.absent()))?;
+    let inputs = order.inputs.clone();
+    let (plan, resolved) = planned(&file, &source, inputs, (&bases, purpose.absent()))?;
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
-    let unseen = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
-    tell_findings((&file, parsed), &source, (&plan, unseen))?;
+    let missed = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
+    tell_findings((&file, parsed), &source, (&plan, missed))?;
 
     let caching = order.caching.for_plan(&file, &plan)?;
     let memory = memory(&args.input.context, &source);
     let unmatched = unseen::InTrees::default();
     let progress = Progress::new(&plan, args.quiet);
-    let builder = Builder {
+    let wanted = ahead::wanted(&plan, grouping(args));
+    let files = order.description.files;
+    let outcome = ahead::hashing((&store, &session), wanted, files, |ahead| {
+        let builder = Builder {
+            store: &store,
+            session: &session,
+            runner: &runner,
+            context: &context,
+            named_contexts: &contexts,
+            bases: &resolved.trees,
+            bottoms: &bottoms.below,
+            fetcher,
+            confidential: &order.confidential,
+            capabilities: order.confines.capabilities,
+            devices: &order.confines.devices,
+            caching: &caching,
+            memory: &memory,
+            jobs: settings::jobs(args.steps.jobs),
+            emit: &|event| {
+                ahead.note(&event);
+                unmatched.note(&event);
+                progress.show(&event);
+            },
+        };
+        purpose.pursue(&builder, &plan)
+    });
+    let states = match outcome.map_err(|error| explain(error, &plan, &source, &progress))? {
+        Outcome::Built(states) => states,
+        Outcome::Foreseen(forecasts, format) => return forecast::print(&plan, &forecasts, format),
+    };
+    advise((&file, &source), &unmatched.findings(&file, &plan))?;
+    let ends = Ends {
         store: &store,
         session: &session,
-        runner: &runner,
-        context: &context,
-        named_contexts: &contexts,
-        bases: &resolved.trees,
-        bottoms: &bottoms.below,
-        fetcher,
-        confidential: &order.confidential,
-        capabilities: order.confines.capabilities,
-        devices: &order.confines.devices,
-        network: order.network,
-        caching: &caching,
-        memory: &memory,
-        jobs: settings::jobs(args.steps.jobs),
-        emit: &|event| {
-            unmatched.note(&event);
-            progress.show(&event);
-        },
+        empty: &bottoms.below.empty,
+        registry: &registry,
     };
-    let explained = |error| explain(error, &plan, &source, &progress);
-    if let Purpose::Forecast(format) = purpose {
-        return forecast::print(&plan, &builder.forecast(&plan).map_err(explained)?, format);
-    }
-    let states = builder.build(&plan).map_err(explained)?;
-    advise(&file, &source, &unmatched.findings(&file, &plan))?;
-    for (&stage, target) in plan.targets.iter().zip(&order.targets) {
-        let request = Request {
-            args,
-            stage,
-            names: &target.names,
-            description: &order.description,
-        };
-        let image = committed(&request, (&store, &session), (&plan, &resolved, &states))?;
-        let empty = &bottoms.below.empty;
-        output::write(&order.outputs, (&store, &session), &image, empty)?;
-        finish(&request, &store, &image)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    deliver_all((args, &order), ends, (&plan, &resolved, &states))
 }
 
 /// What is remembered of builds of `source` with the context `context`.
@@ -170,6 +189,46 @@ fn memory(context: &str, source: &Source) -> Memory {
     Memory::of(&name)
 }
 
+/// Delivers the image of each target.
+fn deliver_all(
+    (args, order): (&BuildArgs, &Order),
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<ExitCode, Failure> {
+    for (&stage, target) in work.0.targets.iter().zip(&order.targets) {
+        let request = Request {
+            args,
+            stage,
+            names: &target.names,
+            description: &order.description,
+        };
+        deliver(&request, &order.outputs, ends, work)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
+/// not go to standard output.
+fn deliver(
+    request: &Request<'_>,
+    outputs: &[Output],
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<(), Failure> {
+    let image = committed(request, (ends.store, ends.session), work)?;
+    let built = Built {
+        ends,
+        id: &image,
+        names: request.names,
+    };
+    output::write(outputs, built)?;
+    record(request, ends.store, &image)?;
+    match outputs.iter().any(Output::is_stdout) {
+        true => Ok(()),
+        false => Ok(report::print(&image.0.hex())?),
+    }
+}
+
 /// Tells what is found before anything is executed.
 fn tell_findings(
     (file, parsed): (&Dockerfile, Vec<Diagnostic>),
@@ -178,11 +237,11 @@ fn tell_findings(
 ) -> Result<(), Failure> {
     let planned = [unseen, plan.warnings.clone()].concat();
     let found = advice::findings(file, &source.text, parsed, planned);
-    advise(file, source, &found)
+    advise((file, source), &found)
 }
 
 /// Tells what checks have found.
-fn advise(file: &Dockerfile, source: &Source, found: &[Diagnostic]) -> Result<(), Failure> {
+fn advise((file, source): (&Dockerfile, &Source), found: &[Diagnostic]) -> Result<(), Failure> {
     report::diagnostics(found, source, &mut io::stderr().lock());
     advice::tolerate(file, found)
 }
@@ -218,8 +277,8 @@ fn uncached(step: &Step, why: &Reason, source: &Source) -> Failure {
     Failure::said(UNCACHED)
 }
 
-/// Tells what was made.
-fn finish(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
+/// Tells files and the user what was made.
+fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
     let Request { args, names, .. } = request;
     if let Some(file) = &args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
@@ -236,5 +295,5 @@ fn finish(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), F
             report::note(&format!("committed {name}"));
         }
     }
-    Ok(report::print(&image.0.hex())?)
+    Ok(())
 }
