@@ -98,11 +98,14 @@ fn dockerfile(first: &[Index], second: &[Index]) -> String {
 
 /// The trees of all steps and which of them have a layer in the history, or why there are none.
 fn outcome(site: &Site, order: Order<'_>) -> String {
+    let parallel = order.jobs.get() > 1;
     match site.build(order).result {
         Ok(states) => states
             .iter()
             .map(|state| format!("{}{}--\n", site.tree(&state.layers), state.added.is_some()))
             .collect(),
+        // Of several steps that must fail, any may be the first.
+        Err(_) if parallel => "failed\n".to_owned(),
         Err(error) => crate::site::causes(&error),
     }
 }
