@@ -13,6 +13,7 @@ pub mod fetch;
 mod layout;
 mod lines;
 mod pull;
+mod remains;
 mod schedule;
 mod selection;
 mod step;
@@ -24,8 +25,9 @@ pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
 pub use layout::split_layout;
+pub use remains::{Failed, Remains};
 pub use step::{
     StepError,
     mounts::Confidential,
-    run::{Confined, HOSTNAME, Runner, environment, identity},
+    run::{Confined, HOSTNAME, Runner, environment, identity, with_terminal},
 };

@@ -31,6 +31,6 @@ pub use commit::{BuiltLayer, Commit, commit};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use layout::{write_archive, write_layout};
-pub use local::write_tree;
+pub use local::{write_path, write_tree};
 pub use manifest::{Exported, Place, export, export_as, format_of, local_descriptor, local_digest};
 pub use push::push;

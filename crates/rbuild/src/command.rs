@@ -16,6 +16,7 @@ mod push;
 mod run;
 mod store;
 mod tag;
+mod unshare;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Build(args) => build::execute(root, &args),
         Command::Check(args) => call::check(&args),
         Command::Run(args) => run::execute(root, &args),
+        Command::Unshare(args) => unshare::execute(root, &args),
         Command::Images(args) => images::execute(root, &args),
         Command::Inspect(args) => inspect::execute(root, &args),
         Command::Tag(args) => tag::add(root, &args),

@@ -15,6 +15,7 @@ mod dockerfile;
 mod failure;
 mod find;
 mod metadata;
+mod on_failure;
 mod order;
 mod output;
 mod planning;

@@ -3,7 +3,7 @@
 //! Knows: which flags belong together, and which contradict each other.
 //! Does not know: the Dockerfile, the store, the sandbox.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use rbuild_engine::{Caching, Confidential};
 use rbuild_oci::Platform;
@@ -17,6 +17,7 @@ use crate::{
     description::Description,
     dockerfile,
     failure::Failure,
+    on_failure::{self, OnFailure},
     output::Output,
     secrets, settings,
     targets::{self, Target},
@@ -36,6 +37,10 @@ pub struct Order {
     pub confines: Confines,
     /// The network of commands that do not say.
     pub network: Network,
+    /// How long a RUN may take.
+    pub timeout: Option<Duration>,
+    /// What is done with what a failed RUN leaves.
+    pub on_failure: Vec<OnFailure>,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// At least one.
@@ -71,6 +76,8 @@ impl Order {
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
             network: network(args.steps.network),
+            timeout: args.steps.timeout,
+            on_failure: on_failure::possible(&args.steps.on_failure)?,
             caching: caching(&args.steps),
             targets,
             outputs,

@@ -125,11 +125,12 @@ impl Site {
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
             network: Network::Host,
+            timeout: None,
             caching: order.caching,
             jobs: order.jobs,
             emit: &|event| tell(&plan, &event, &mut events.lock().unwrap()),
         };
-        let result = builder.build(&plan);
+        let result = builder.build(&plan).map_err(|failed| failed.error);
         Built {
             events: events.into_inner().unwrap(),
             result,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rbuild_sandbox::{
-    Cancel, Error, EtcFile, Host, Probe, Stdio, enter,
+    Cancel, Error, EtcFile, Host, Input, Probe, Stdio, enter,
     users::{Accounts, Identity},
 };
 
@@ -433,7 +433,7 @@ fn interactive(place: &Path) {
     let script = format!("[ $(readlink /proc/$$/fd/1) = '{}' ]", own.display());
     let ran = world.run(&Wish {
         argv: &["sh", "-c", &script],
-        stdio: Stdio::Inherit,
+        stdio: Stdio::Inherit(Input::Builders),
         ..Wish::default()
     });
     assert_eq!(ran.unwrap().exit.status, 0);

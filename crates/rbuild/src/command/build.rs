@@ -24,6 +24,7 @@ use crate::{
     dockerfile,
     failure::{Failure, hint},
     metadata,
+    on_failure::{self, Aftermath},
     order::Order,
     output,
     planning::planned,
@@ -45,16 +46,16 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     }
     let signals = signals::hold()?;
     let order = Order::of(args)?;
+    let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
-    let runner = Confined {
-        sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
-        cancel: Cancel::new()?,
-    };
-    signals::watch(signals, runner.cancel.clone());
+    let sandbox = &Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
+    let (cancel, afterwards) = (Cancel::new()?, Cancel::new()?);
+    signals::watch(signals, [cancel.clone(), afterwards.clone()]);
+    let runner = Confined { sandbox, cancel };
 
     let fetcher = Fetcher {
         http: &Client::new(settings::http(registry.http.backoff())),
@@ -96,6 +97,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         capabilities: order.confines.capabilities,
         devices: &order.confines.devices,
         network: order.network,
+        timeout: order.timeout,
         caching: order.caching,
         jobs: settings::jobs(args.steps.jobs),
         emit: &|event| {
@@ -103,9 +105,32 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
             progress.show(&event);
         },
     };
-    let states = builder
-        .build(&plan)
-        .map_err(|error| explain(error, &plan, &source, &progress))?;
+    let states = match builder.build(&plan) {
+        Ok(states) => states,
+        Err(failed) => {
+            let failed = *failed;
+            let failure = explain(failed.error, &plan, &source, &progress);
+            if let Some(remains) = failed.remains
+                && signals::status().is_none()
+            {
+                let aftermath = Aftermath {
+                    builder: Builder {
+                        runner: &Confined {
+                            sandbox,
+                            cancel: afterwards,
+                        },
+                        ..builder
+                    },
+                    plan: &plan,
+                    resolved: &resolved,
+                    states: &failed.states,
+                    console: console.as_ref(),
+                };
+                aftermath.of(remains, &order.on_failure)?;
+            }
+            return Err(failure);
+        }
+    };
     advise(&file, &source, &unmatched.findings(&file, &plan))?;
     for (&stage, target) in plan.targets.iter().zip(&order.targets) {
         let request = Request {
