@@ -387,7 +387,9 @@ impl Work<'_> {
             work: &staged.work,
         };
         let done = match &self.step.op {
-            Op::Run(command) => return self.run(writable(below, skeleton, upper)?, staged, command),
+            Op::Run(command) => {
+                return self.run(writable(below, skeleton, upper)?, staged, command);
+            }
             Op::Copy(command) => {
                 let tree = readable(below, empty)?;
                 let tree = place::Tree {

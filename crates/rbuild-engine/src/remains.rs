@@ -80,12 +80,7 @@ impl Remains {
     ///
     /// # Errors
     /// [`Error::Step`] if it cannot be run.
-    pub fn shell(
-        &self,
-        builder: &Builder<'_>,
-        plan: &Plan,
-        stdio: Stdio<'_>,
-    ) -> Result<u8, Error> {
+    pub fn shell(&self, builder: &Builder<'_>, plan: &Plan, stdio: Stdio<'_>) -> Result<u8, Error> {
         let work = Work {
             builder,
             id: self.step,
@@ -97,9 +92,11 @@ impl Remains {
             unreachable!("only a RUN has remains")
         };
         let layers = Layers::open(builder.store, &self.parent.layers)?;
+        // A volatile overlay takes no work directory that another one had; overlayfs(rst).
+        let room = builder.session.new_layer()?;
         let upper = Upper {
             changes: &self.staged.diff,
-            work: &self.staged.work,
+            work: &room.work,
         };
         let tree = writable(&layers.top_first(), &builder.bottoms.skeleton, upper)?;
         let exit = shell(&work, &tree, command, stdio).map_err(|error| work.failed(error))?;

@@ -50,7 +50,9 @@ pub fn write_path(tree: &Dir, path: &ImagePath, to: &Path) -> Result<(), Error> 
         path: path.to_string(),
         source,
     };
-    let stat = tree.resolve_stat(path.as_str().as_bytes()).map_err(cannot)?;
+    let stat = tree
+        .resolve_stat(path.as_str().as_bytes())
+        .map_err(cannot)?;
     if stat.is_dir() {
         let from = tree.resolve_dir(path.as_str().as_bytes()).map_err(cannot)?;
         return through_tar(&[&from], &PackOptions::new(Form::Plain), &made(to)?);
@@ -61,8 +63,14 @@ pub fn write_path(tree: &Dir, path: &ImagePath, to: &Path) -> Result<(), Error> 
         });
     }
     let name = path.as_str().rsplit('/').next().unwrap_or_default();
-    let to = &if to.is_dir() { to.join(name) } else { to.to_owned() };
-    let mut from = tree.resolve_file(path.as_str().as_bytes()).map_err(cannot)?;
+    let to = &if to.is_dir() {
+        to.join(name)
+    } else {
+        to.to_owned()
+    };
+    let mut from = tree
+        .resolve_file(path.as_str().as_bytes())
+        .map_err(cannot)?;
     let mut copy = File::create(to).map_err(Error::file("create", to))?;
     std::io::copy(&mut from, &mut copy).map_err(Error::file("write", to))?;
     set_file_mode(copy.as_fd(), stat.mode & 0o777).map_err(Error::directory(to))

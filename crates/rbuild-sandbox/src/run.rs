@@ -5,9 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rbuild_sys::{
-    self as sys, Dir, Ended, Errno, NetworkNamespace, SpawnError, spawn,
-};
+use rbuild_sys::{self as sys, Dir, Ended, Errno, NetworkNamespace, SpawnError, spawn};
 
 use crate::{
     ending::{Cancel, Running},

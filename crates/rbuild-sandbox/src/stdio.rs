@@ -45,7 +45,8 @@ pub(crate) fn descriptors<'a>(
             Ok(([input, output, errors], Ours::Nothing))
         }
         Stdio::Terminal(console) => {
-            let terminals = terminals.ok_or_else(|| sys::Error::new("open", "ptmx", Errno::NOENT))?;
+            let terminals =
+                terminals.ok_or_else(|| sys::Error::new("open", "ptmx", Errno::NOENT))?;
             let pty = Pty::open(terminals)?;
             console.fit(&pty.shown)?;
             own(&pty.terminal, spec);
@@ -75,7 +76,9 @@ fn own(fd: impl AsFd, spec: &Spec<'_>) {
 }
 
 fn nothing() -> Result<OwnedFd, sys::Error> {
-    File::open("/dev/null").map(OwnedFd::from).map_err(io("open"))
+    File::open("/dev/null")
+        .map(OwnedFd::from)
+        .map_err(io("open"))
 }
 
 fn copy(fd: &dyn AsFd) -> Result<OwnedFd, sys::Error> {

@@ -192,7 +192,9 @@ impl Aftermath<'_> {
         if let Op::Run(run) = &self.plan.step(step).op {
             let config = &mut stage.config.config;
             let variables = run.env.iter();
-            config.env = variables.map(|(key, value)| format!("{key}={value}")).collect();
+            config.env = variables
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
             config.user.clone_from(&run.user);
             config.working_dir = run.cwd.to_string();
             config.entrypoint = None;
