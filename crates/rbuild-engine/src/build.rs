@@ -133,9 +133,10 @@ impl Builder<'_> {
             jobs: self.jobs,
         };
         steps.of(plan).map_err(|stopped| {
+            let Failure { error, remains } = *stopped.failure;
             Box::new(Failed {
-                error: stopped.failure.error,
-                remains: stopped.failure.remains,
+                error,
+                remains,
                 states: stopped.made,
             })
         })
@@ -215,7 +216,7 @@ enum Depth {
 
 impl Work<'_> {
     /// Branches are here, work is below.
-    fn execute(&self) -> Result<State, Failure> {
+    fn execute(&self) -> Result<State, Box<Failure>> {
         let definition = self.key(Depth::Definition)?;
         if let Some(hit) = self.lookup(&definition)? {
             return Ok(hit);
@@ -342,7 +343,7 @@ impl Work<'_> {
     }
 
     /// Executes the step on a tree of its own and freezes what it changed.
-    fn make(&self, key: Key) -> Result<State, Failure> {
+    fn make(&self, key: Key) -> Result<State, Box<Failure>> {
         let Builder { store, session, .. } = self.builder;
         let layers = Layers::open(store, &self.parent.layers)?;
         let below = layers.top_first();
@@ -352,13 +353,13 @@ impl Work<'_> {
         prepare(&staged.diff, like).map_err(Error::Snapshot)?;
         match self.apply(&below, &staged) {
             Ok(()) => Ok(self.freeze(key, staged, like)?),
-            Err(error) => Err(Failure {
+            Err(error) => Err(Box::new(Failure {
                 error,
                 remains: match &self.step.op {
                     Op::Run(_) => Some(Remains::new(self, staged)),
                     Op::Copy(_) | Op::Workdir(_) => None,
                 },
-            }),
+            })),
         }
     }
 

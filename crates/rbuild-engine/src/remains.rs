@@ -34,12 +34,12 @@ pub(crate) struct Failure {
     pub remains: Option<Remains>,
 }
 
-impl From<Error> for Failure {
+impl From<Error> for Box<Failure> {
     fn from(error: Error) -> Self {
-        Self {
+        Self::new(Failure {
             error,
             remains: None,
-        }
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     commission::{base_image, built_layers},
     failure::Failure,
     planning::Resolved,
-    report, settings,
+    report, settings, signals,
 };
 
 /// One `--on-failure`.
@@ -124,7 +124,11 @@ impl Aftermath<'_> {
     ///
     /// # Errors
     /// What could not be done.
-    pub fn of(&self, remains: Remains, asked: &[OnFailure]) -> Result<(), Failure> {
+    pub fn of(&self, remains: Option<Remains>, asked: &[OnFailure]) -> Result<(), Failure> {
+        // Who interrupts a build is not interested.
+        let Some(remains) = remains.filter(|_| signals::status().is_none()) else {
+            return Ok(());
+        };
         for one in asked {
             if let OnFailure::Export { path, dest } = one {
                 write_path(&remains.tree(&self.builder)?, path, dest)?;

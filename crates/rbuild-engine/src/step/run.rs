@@ -7,7 +7,7 @@ use rbuild_sandbox::{
     Cancel, CapabilitySet, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream, Traces,
     users::{Accounts, Identity},
 };
-use rbuild_sys::Dir;
+use rbuild_sys::{Dir, Error as SysError};
 
 use super::{StepError, copy::Owner, mounts};
 use crate::{build::Work, lines::Lines};
@@ -44,6 +44,17 @@ pub struct Confined<'a> {
     pub sandbox: &'a Sandbox,
     /// Ends them.
     pub cancel: Cancel,
+}
+
+impl<'a> Confined<'a> {
+    /// Runs commands in `sandbox` until it is cancelled.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn new(sandbox: &'a Sandbox) -> Result<Self, SysError> {
+        let cancel = Cancel::new()?;
+        Ok(Self { sandbox, cancel })
+    }
 }
 
 impl Runner for Confined<'_> {

@@ -5,15 +5,16 @@
 //!     → for each target: commit → outputs
 //! ```
 
-use std::{io, path::Path, process::ExitCode};
+use std::{io, mem::take, path::Path, process::ExitCode};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
-use rbuild_engine::{Builder, Confined, Error as BuildError, fetch::Fetcher};
+use rbuild_engine::{Builder, Confined, Error as BuildError, State, fetch::Fetcher};
 use rbuild_http::Client;
 use rbuild_oci::ImageId;
-use rbuild_plan::Plan;
-use rbuild_sandbox::{Cancel, Sandbox};
-use rbuild_store::Store;
+use rbuild_plan::{Inputs, Plan};
+use rbuild_sandbox::Sandbox;
+use rbuild_store::{Session, Store};
+use rbuild_sys::Dir;
 
 use super::call;
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     on_failure::{self, Aftermath},
     order::Order,
     output,
-    planning::planned,
+    planning::{Resolved, planned},
     progress::Progress,
     registry::Registry,
     report, settings, signals,
@@ -41,11 +42,15 @@ use crate::{
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
 pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
-    if let Some(question) = args.call.question() {
-        return call::answer(question, &args.input);
+    match args.call.question() {
+        Some(question) => call::answer(question, &args.input),
+        None => build(root, args),
     }
+}
+
+fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
-    let order = Order::of(args)?;
+    let mut order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
@@ -53,9 +58,8 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
     let sandbox = &Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
-    let (cancel, afterwards) = (Cancel::new()?, Cancel::new()?);
-    signals::watch(signals, [cancel.clone(), afterwards.clone()]);
-    let runner = Confined { sandbox, cancel };
+    let (runner, afterwards) = (Confined::new(sandbox)?, Confined::new(sandbox)?);
+    signals::watch(signals, [&runner, &afterwards].map(|it| it.cancel.clone()));
 
     let fetcher = Fetcher {
         http: &Client::new(settings::http(registry.http.backoff())),
@@ -69,11 +73,9 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     let context = opener.main(&args.input.context)?;
     let source = dockerfile::read(&args.input.file, &context, fetcher.http)?;
-    let (mut file, parsed) = parse(&source.text);
-    advice::obey(&mut file, &order.inputs.build_args)?;
-    advice::refuse(&file, &parsed, &source)?;
+    let (file, parsed) = understood(&source, &order.inputs)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, order.inputs, &bases)?;
+    let (plan, resolved) = planned(&file, &source, take(&mut order.inputs), &bases)?;
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
@@ -108,43 +110,67 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let states = match builder.build(&plan) {
         Ok(states) => states,
         Err(failed) => {
-            let failed = *failed;
             let failure = explain(failed.error, &plan, &source, &progress);
-            if let Some(remains) = failed.remains
-                && signals::status().is_none()
-            {
-                let aftermath = Aftermath {
-                    builder: Builder {
-                        runner: &Confined {
-                            sandbox,
-                            cancel: afterwards,
-                        },
-                        ..builder
-                    },
-                    plan: &plan,
-                    resolved: &resolved,
-                    states: &failed.states,
-                    console: console.as_ref(),
-                };
-                aftermath.of(remains, &order.on_failure)?;
-            }
+            let runner = &afterwards;
+            let aftermath = Aftermath {
+                builder: Builder { runner, ..builder },
+                plan: &plan,
+                resolved: &resolved,
+                states: &failed.states,
+                console: console.as_ref(),
+            };
+            aftermath.of(failed.remains, &order.on_failure)?;
             return Err(failure);
         }
     };
     advise(&file, &source, &unmatched.findings(&file, &plan))?;
-    for (&stage, target) in plan.targets.iter().zip(&order.targets) {
-        let request = Request {
-            args,
-            stage,
-            names: &target.names,
-            description: &order.description,
-        };
-        let image = committed(&request, (&store, &session), (&plan, &resolved, &states))?;
-        let empty = &bottoms.below.empty;
-        output::write(&order.outputs, (&store, &session), &image, empty)?;
-        finish(&request, &store, &image)?;
+    let results = Results {
+        place: (&store, &session),
+        plan: &plan,
+        resolved: &resolved,
+        empty: &bottoms.below.empty,
+    };
+    results.deliver(args, &order, &states)
+}
+
+/// The trees of a build that succeeded.
+struct Results<'a> {
+    place: (&'a Store, &'a Session),
+    plan: &'a Plan,
+    resolved: &'a Resolved,
+    empty: &'a Dir,
+}
+
+impl Results<'_> {
+    /// Makes the targets images, and writes them where they shall go.
+    fn deliver(
+        &self,
+        args: &BuildArgs,
+        order: &Order,
+        states: &[State],
+    ) -> Result<ExitCode, Failure> {
+        for (&stage, target) in self.plan.targets.iter().zip(&order.targets) {
+            let request = Request {
+                args,
+                stage,
+                names: &target.names,
+                description: &order.description,
+            };
+            let made = (self.plan, self.resolved, states);
+            let image = committed(&request, self.place, made)?;
+            output::write(&order.outputs, self.place, &image, self.empty)?;
+            finish(&request, self.place.0, &image)?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// The instructions, and what the parser found.
+fn understood(source: &Source, inputs: &Inputs) -> Result<(Dockerfile, Vec<Diagnostic>), Failure> {
+    let (mut file, parsed) = parse(&source.text);
+    advice::obey(&mut file, &inputs.build_args)?;
+    advice::refuse(&file, &parsed, source)?;
+    Ok((file, parsed))
 }
 
 /// Tells what checks have found.
