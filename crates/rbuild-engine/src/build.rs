@@ -8,10 +8,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZero,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
+use rbuild_plan::{Copy, Key, Op, Plan, Run, Source, SourceDigest, Step, StepId, Tree, step_key};
 use rbuild_sandbox::{CapabilitySet, Mount};
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
@@ -22,6 +22,7 @@ use rbuild_sys::{Dir, Upper};
 use crate::{
     BaseTree, BuildContext, Error, Event, Runner,
     fetch::Fetcher,
+    remains::{Failed, Failure, Remains},
     selection::{Root, Selection, Staging},
     step::{
         StepError,
@@ -58,6 +59,8 @@ pub struct Builder<'a> {
     pub capabilities: CapabilitySet,
     /// Devices that every command has.
     pub devices: &'a [Mount<'a>],
+    /// How long a command may take; `None`: as long as it wants.
+    pub timeout: Option<Duration>,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// So many steps are executed at the same time; the result does not depend on it.
@@ -99,7 +102,7 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
-    pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+    pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
         let built = self.execute(plan);
         // A build that failed has read the context too.
         for context in self.named_contexts.values().chain([self.context]) {
@@ -108,7 +111,7 @@ impl Builder<'_> {
         built
     }
 
-    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
         let execute = |id: StepId, made: &Made<State>| {
             let step = plan.step(id);
             let state = |tree: &Tree| self.state(plan, tree, made);
@@ -127,7 +130,14 @@ impl Builder<'_> {
             stop: &|| self.runner.stop(),
             jobs: self.jobs,
         };
-        steps.of(plan)
+        steps.of(plan).map_err(|stopped| {
+            let Failure { error, remains } = *stopped.failure;
+            Box::new(Failed {
+                error,
+                remains,
+                states: stopped.made,
+            })
+        })
     }
 
     /// The state that `tree` names; steps come after everything that they need.
@@ -204,7 +214,7 @@ enum Depth {
 
 impl Work<'_> {
     /// Branches are here, work is below.
-    fn execute(&self) -> Result<State, Error> {
+    fn execute(&self) -> Result<State, Box<Failure>> {
         let definition = self.key(Depth::Definition)?;
         if let Some(hit) = self.lookup(&definition)? {
             return Ok(hit);
@@ -214,7 +224,8 @@ impl Work<'_> {
             waiting: &mut || (self.builder.emit)(Event::Waiting(self.id)),
             give_up: &|| self.builder.runner.is_cancelled(),
         };
-        let _lock = self.builder.session.key_lock(&lock, &mut wait)?;
+        let session = self.builder.session;
+        let _lock = session.key_lock(&lock, &mut wait).map_err(Error::Store)?;
         if let Some(hit) = self.lookup(&definition)? {
             return Ok(hit);
         }
@@ -330,36 +341,39 @@ impl Work<'_> {
     }
 
     /// Executes the step on a tree of its own and freezes what it changed.
-    fn make(&self, key: Key) -> Result<State, Error> {
+    fn make(&self, key: Key) -> Result<State, Box<Failure>> {
         let Builder { store, session, .. } = self.builder;
         let layers = Layers::open(store, &self.parent.layers)?;
         let below = layers.top_first();
         // A linked copy looks at nothing below, not even at the root's mode (C22).
-        let (like, parent) = match self.is_linked() {
-            true => (None, None),
-            false => (below.first().copied(), self.parent.layers.last().copied()),
-        };
-        let staged = session.new_layer()?;
-        prepare(&staged.diff, like)?;
-        self.apply(&below, &staged)?;
+        let like = below.first().copied().filter(|_| !self.is_linked());
+        let staged = session.new_layer().map_err(Error::Store)?;
+        prepare(&staged.diff, like).map_err(Error::Snapshot)?;
+        match self.apply(&below, &staged) {
+            Ok(()) => Ok(self.freeze(key, staged, like)?),
+            Err(error) => Err(Box::new(Failure {
+                error,
+                remains: match &self.step.op {
+                    Op::Run(_) => Some(Remains::new(self, staged)),
+                    Op::Copy(_) | Op::Workdir(_) => None,
+                },
+            })),
+        }
+    }
+
+    /// Makes what the step changed, if it did, a layer.
+    fn freeze(&self, key: Key, staged: StagedLayer, like: Option<&Dir>) -> Result<State, Error> {
         let mut state = State {
             key,
             added: None,
             ..self.parent.clone()
         };
         if has_changes(&staged.diff, like)? {
-            let id = LayerId::random().map_err(Error::Random)?;
-            let record = LayerRecord {
-                parent,
-                ..LayerRecord::default()
-            };
-            session.commit_layer(staged, id, &record)?;
-            (self.builder.emit)(Event::Frozen {
-                step: self.id,
-                layer: id,
-            });
-            state.layers.push(id);
-            state.added = Some((id, now()));
+            let parent = self.parent.layers.last().copied();
+            let parent = parent.filter(|_| !self.is_linked());
+            let added = commit(self.builder.session, staged, parent)?;
+            state.layers.push(added.0);
+            state.added = Some(added);
         }
         Ok(state)
     }
@@ -373,19 +387,7 @@ impl Work<'_> {
         };
         let done = match &self.step.op {
             Op::Run(command) => {
-                let mut output = |stream, line: &[u8]| {
-                    let line = line.to_vec();
-                    (self.builder.emit)(Event::Output {
-                        step: self.id,
-                        stream,
-                        line,
-                    });
-                };
-                let tree = writable(below, skeleton, upper)?;
-                let ran = run(self, &tree, command, &mut output);
-                let traces = ran.map_err(|error| self.failed(error))?;
-                drop(tree);
-                return traces.erase(&staged.diff).map_err(Error::Traces);
+                return self.run(writable(below, skeleton, upper)?, staged, command);
             }
             Op::Copy(command) => {
                 let tree = readable(below, empty)?;
@@ -399,6 +401,24 @@ impl Work<'_> {
             Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
         };
         done.map_err(|error| self.failed(error))
+    }
+
+    /// Runs `command` in `tree`, the changes of which are in `staged`.
+    fn run(&self, tree: Dir, staged: &StagedLayer, command: &Run) -> Result<(), Error> {
+        let mut output = |stream, line: &[u8]| {
+            let line = line.to_vec();
+            (self.builder.emit)(Event::Output {
+                step: self.id,
+                stream,
+                line,
+            });
+        };
+        let ran = run(self, &tree, command, &mut output);
+        drop(tree);
+        let ran = ran.map_err(|error| self.failed(error))?;
+        let erased = ran.traces.erase(&staged.diff).map_err(Error::Traces);
+        ran.outcome.map_err(|error| self.failed(error))?;
+        erased
     }
 
     fn copy(
@@ -458,7 +478,7 @@ impl Work<'_> {
         }
     }
 
-    fn failed(&self, source: StepError) -> Error {
+    pub(crate) fn failed(&self, source: StepError) -> Error {
         Error::Step {
             step: self.id,
             source: Box::new(source),
@@ -466,16 +486,31 @@ impl Work<'_> {
     }
 }
 
+/// Freezes `staged` as a layer on `parent`; says which it is and when that was.
+pub(crate) fn commit(
+    session: &Session,
+    staged: StagedLayer,
+    parent: Option<LayerId>,
+) -> Result<(LayerId, i64), Error> {
+    let id = LayerId::random().map_err(Error::Random)?;
+    let record = LayerRecord {
+        parent,
+        ..LayerRecord::default()
+    };
+    session.commit_layer(staged, id, &record)?;
+    Ok((id, now()))
+}
+
 /// Open handles on the layers of a state.
-struct Layers(Vec<Dir>);
+pub(crate) struct Layers(Vec<Dir>);
 
 impl Layers {
-    fn open(store: &Store, layers: &[LayerId]) -> Result<Self, Error> {
+    pub(crate) fn open(store: &Store, layers: &[LayerId]) -> Result<Self, Error> {
         let open = |id: &LayerId| Ok(store.layer(id)?.ok_or(Error::LayerMissing(*id))?.diff);
         layers.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    fn top_first(&self) -> Vec<&Dir> {
+    pub(crate) fn top_first(&self) -> Vec<&Dir> {
         self.0.iter().rev().collect()
     }
 }

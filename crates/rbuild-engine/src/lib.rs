@@ -16,6 +16,7 @@ mod layout;
 mod lines;
 mod load;
 mod pull;
+mod remains;
 mod schedule;
 mod selection;
 mod shelf;
@@ -29,9 +30,10 @@ pub use error::Error;
 pub use event::Event;
 pub use load::{Loaded, load};
 pub use pull::PullError;
+pub use remains::{Failed, Remains};
 pub use shelf::{Shelf, ShelfError};
 pub use step::{
     StepError,
     mounts::Confidential,
-    run::{Confined, HOSTNAME, Private, Runner, environment, identity},
+    run::{Confined, HOSTNAME, Private, Runner, environment, identity, with_terminal},
 };

@@ -7,6 +7,8 @@ pub mod place;
 pub mod run;
 pub mod workdir;
 
+use std::time::Duration;
+
 use rbuild_sys::Error as SysError;
 
 /// Why a step failed. Which step it was, and where in the Dockerfile, is said by
@@ -18,6 +20,12 @@ pub enum StepError {
     Status {
         /// As a shell reports it: 128 + number for a signal.
         status: u8,
+    },
+    /// The command was ended because it took too long.
+    #[error("the command was ended: it took longer than {}", shown_duration(*.limit))]
+    Timeout {
+        /// How much time it had.
+        limit: Duration,
     },
     /// The command could not be run.
     #[error(transparent)]
@@ -144,4 +152,9 @@ impl StepError {
 /// A path of the tree for a message.
 fn shown(path: &[u8]) -> String {
     format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
+}
+
+/// A time for a message: `90 s`, `0.5 s`.
+fn shown_duration(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }

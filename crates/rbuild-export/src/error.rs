@@ -96,6 +96,20 @@ pub enum Error {
     /// The registry refused, or could not be reached.
     #[error("cannot push")]
     Registry(#[from] rbuild_registry::Error),
+    /// There is nothing of that name in a tree.
+    #[error("cannot find `{path}` in the image")]
+    Select {
+        /// In the tree.
+        path: String,
+        /// Why.
+        source: rbuild_sys::Error,
+    },
+    /// A device, a socket or a pipe.
+    #[error("`{path}` in the image is neither a file nor a directory")]
+    NotCopied {
+        /// In the tree.
+        path: String,
+    },
 }
 
 impl Error {

@@ -39,6 +39,6 @@ pub use docker_archive::{Named, write_docker_archive};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use layout::{Tagged, write_archive, write_layout};
-pub use local::{write_tree, write_tree_tar};
+pub use local::{write_path, write_tree, write_tree_tar};
 pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, local_digest};
 pub use push::push;

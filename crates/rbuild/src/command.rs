@@ -20,6 +20,7 @@ mod run;
 mod save;
 mod store;
 mod tag;
+mod unshare;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Build(args) => build::execute(root, &args),
         Command::Check(args) => call::check(&args),
         Command::Run(args) => run::execute(root, &args),
+        Command::Unshare(args) => unshare::execute(root, &args),
         Command::Images(args) => images::execute(root, &args),
         Command::Inspect(args) => inspect::execute(root, &args),
         Command::History(args) => history::execute(root, &args),

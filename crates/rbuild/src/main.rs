@@ -19,6 +19,7 @@ mod find;
 mod image_filter;
 mod metadata;
 mod network;
+mod on_failure;
 mod order;
 mod output;
 mod planning;

@@ -3,7 +3,10 @@
 //! Knows: which flags belong together, and which contradict each other.
 //! Does not know: the Dockerfile, the store, the sandbox.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rbuild_engine::{Caching, Confidential};
 use rbuild_oci::Platform;
@@ -17,6 +20,7 @@ use crate::{
     dockerfile,
     failure::Failure,
     network,
+    on_failure::{self, OnFailure},
     output::Output,
     secrets, settings,
     targets::{self, Target},
@@ -34,6 +38,10 @@ pub struct Order {
     pub confidential: Confidential,
     /// How commands are confined.
     pub confines: Confines,
+    /// How long a RUN may take.
+    pub timeout: Option<Duration>,
+    /// What is done with what a failed RUN leaves.
+    pub on_failure: Vec<OnFailure>,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// At least one.
@@ -67,6 +75,8 @@ impl Order {
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
+            timeout: args.steps.timeout,
+            on_failure: on_failure::possible(&args.steps.on_failure)?,
             caching: caching(&args.steps),
             targets,
             outputs,

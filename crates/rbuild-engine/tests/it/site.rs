@@ -124,11 +124,12 @@ impl Site {
             confidential: &Confidential::default(),
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
+            timeout: None,
             caching: order.caching,
             jobs: order.jobs,
             emit: &|event| tell(&plan, &event, &mut events.lock().unwrap()),
         };
-        let result = builder.build(&plan);
+        let result = builder.build(&plan).map_err(|failed| failed.error);
         Built {
             events: events.into_inner().unwrap(),
             result,

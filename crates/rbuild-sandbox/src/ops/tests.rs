@@ -8,7 +8,7 @@ use rbuild_sys::{Dir, Upper};
 
 use super::{Calls, Surroundings, dump, ops};
 use crate::{
-    BindAccess, CacheAccess, CapabilitySet, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Mount,
+    BindAccess, CacheAccess, CapabilitySet, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Input, Mount,
     MountKind, Network, NewPrivileges, SecretBytes, Security, Spec, Stdio, users::Identity,
 };
 
@@ -25,6 +25,7 @@ fn plain(root: &File) -> Spec<'_> {
         mounts: Vec::new(),
         network: Network::Host,
         security: Security::Sandbox,
+        timeout: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn check_tail(change: impl FnOnce(&mut Spec<'_>), expected: &Expect) {
         mounts: Vec::new(),
         network: Network::Host,
         security: Security::Sandbox,
+        timeout: None,
     };
     change(&mut spec);
     let text = dump(&ops(&spec, &Surroundings::default(), &[]));
@@ -128,7 +130,7 @@ fn an_interactive_command_keeps_its_session_on_a_bare_host() {
         ..Surroundings::default()
     };
     check(
-        |spec| spec.stdio = Stdio::Inherit,
+        |spec| spec.stdio = Stdio::Inherit(Input::Builders),
         &around,
         &expect![[r#"
             reset signals

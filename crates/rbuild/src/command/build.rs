@@ -5,25 +5,28 @@
 //!     → for each target: commit → outputs
 //! ```
 
-use std::{io, path::Path, process::ExitCode};
+use std::{io, mem::take, path::Path, process::ExitCode};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
 use rbuild_engine::{Builder, Confined, Error as BuildError, State, fetch::Fetcher};
 use rbuild_http::Client;
 use rbuild_oci::ImageId;
-use rbuild_plan::Plan;
-use rbuild_sandbox::{Cancel, Sandbox};
+use rbuild_plan::{Inputs, Plan};
+use rbuild_sandbox::Sandbox;
 use rbuild_store::Store;
 
 use super::call;
 use crate::{
-    advice, ahead, bottoms,
+    advice,
+    ahead::{self, Ahead},
+    bottoms,
     cli::BuildArgs,
     commission::{Request, committed, grouping},
     contexts::Opener,
     dockerfile,
     failure::{Failure, hint},
     metadata, network,
+    on_failure::{self, Aftermath},
     order::Order,
     output::{self, Built, Ends, Output},
     planning::{Resolved, planned},
@@ -40,22 +43,26 @@ use crate::{
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
 pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
-    if let Some(question) = args.call.question() {
-        return call::answer(question, &args.input);
+    match args.call.question() {
+        Some(question) => call::answer(question, &args.input),
+        None => build(root, args),
     }
+}
+
+fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
-    let order = Order::of(args)?;
+    let mut order = Order::of(args)?;
+    let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
-    let runner = Confined {
-        sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
-        cancel: Cancel::new()?,
-        private: network::private(args.steps.network),
-    };
-    signals::watch(signals, runner.cancel.clone());
+    let sandbox = &Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
+    let private = network::private(args.steps.network);
+    let runner = Confined::new(sandbox, private.clone())?;
+    let afterwards = Confined::new(sandbox, private)?;
+    signals::watch(signals, [&runner, &afterwards].map(|it| it.cancel.clone()));
 
     let fetcher = Fetcher {
         http: &Client::new(settings::http(registry.http.backoff())),
@@ -69,11 +76,9 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     };
     let context = opener.main(&args.input.context)?;
     let source = dockerfile::read(&args.input.file, &context, fetcher.http)?;
-    let (mut file, parsed) = parse(&source.text);
-    advice::obey(&mut file, &order.inputs.build_args)?;
-    advice::refuse(&file, &parsed, &source)?;
+    let (file, parsed) = understood(&source, &order.inputs)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, order.inputs.clone(), &bases)?;
+    let (plan, resolved) = planned(&file, &source, take(&mut order.inputs), &bases)?;
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
@@ -84,32 +89,46 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
 
     let unmatched = unseen::InTrees::default();
     let progress = Progress::new(&plan, args.quiet);
-    let wanted = ahead::wanted(&plan, grouping(args));
-    let files = order.description.files;
-    let states = ahead::hashing((&store, &session), wanted, files, |ahead| {
-        let builder = Builder {
-            store: &store,
-            session: &session,
-            runner: &runner,
-            context: &context,
-            named_contexts: &contexts,
-            bases: &resolved.trees,
-            bottoms: &bottoms.below,
-            fetcher,
-            confidential: &order.confidential,
-            capabilities: order.confines.capabilities,
-            devices: &order.confines.devices,
-            caching: order.caching,
-            jobs: settings::jobs(args.steps.jobs),
-            emit: &|event| {
-                ahead.note(&event);
-                unmatched.note(&event);
-                progress.show(&event);
-            },
-        };
-        builder.build(&plan)
-    });
-    let states = states.map_err(|error| explain(error, &plan, &source, &progress))?;
+    let (ahead, finished) = Ahead::new(ahead::wanted(&plan, grouping(args)));
+    let builder = Builder {
+        store: &store,
+        session: &session,
+        runner: &runner,
+        context: &context,
+        named_contexts: &contexts,
+        bases: &resolved.trees,
+        bottoms: &bottoms.below,
+        fetcher,
+        confidential: &order.confidential,
+        capabilities: order.confines.capabilities,
+        devices: &order.confines.devices,
+        timeout: order.timeout,
+        caching: order.caching,
+        jobs: settings::jobs(args.steps.jobs),
+        emit: &|event| {
+            ahead.note(&event);
+            unmatched.note(&event);
+            progress.show(&event);
+        },
+    };
+    let (place, times) = ((&store, &session), order.description.files);
+    let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(&plan));
+    let states = match built {
+        Ok(states) => states,
+        Err(failed) => {
+            let failure = explain(failed.error, &plan, &source, &progress);
+            let runner = &afterwards;
+            let aftermath = Aftermath {
+                builder: Builder { runner, ..builder },
+                plan: &plan,
+                resolved: &resolved,
+                states: &failed.states,
+                console: console.as_ref(),
+            };
+            aftermath.of(failed.remains, &order.on_failure)?;
+            return Err(failure);
+        }
+    };
     advise((&file, &source), &unmatched.findings(&file, &plan))?;
     let ends = Ends {
         store: &store,
@@ -136,6 +155,14 @@ fn deliver_all(
         deliver(&request, &order.outputs, ends, work)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The instructions, and what the parser found.
+fn understood(source: &Source, inputs: &Inputs) -> Result<(Dockerfile, Vec<Diagnostic>), Failure> {
+    let (mut file, parsed) = parse(&source.text);
+    advice::obey(&mut file, &inputs.build_args)?;
+    advice::refuse(&file, &parsed, source)?;
+    Ok((file, parsed))
 }
 
 /// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
