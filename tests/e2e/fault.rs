@@ -62,7 +62,7 @@ impl Fault {
         // The kernel ignores signals from where `--seccomp-bpf` stops a process.
         let (instead, speed) = match self.instead {
             Instead::Fails(errno) => (format!("error={errno}"), "--seccomp-bpf"),
-            Instead::Kills => ("signal=SIGKILL".to_owned(), "--follow-forks"),
+            Instead::Kills => ("signal=SIGKILL".to_owned(), "--quiet=attach"),
         };
         let rbuild = host.rbuild(args);
         let mut command = host.account.inside("timeout");
