@@ -35,6 +35,7 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("htpasswd", "apache2-utils", "httpd-tools"),
     tool("openssl", "openssl", "openssl"),
     tool("strace", "strace", "strace"),
+    tool("faketime", "faketime", "libfaketime"),
     tool("podman", "podman", "podman"),
     tool("buildah", "buildah", "buildah"),
 ];

@@ -17,7 +17,9 @@ use rbuild_store::Store;
 
 use super::call;
 use crate::{
-    advice, bottoms,
+    advice,
+    allowance::Allowance,
+    bottoms,
     cli::BuildArgs,
     commission::{Request, committed},
     contexts::Opener,
@@ -45,6 +47,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     }
     let signals = signals::hold()?;
     let order = Order::of(args)?;
+    let allowance = Allowance::configured()?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -118,6 +121,9 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         let empty = &bottoms.below.empty;
         output::write(&order.outputs, (&store, &session), &image, empty)?;
         finish(&request, &store, &image)?;
+    }
+    if let Some(allowance) = allowance {
+        allowance.enforce(&store);
     }
     Ok(ExitCode::SUCCESS)
 }
