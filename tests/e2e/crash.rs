@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use rbuild_testkit::{Host, Need, Registry};
 
 use crate::{
-    fault::{Fault, Instead},
+    fault::{Fault, Instead, Struck, is_torture},
     surroundings::host_with,
     witness::Witness,
 };
@@ -74,10 +74,6 @@ const SUBSTITUTED: [(&str, &str); 5] = [
     ("sendfile", "EINVAL"),
     ("openat", "EOPNOTSUPP"),
 ];
-
-fn is_torture() -> bool {
-    std::env::var_os("RBUILD_TORTURE").is_some_and(|value| value == "1")
-}
 
 /// Which occurrences of a call are tried.
 fn occurrences() -> Vec<usize> {
@@ -161,7 +157,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    fn strike(&self, fault: Fault) -> crate::fault::Struck {
+    fn strike(&self, fault: Fault) -> Struck {
         self.prepare();
         fault.strike(self.witness.host(), &texts(&self.args))
     }

@@ -7,9 +7,12 @@ use std::{
     thread,
 };
 
-use rbuild_testkit::{Host, Output};
+use rbuild_testkit::{Host, Need, Output};
 
-use crate::surroundings::host;
+use crate::{
+    fault::is_torture,
+    surroundings::{host, host_with},
+};
 
 /// Starts a build of `file` as `tag`, and lets it run.
 #[track_caller]
@@ -102,29 +105,60 @@ fn a_prune_in_a_loop_breaks_none_of_ten_builds_fault_35() {
     }
 }
 
-/// A Dockerfile whose image has so many layers on top of `alpine`.
-fn layers(count: u32) -> String {
-    let copies: String = (1..=count).map(|n| format!("COPY file /{n}\n")).collect();
-    format!("FROM alpine\n{copies}")
-}
-
 #[test]
 fn an_image_can_have_five_hundred_layers_fault_50() {
     let Some(host) = host() else { return };
     host.scratch.file("ctx/file", "x\n").unwrap();
-    let dockerfile = layers(498) + "RUN cat /1 /498 > /both\n";
+    let copies: String = (1..=498).map(|n| format!("COPY file /{n}\n")).collect();
+    let dockerfile = format!("FROM alpine\n{copies}RUN cat /1 /498 > /both\n");
     host.build(&dockerfile, &["-t", "it"]).success();
     let both = host.run(&["run", "it", "cat", "/both"]).success();
     assert_eq!(both.stdout, "x\nx\n");
     host.build(&dockerfile, &["-t", "again"]).success();
 }
 
+/// Fills a store with named images and cache records, as many as the arguments say; prints what
+/// makes the names.
+const FILL: &str = r#"
+    function put(file, text) { print text > file; close(file) }
+    BEGIN {
+        for (i = 0; i < 256; i++) system(sprintf("mkdir -p cache/%02x", i))
+        for (i = 0; i < ARGV[2]; i++) {
+            key = sprintf("%02x%062x", i % 256, i)
+            put("cache/" substr(key, 1, 2) "/" key, "{\"layer\":null,\"state\":\"" key "\",\"created\":0}")
+        }
+        for (i = 0; i < ARGV[1]; i++) {
+            put(sprintf("images/%064x", i), "{}")
+            printf "ln -s ../images/%064x names/localhost%%2Fsynthetic:%d\n", i, i
+        }
+    }"#;
+
+/// How many system calls it takes to find that all of `ctx` is built already.
+#[track_caller]
+fn calls_of_a_cached_build(host: &Host) -> usize {
+    let log = host.scratch.path().join("strace.log");
+    let rbuild = host.rbuild(&["bud", "--jobs", "1", "-t", "it", "ctx"]);
+    let mut command = host.account.inside("strace");
+    let traced = command.args(["-f", "-o", "strace.log", "--"]);
+    traced.arg(rbuild.get_program()).args(rbuild.get_args());
+    Output::of_success(traced.current_dir(host.scratch.path())).unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    // Whether one thread waits for another one depends on the machine.
+    log.lines().filter(|line| !line.contains("futex")).count()
+}
+
 #[test]
-fn more_layers_than_the_kernel_stacks_are_refused_with_the_reason_fault_50() {
-    let Some(host) = host() else { return };
-    host.scratch.file("ctx/file", "x\n").unwrap();
-    let dockerfile = layers(510) + "RUN true\n";
-    host.build(&dockerfile, &["-t", "it"]).failure().saying("layers");
+fn a_cached_build_looks_at_nothing_else_in_a_large_store() {
+    let Some(host) = host_with(&[Need::Tool("strace")]) else { return };
+    host.scratch.file("ctx/file", "x").unwrap();
+    let dockerfile = "FROM alpine\nRUN echo a > /a\nCOPY file /\nRUN cat /file > /b\n";
+    host.build(dockerfile, &["-t", "it"]).success();
+    let small = calls_of_a_cached_build(&host);
+    let (images, records) = if is_torture() { (10_000, 100_000) } else { (500, 10_000) };
+    let script = format!("cd {}; awk '{FILL}' {images} {records} | sh", host.store.display());
+    Output::of_success(host.account.inside("sh").args(["-c", &script])).unwrap();
+    let large = calls_of_a_cached_build(&host);
+    assert!(large < small + 50, "{small} calls in a small store, {large} in a large one");
 }
 
 #[test]

@@ -10,6 +10,11 @@ use std::process::Command;
 
 use rbuild_testkit::{Host, Output};
 
+/// Whether everything is to be tried, which takes long: `cargo xtask torture`.
+pub fn is_torture() -> bool {
+    std::env::var_os("RBUILD_TORTURE").is_some_and(|value| value == "1")
+}
+
 /// What happens instead of a call.
 #[derive(Clone, Copy, Debug)]
 pub enum Instead {
