@@ -5,6 +5,7 @@ use std::{
     process::{Child, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use rbuild_testkit::{Host, Need, Output};
@@ -57,6 +58,25 @@ fn fifty_builds_at_once_all_succeed_and_run_a_common_step_once_faults_33_34() {
         assert_eq!(id(number), first, "the common step ran twice");
     }
     host.run(&["store", "check"]).success();
+}
+
+#[test]
+fn who_waits_for_a_build_that_is_killed_does_the_work_itself_fault_33() {
+    let Some(host) = host() else { return };
+    let step = "RUN --mount=type=cache,target=/m echo x >> /m/times && sleep 0.4 && cp /m/times /\n";
+    host.scratch
+        .file("ctx/Dockerfile", format!("FROM alpine\n{step}"))
+        .unwrap();
+    let mut first = start(&host, "ctx/Dockerfile", "first");
+    thread::sleep(Duration::from_millis(200));
+    let second = start(&host, "ctx/Dockerfile", "second");
+    thread::sleep(Duration::from_millis(50));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    succeed(vec![second]);
+    let times = host.run(&["run", "second", "cat", "/times"]).success();
+    assert!(times.stdout.starts_with("x\n"), "{times}");
+    host.run(&["inspect", "first"]).failure();
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn layout_of_new(host: &Host) -> String {
 #[test]
 fn disk_full_while_run_writes_fault_16() {
     let Some((_disk, host)) = host_on_disk("size=20m", &[]) else { return };
+    host.scratch.file("ctx/Dockerfile", LARGE).unwrap();
     let witness = Witness::of(host);
     let host = witness.host();
     host.build(LARGE, &["-t", "new"]).failure().saying(FULL);
