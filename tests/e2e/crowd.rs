@@ -45,7 +45,11 @@ fn fifty_builds_at_once_all_succeed_and_run_a_common_step_once_faults_33_34() {
         .collect();
     let tag = |number: usize| format!("it:{number}");
     let builds = files.iter().enumerate();
-    succeed(builds.map(|(number, file)| start(&host, file, &tag(number))).collect());
+    succeed(
+        builds
+            .map(|(number, file)| start(&host, file, &tag(number)))
+            .collect(),
+    );
     let id = |number| {
         let shown = host.run(&["run", &tag(number), "cat", "/number", "/id"]);
         let shown = shown.success().stdout;
@@ -63,7 +67,8 @@ fn fifty_builds_at_once_all_succeed_and_run_a_common_step_once_faults_33_34() {
 #[test]
 fn who_waits_for_a_build_that_is_killed_does_the_work_itself_fault_33() {
     let Some(host) = host() else { return };
-    let step = "RUN --mount=type=cache,target=/m echo x >> /m/times && sleep 0.4 && cp /m/times /\n";
+    let step =
+        "RUN --mount=type=cache,target=/m echo x >> /m/times && sleep 0.4 && cp /m/times /\n";
     host.scratch
         .file("ctx/Dockerfile", format!("FROM alpine\n{step}"))
         .unwrap();
@@ -115,7 +120,9 @@ fn a_prune_in_a_loop_breaks_none_of_ten_builds_fault_35() {
             .collect();
         ended.store(true, Ordering::Relaxed);
         let prunes = pruner.join().unwrap();
-        outputs.into_iter().for_each(|output| drop(output.success()));
+        outputs
+            .into_iter()
+            .for_each(|output| drop(output.success()));
         prunes
     });
     assert!(prunes > 2, "only {prunes} prunes");
@@ -169,25 +176,44 @@ fn calls_of_a_cached_build(host: &Host) -> usize {
 
 #[test]
 fn a_cached_build_looks_at_nothing_else_in_a_large_store() {
-    let Some(host) = host_with(&[Need::Tool("strace")]) else { return };
+    let Some(host) = host_with(&[Need::Tool("strace")]) else {
+        return;
+    };
     host.scratch.file("ctx/file", "x").unwrap();
     let dockerfile = "FROM alpine\nRUN echo a > /a\nCOPY file /\nRUN cat /file > /b\n";
     host.build(dockerfile, &["-t", "it"]).success();
     let small = calls_of_a_cached_build(&host);
-    let (images, records) = if is_torture() { (10_000, 100_000) } else { (500, 10_000) };
-    let script = format!("cd {}; awk '{FILL}' {images} {records} | sh", host.store.display());
+    let (images, records) = if is_torture() {
+        (10_000, 100_000)
+    } else {
+        (500, 10_000)
+    };
+    let script = format!(
+        "cd {}; awk '{FILL}' {images} {records} | sh",
+        host.store.display()
+    );
     Output::of_success(host.account.inside("sh").args(["-c", &script])).unwrap();
     let large = calls_of_a_cached_build(&host);
-    assert!(large < small + 50, "{small} calls in a small store, {large} in a large one");
+    assert!(
+        large < small + 50,
+        "{small} calls in a small store, {large} in a large one"
+    );
 }
 
 #[test]
 fn what_storage_conf_allows_is_what_stays_after_a_build() {
     let Some(host) = host() else { return };
-    host.build("FROM alpine\nRUN head -c 3000000 /dev/urandom > /a\n", &["-t", "it"])
-        .success();
+    host.build(
+        "FROM alpine\nRUN head -c 3000000 /dev/urandom > /a\n",
+        &["-t", "it"],
+    )
+    .success();
     host.run(&["rmi", "it"]).success();
-    let config = |text: &str| host.scratch.file("config/rbuild/storage.conf", text).unwrap();
+    let config = |text: &str| {
+        host.scratch
+            .file("config/rbuild/storage.conf", text)
+            .unwrap()
+    };
     let build = |dockerfile: &str| {
         host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
         let mut command = host.rbuild(&["bud", "-t", "new", "ctx"]);
@@ -203,7 +229,9 @@ fn what_storage_conf_allows_is_what_stays_after_a_build() {
     assert!(!output.says("freed"), "{output}");
     config("[gc]\nmax-used-space = \"4MB\"\n");
     build(second).success().saying("storage.conf: freed");
-    host.run(&["run", "new", "cat", "/a"]).success().saying("second");
+    host.run(&["run", "new", "cat", "/a"])
+        .success()
+        .saying("second");
     host.run(&["store", "check"]).success();
     config("[gc]\nmax-used-space = \"much\"\n");
     build(second).failure().saying("storage.conf");

@@ -108,8 +108,10 @@ fn nobody_who_reads_is_an_end_without_processes_faults_37_38() {
     let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
     wait_until(Duration::from_secs(20), || sleepers(&marker) == 1);
     drop((child.stdout.take(), child.stderr.take()));
-    wait_until(Duration::from_secs(5), || child.try_wait().unwrap().is_some());
-    assert!(!child.wait().unwrap().success());
+    wait_until(Duration::from_secs(5), || {
+        child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(141));
     wait_until(Duration::from_secs(1), || sleepers(&marker) == 0);
 }
 

@@ -89,6 +89,11 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = self.root.command("umount").arg("-l").arg(&self.path).output();
+        let _ = self
+            .root
+            .command("umount")
+            .arg("-l")
+            .arg(&self.path)
+            .output();
     }
 }

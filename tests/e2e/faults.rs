@@ -7,7 +7,7 @@
 //! | 33–35 | crowd.rs |
 //! | 36–38 | death.rs |
 //! | 40–48, 51 | hostile.rs, inputs.rs, rbuild-engine's copy, special and hostile, rbuild-layer's |
-//! | 49 | `cargo xtask bench --only million-files` |
+//! | 49 | `cargo xtask bench --only copy-many-files` |
 //! | 50 | crowd.rs |
 //! | 52, 53 | privilege.rs, isolation.rs, rbuild-sandbox's subids |
 //! | 55, 56 | death.rs, prune.rs |
@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// More than the disks here have.
-const LARGE: &str = "FROM alpine\nRUN echo small > /small\nRUN head -c 100000000 /dev/zero > /large\n";
+const LARGE: &str =
+    "FROM alpine\nRUN echo small > /small\nRUN head -c 100000000 /dev/zero > /large\n";
 
 /// Some megabytes, in every way.
 const BUILD: &str = "FROM alpine AS made\nRUN head -c 1000000 /dev/urandom > /made\n\
@@ -38,7 +39,12 @@ fn new() -> [String; 1] {
 /// Runs `args` with less and less room: it works or says why not, old images can be used and
 /// removed meanwhile, and with room again all is as before.
 #[track_caller]
-fn survives_scarcity(options: &str, more: &[Need], scarce: &[Scarce], prepare: fn(&Host) -> Vec<String>) {
+fn survives_scarcity(
+    options: &str,
+    more: &[Need],
+    scarce: &[Scarce],
+    prepare: fn(&Host) -> Vec<String>,
+) {
     let Some((disk, host)) = host_on_disk(options, more) else {
         return;
     };
@@ -106,7 +112,9 @@ fn layout_of_new(host: &Host) -> String {
 
 #[test]
 fn disk_full_while_run_writes_fault_16() {
-    let Some((_disk, host)) = host_on_disk("size=20m", &[]) else { return };
+    let Some((_disk, host)) = host_on_disk("size=20m", &[]) else {
+        return;
+    };
     host.scratch.file("ctx/Dockerfile", LARGE).unwrap();
     let witness = Witness::of(host);
     let host = witness.host();
@@ -153,7 +161,9 @@ fn out_of_inodes_at_every_phase_of_a_pull_fault_18() {
 
 #[test]
 fn an_export_to_a_full_disk_names_the_cause_and_leaves_nothing_fault_16() {
-    let Some((disk, host)) = host_on_disk("size=20m", &[]) else { return };
+    let Some((disk, host)) = host_on_disk("size=20m", &[]) else {
+        return;
+    };
     host.scratch.file("ctx/file", "x").unwrap();
     host.scratch
         .file("ctx/Dockerfile", "FROM alpine\nCOPY file /\n")
@@ -183,7 +193,9 @@ fn an_export_to_a_full_disk_names_the_cause_and_leaves_nothing_fault_16() {
 
 #[test]
 fn a_read_only_store_can_be_read_fault_20() {
-    let Some((disk, host)) = host_on_disk("size=20m", &[]) else { return };
+    let Some((disk, host)) = host_on_disk("size=20m", &[]) else {
+        return;
+    };
     host.scratch.file("ctx/file", "x").unwrap();
     host.scratch.file("ctx/Dockerfile", BUILD).unwrap();
     let witness = Witness::of(host);
@@ -193,9 +205,13 @@ fn a_read_only_store_can_be_read_fault_20() {
     host.run(&["inspect", "old"]).success();
     host.run(&["df"]).success();
     let read_only = "Read-only file system";
-    host.build(BUILD, &["-t", "new"]).failure().saying(read_only);
+    host.build(BUILD, &["-t", "new"])
+        .failure()
+        .saying(read_only);
     host.run(&["rmi", "old"]).failure().saying(read_only);
-    host.run(&["tag", "old", "older"]).failure().saying(read_only);
+    host.run(&["tag", "old", "older"])
+        .failure()
+        .saying(read_only);
     disk.remount("rw");
     witness.old_images_work();
 }
@@ -218,7 +234,10 @@ fn a_store_on_a_restricted_mount_works_or_says_why_fault_22() {
             return;
         };
         let output = host.build("FROM alpine\nRUN echo a > /a\n", &["-t", "new"]);
-        assert!(output.status == 0 || output.says("noexec"), "{option}: {output}");
+        assert!(
+            output.status == 0 || output.says("noexec"),
+            "{option}: {output}"
+        );
     }
 }
 
@@ -258,7 +277,10 @@ fn an_emptied_image_or_layer_record_costs_only_that_image_fault_23() {
         let witness = Witness::of(host);
         let host = witness.host();
         host.build(BUILD, &["-t", "new"]).success();
-        let id = host.run(&["images", "-q", "--no-trunc", "new"]).success().stdout;
+        let id = host
+            .run(&["images", "-q", "--no-trunc", "new"])
+            .success()
+            .stdout;
         let id = id.trim().trim_start_matches("sha256:").to_owned();
         let record = fs::read_to_string(host.store.join("images").join(&id)).unwrap();
         let record: serde_json::Value = serde_json::from_str(&record).unwrap();
@@ -279,12 +301,17 @@ fn an_emptied_image_or_layer_record_costs_only_that_image_fault_23() {
 
 #[test]
 fn a_flipped_bit_is_refused_by_push_and_healed_by_a_pull_fault_24() {
-    let Some(host) = host_with(&[Need::Tool("docker-registry")]) else { return };
+    let Some(host) = host_with(&[Need::Tool("docker-registry")]) else {
+        return;
+    };
     let registry = Registry::start(&host).unwrap();
     let image = format!("{}/it:1", registry.address());
     let (secure, there) = ("--tls-verify=false", format!("docker://{image}"));
-    host.build("FROM alpine\nRUN head -c 100000 /dev/urandom > /a\n", &["-t", "it"])
-        .success();
+    host.build(
+        "FROM alpine\nRUN head -c 100000 /dev/urandom > /a\n",
+        &["-t", "it"],
+    )
+    .success();
     host.run(&["push", secure, "it", &there]).success();
     host.run(&["rmi", "-f", "it"]).success();
     host.run(&["prune", "--all", "-f"]).success();
@@ -293,7 +320,9 @@ fn a_flipped_bit_is_refused_by_push_and_healed_by_a_pull_fault_24() {
     damage(&host, "blobs", flip);
     host.run(&["store", "check"]).failure().saying("blob");
     let layout = format!("oci:{}:it", host.scratch.path().join("layout").display());
-    host.run(&["push", &image, &layout]).failure().saying("sha256:");
+    host.run(&["push", &image, &layout])
+        .failure()
+        .saying("sha256:");
     host.run(&["store", "check", "--repair"]).success();
     host.run(&["pull", secure, &image]).success();
     host.run(&["push", &image, &layout]).success();
@@ -302,16 +331,26 @@ fn a_flipped_bit_is_refused_by_push_and_healed_by_a_pull_fault_24() {
 
 #[test]
 fn no_clock_changes_what_is_done_fault_39() {
-    let Some(host) = host_with(&[Need::Tool("faketime")]) else { return };
+    let Some(host) = host_with(&[Need::Tool("faketime")]) else {
+        return;
+    };
     host.scratch.file("ctx/file", "x").unwrap();
     host.scratch
-        .file("ctx/Dockerfile", "FROM alpine\nCOPY file /\nRUN cat /proc/sys/kernel/random/uuid > /id\n")
+        .file(
+            "ctx/Dockerfile",
+            "FROM alpine\nCOPY file /\nRUN cat /proc/sys/kernel/random/uuid > /id\n",
+        )
         .unwrap();
     let at = |time: &str, args: &[&str]| {
         let rbuild = host.rbuild(args);
         let mut command = host.account.command("faketime");
-        command.arg(time).arg(rbuild.get_program()).args(rbuild.get_args());
-        Output::of(command.current_dir(host.scratch.path())).unwrap().success()
+        command
+            .arg(time)
+            .arg(rbuild.get_program())
+            .args(rbuild.get_args());
+        Output::of(command.current_dir(host.scratch.path()))
+            .unwrap()
+            .success()
     };
     let id = || host.run(&["run", "it", "cat", "/id"]).success().stdout;
     at("2040-01-01 00:00:00", &["bud", "-t", "it", "ctx"]);
@@ -338,7 +377,9 @@ fn no_clock_changes_what_is_done_fault_39() {
 
 #[test]
 fn a_store_of_somebody_else_or_of_a_newer_rbuild_is_refused_fault_54() {
-    let Some(host) = host_with(&[Need::Root]) else { return };
+    let Some(host) = host_with(&[Need::Root]) else {
+        return;
+    };
     let version = host.store.join("version");
     host.run(&["images"]).success();
     fs::write(&version, "2\n").unwrap();

@@ -54,7 +54,9 @@ impl Error {
     /// user stands for (T51).
     pub fn hint(&self) -> Option<&'static str> {
         if self.is(Errno::NOSPC) || self.is(Errno::DQUOT) {
-            return Some("if the store is on that disk, `rbuild prune` deletes what no image needs");
+            return Some(
+                "if the store is on that disk, `rbuild prune` deletes what no image needs",
+            );
         }
         let changes_owner = ["fchown", "fchownat"].contains(&self.call);
         (changes_owner && self.is(Errno::INVAL)).then_some(

@@ -23,7 +23,8 @@ use crate::{amount, failure::Failure, report, settings, template::size};
 /// What may stay after a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    budget: Budget,
+    /// `None`: everything.
+    budget: Option<Budget>,
     /// What was used within so many seconds stays in any case.
     keep_seconds: i64,
 }
@@ -44,22 +45,22 @@ struct Gc {
 }
 
 impl Allowance {
-    /// As the user's `rbuild/storage.conf` says, else the system's; `None` if there is none, or
-    /// it gives no bound.
+    /// As the user's `rbuild/storage.conf` says, else the system's; everything if there is none,
+    /// or it gives no bound.
     ///
     /// # Errors
     /// If it cannot be read or understood.
-    pub fn configured() -> Result<Option<Self>, Failure> {
+    pub fn configured() -> Result<Self, Failure> {
         let own = settings::config_home().map(|config| config.join("rbuild/storage.conf"));
         let system = PathBuf::from("/etc/rbuild/storage.conf");
-        for path in own.into_iter().chain([system]) {
-            match fs::read_to_string(&path) {
-                Ok(text) => return parse(&text).map_err(|why| unusable(&path, &why)),
+        for path in own.iter().chain([&system]) {
+            match fs::read_to_string(path) {
+                Ok(text) => return parse(&text).map_err(|why| unusable(path, &why)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(unusable(&path, &error.to_string())),
+                Err(error) => return Err(unusable(path, &error.to_string())),
             }
         }
-        Ok(None)
+        parse("").map_err(|why| unusable(&system, &why))
     }
 
     /// Deletes what is beyond the bounds. Living sessions keep what they use, so a build that
@@ -67,10 +68,13 @@ impl Allowance {
     ///
     /// What cannot be deleted now is only told: the build is done.
     pub fn enforce(&self, store: &Store) {
+        if self.budget.is_none() {
+            return;
+        }
         let policy = Policy {
             now: settings::now(),
             keep_seconds: self.keep_seconds,
-            budget: Some(self.budget),
+            budget: self.budget,
             ..Policy::default()
         };
         match store.prune(&policy) {
@@ -89,19 +93,31 @@ fn unusable(path: &Path, why: &str) -> Failure {
     Failure::message(format!("cannot use `{}`: {why}", path.display())).with_status(125)
 }
 
-fn parse(text: &str) -> Result<Option<Allowance>, String> {
+fn parse(text: &str) -> Result<Allowance, String> {
     let Text { gc } = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-    let used = amount_of("max-used-space", gc.max_used_space.as_deref(), amount::bytes)?;
-    let free = amount_of("min-free-space", gc.min_free_space.as_deref(), amount::bytes)?;
-    let keep = amount_of("keep-duration", gc.keep_duration.as_deref(), amount::seconds)?;
+    let used = amount_of(
+        "max-used-space",
+        gc.max_used_space.as_deref(),
+        amount::bytes,
+    )?;
+    let free = amount_of(
+        "min-free-space",
+        gc.min_free_space.as_deref(),
+        amount::bytes,
+    )?;
+    let keep = amount_of(
+        "keep-duration",
+        gc.keep_duration.as_deref(),
+        amount::seconds,
+    )?;
     let bounded = used.is_some() || free.is_some();
-    Ok(bounded.then(|| Allowance {
-        budget: Budget {
+    Ok(Allowance {
+        budget: bounded.then(|| Budget {
             used: used.unwrap_or(u64::MAX),
             free: free.unwrap_or(0),
-        },
+        }),
         keep_seconds: keep.unwrap_or(0),
-    }))
+    })
 }
 
 fn amount_of<T>(
@@ -124,20 +140,19 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let shown = match parse(text) {
             Err(why) => why,
-            Ok(None) => "none".to_owned(),
-            Ok(Some(it)) => {
-                let budget = it.budget;
-                format!("{} {} {}", budget.used, budget.free, it.keep_seconds)
-            }
+            Ok(it) => match it.budget {
+                None => "everything".to_owned(),
+                Some(budget) => format!("{} {} {}", budget.used, budget.free, it.keep_seconds),
+            },
         };
         assert_eq!(shown, expected);
     }
 
     #[test]
     fn there_is_no_bound_unless_one_is_given() {
-        check("", "none");
-        check("[gc]\n", "none");
-        check("[gc]\nkeep-duration = \"1h\"\n", "none");
+        check("", "everything");
+        check("[gc]\n", "everything");
+        check("[gc]\nkeep-duration = \"1h\"\n", "everything");
     }
 
     #[test]
@@ -151,7 +166,10 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        check("[gc]\nmax-used-space = \"lots\"\n", "`max-used-space` cannot be `lots`");
+        check(
+            "[gc]\nmax-used-space = \"lots\"\n",
+            "`max-used-space` cannot be `lots`",
+        );
         assert!(parse("[gc]\nmax-space = \"1GB\"\n").is_err());
         assert!(parse("[storage]\ndriver = \"overlay\"\n").is_err());
     }

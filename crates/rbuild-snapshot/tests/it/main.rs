@@ -161,7 +161,9 @@ fn a_stack_can_be_higher_than_one_overlay() {
     for (n, layer) in layers.iter().enumerate() {
         write(layer, &format!("f{n}"), "x");
         if let Some(before) = n.checked_sub(1) {
-            layer.mknod(format!("f{before}").as_bytes(), WHITEOUT).unwrap();
+            layer
+                .mknod(format!("f{before}").as_bytes(), WHITEOUT)
+                .unwrap();
         }
     }
     for height in [1, 300, 499, 500, 501, 800] {

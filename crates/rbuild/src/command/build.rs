@@ -85,7 +85,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     advise(&file, &source, &found)?;
 
     let unmatched = unseen::InTrees::default();
-    let progress = Progress::new(&plan, args.quiet);
+    let progress = Progress::new(&plan, args.quiet, runner.cancel.clone());
     let builder = Builder {
         store: &store,
         session: &session,
@@ -122,9 +122,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         output::write(&order.outputs, (&store, &session), &image, empty)?;
         finish(&request, &store, &image)?;
     }
-    if let Some(allowance) = allowance {
-        allowance.enforce(&store);
-    }
+    allowance.enforce(&store);
     Ok(ExitCode::SUCCESS)
 }
 
