@@ -79,7 +79,7 @@ const SUBSTITUTED: [(&str, &str); 5] = [
 fn occurrences() -> Vec<usize> {
     match is_torture() {
         true => (1..400).collect(),
-        false => vec![1, 2, 5, 13],
+        false => vec![1, 2, 5],
     }
 }
 
@@ -205,7 +205,7 @@ impl Scenario {
                 self.holds(&fault);
             }
         }
-        assert!(hits >= 10, "only {hits} calls were hit");
+        assert!(hits >= 5, "only {hits} calls were hit");
     }
 
     /// Lets every call fail that was chosen.
@@ -229,7 +229,7 @@ impl Scenario {
                 self.holds(&fault);
             }
         }
-        assert!(hits >= 10, "only {hits} calls were hit");
+        assert!(hits >= 5, "only {hits} calls were hit");
     }
 
     /// Kills it, with all that it started, `count` times at some moment of its life.
