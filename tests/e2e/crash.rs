@@ -224,7 +224,7 @@ impl Scenario {
                 hits += 1;
                 let output = &struck.output;
                 assert!(!output.says("panicked"), "{fault:?}: {output}");
-                let said = output.says("error: ") || output.says("Error");
+                let said = output.says("error");
                 assert!(output.status == 0 || said, "{fault:?}: {output}");
                 self.holds(&fault);
             }

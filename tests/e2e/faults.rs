@@ -6,11 +6,11 @@
 //! | 25–32 | rbuild-registry's and rbuild-http's tests, logins.rs |
 //! | 33–35 | crowd.rs |
 //! | 36–38 | death.rs |
-//! | 40–48, 51 | hostile.rs, inputs.rs, rbuild-engine's copy, special and hostile, rbuild-layer's |
+//! | 41, 43–48, 51 | hostile.rs, inputs.rs, rbuild-engine's copy, special and hostile, rbuild-layer's |
 //! | 49 | `cargo xtask bench --only copy-many-files` |
 //! | 50 | crowd.rs |
 //! | 52, 53 | privilege.rs, isolation.rs, rbuild-sandbox's subids |
-//! | 55, 56 | death.rs, prune.rs |
+//! | 55 | death.rs |
 
 use std::fs;
 
@@ -373,6 +373,50 @@ fn no_clock_changes_what_is_done_fault_39() {
     .unwrap();
     host.run(&["bud", "-t", "it", "ctx"]).success();
     assert_eq!(id(), first);
+}
+
+/// Directories that nobody may enter, other owners, and names that shells trip over.
+const ODD: &str = r#"FROM alpine
+RUN mkdir -p /d/e && echo a > /d/e/f && chown -R 5:6 /d && chmod 0 /d/e /d/e/f && \
+    cd /tmp && touch "$(printf 'new\nline')" "$(printf '\377')" -- '-dash' '*' 'back\slash' && \
+    touch "$(seq 64 | tr -d '\n' | cut -c1-100)$(printf 'x%.0s' $(seq 155))"
+RUN ls /tmp | wc -c > /count && chmod -R 0 /tmp
+"#;
+
+#[test]
+fn what_only_its_owner_could_delete_goes_too_faults_40_56() {
+    let Some(host) = host() else { return };
+    host.scratch.file("ctx/Dockerfile", ODD).unwrap();
+    let witness = Witness::of(host);
+    let host = witness.host();
+    host.build(ODD, &["-t", "new"]).success();
+    let count = host.run(&["run", "new", "cat", "/count"]).success();
+    let names = [8, 1, 5, 1, 10, 255];
+    let expected: usize = names.iter().map(|bytes| bytes + 1).sum();
+    assert_eq!(count.stdout.trim(), expected.to_string());
+    witness.old_images_work();
+    witness.the_disk_comes_back(&new());
+}
+
+#[test]
+fn a_sparse_file_keeps_its_holes_fault_42() {
+    let Some(host) = host() else { return };
+    let sparse = host.scratch.file("ctx/sparse", "start").unwrap();
+    let file = fs::OpenOptions::new().write(true).open(sparse).unwrap();
+    file.set_len(1 << 30).unwrap();
+    host.scratch
+        .file("ctx/Dockerfile", "FROM alpine\nCOPY sparse /\n")
+        .unwrap();
+    let witness = Witness::of(host);
+    let host = witness.host();
+    host.run(&["bud", "-t", "new", "ctx"]).success();
+    let size = host.run(&["run", "new", "sh", "-c", "stat -c %s /sparse; du /sparse"]);
+    let size = size.success().stdout;
+    let (size, blocks) = size.split_once('\n').unwrap();
+    assert_eq!(size, (1_u64 << 30).to_string());
+    let kib: u64 = blocks.split('\t').next().unwrap().parse().unwrap();
+    assert!(kib < 1024, "{kib} KiB on the disk");
+    witness.the_disk_comes_back(&new());
 }
 
 #[test]
