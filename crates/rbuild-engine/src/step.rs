@@ -27,6 +27,13 @@ pub enum StepError {
         /// How much time it had.
         limit: Duration,
     },
+    /// The command ended, but not well, and it had no room to write to. Not every program says
+    /// so itself.
+    #[error("the command exited with status {status}: No space left on the store's disk")]
+    Full {
+        /// As a shell reports it.
+        status: u8,
+    },
     /// The command could not be run.
     #[error(transparent)]
     Sandbox(rbuild_sandbox::Error),
@@ -136,6 +143,7 @@ impl StepError {
         match self {
             Self::Sandbox(error) => error.hint(),
             Self::Source(error) => error.hint().map(str::to_owned),
+            Self::Full { .. } => Some("`rbuild prune` deletes what no image needs".to_owned()),
             Self::LinkedUser { .. } => Some("give numbers, or leave --link out".to_owned()),
             _ => None,
         }

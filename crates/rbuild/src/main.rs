@@ -3,6 +3,7 @@
 
 mod advice;
 mod ahead;
+mod allowance;
 mod amount;
 mod answer;
 mod bottoms;

@@ -5,10 +5,12 @@
 //!     → for each target: commit → outputs
 //! ```
 
-use std::{io, mem::take, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
-use rbuild_engine::{Builder, Confined, Error as BuildError, State, fetch::Fetcher};
+use rbuild_engine::{
+    Bases, BuildContext, Builder, Confined, Error as BuildError, State, fetch::Fetcher,
+};
 use rbuild_http::Client;
 use rbuild_oci::ImageId;
 use rbuild_plan::{Inputs, Plan};
@@ -19,6 +21,7 @@ use super::call;
 use crate::{
     advice,
     ahead::{self, Ahead},
+    allowance::Allowance,
     bottoms,
     cli::BuildArgs,
     commission::{Request, committed, grouping},
@@ -51,8 +54,9 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
 
 fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
-    let mut order = Order::of(args)?;
+    let order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
+    let allowance = Allowance::configured()?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -74,28 +78,20 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
         fetcher,
         git_dir: settings::git_dir(&order.inputs.build_args),
     };
-    let context = opener.main(&args.input.context)?;
-    let source = dockerfile::read(&args.input.file, &context, fetcher.http)?;
-    let (file, parsed) = understood(&source, &order.inputs)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, take(&mut order.inputs), &bases)?;
-    let ignore_file = args.input.ignorefile.as_deref();
-    let context = opener.open(context, ignore_file, source.path.as_deref())?;
-    let contexts = order.contexts.open(&plan, &opener)?;
-    let missed = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
-    let planned = [missed, plan.warnings.clone()].concat();
-    let found = advice::findings(&file, &source.text, parsed, planned);
-    advise((&file, &source), &found)?;
+    let subject = Subject::prepared(args, &order, &opener, &bases)?;
+    let (file, source) = (&subject.file, &subject.source);
+    let (plan, resolved) = (&*subject.plan, &subject.resolved);
 
     let unmatched = unseen::InTrees::default();
-    let progress = Progress::new(&plan, args.quiet);
-    let (ahead, finished) = Ahead::new(ahead::wanted(&plan, grouping(args)));
+    let progress = Progress::new(plan, args.quiet, runner.cancel.clone());
+    let (ahead, finished) = Ahead::new(ahead::wanted(plan, grouping(args)));
     let builder = Builder {
         store: &store,
         session: &session,
         runner: &runner,
-        context: &context,
-        named_contexts: &contexts,
+        context: &subject.context,
+        named_contexts: &subject.contexts,
         bases: &resolved.trees,
         bottoms: &bottoms.below,
         fetcher,
@@ -112,16 +108,16 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
         },
     };
     let (place, times) = ((&store, &session), order.description.files);
-    let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(&plan));
+    let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(plan));
     let states = match built {
         Ok(states) => states,
         Err(failed) => {
-            let failure = explain(failed.error, &plan, &source, &progress);
+            let failure = explain(failed.error, plan, source, &progress);
             let runner = &afterwards;
             let aftermath = Aftermath {
                 builder: Builder { runner, ..builder },
-                plan: &plan,
-                resolved: &resolved,
+                plan,
+                resolved,
                 states: &failed.states,
                 console: console.as_ref(),
             };
@@ -129,14 +125,56 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
             return Err(failure);
         }
     };
-    advise((&file, &source), &unmatched.findings(&file, &plan))?;
+    advise((file, source), &unmatched.findings(file, plan))?;
     let ends = Ends {
         store: &store,
         session: &session,
         empty: &bottoms.below.empty,
         registry: &registry,
     };
-    deliver_all((args, &order), ends, (&plan, &resolved, &states))
+    deliver_all((args, &order), ends, (plan, resolved, &states))?;
+    allowance.enforce(&store);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is built: the first half of the pipeline.
+struct Subject {
+    file: Dockerfile,
+    source: Source,
+    plan: Box<Plan>,
+    resolved: Resolved,
+    context: BuildContext,
+    contexts: BTreeMap<String, BuildContext>,
+}
+
+impl Subject {
+    /// From the context to the plan; tells what checks have found.
+    fn prepared(
+        args: &BuildArgs,
+        order: &Order,
+        opener: &Opener<'_>,
+        bases: &Bases<'_>,
+    ) -> Result<Self, Failure> {
+        let context = opener.main(&args.input.context)?;
+        let source = dockerfile::read(&args.input.file, &context, opener.fetcher.http)?;
+        let (file, parsed) = understood(&source, &order.inputs)?;
+        let (plan, resolved) = planned(&file, &source, order.inputs.clone(), bases)?;
+        let ignore_file = args.input.ignorefile.as_deref();
+        let context = opener.open(context, ignore_file, source.path.as_deref())?;
+        let contexts = order.contexts.open(&plan, opener)?;
+        let missed = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
+        let planned = [missed, plan.warnings.clone()].concat();
+        let found = advice::findings(&file, &source.text, parsed, planned);
+        advise((&file, &source), &found)?;
+        Ok(Self {
+            file,
+            source,
+            plan,
+            resolved,
+            context,
+            contexts,
+        })
+    }
 }
 
 /// Delivers the image of each target.
@@ -144,7 +182,7 @@ fn deliver_all(
     (args, order): (&BuildArgs, &Order),
     ends: Ends<'_>,
     work: (&Plan, &Resolved, &[State]),
-) -> Result<ExitCode, Failure> {
+) -> Result<(), Failure> {
     for (&stage, target) in work.0.targets.iter().zip(&order.targets) {
         let request = Request {
             args,
@@ -154,7 +192,7 @@ fn deliver_all(
         };
         deliver(&request, &order.outputs, ends, work)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The instructions, and what the parser found.
