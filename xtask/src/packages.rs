@@ -38,6 +38,12 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("ip", "iproute2", "iproute"),
     tool("podman", "podman", "podman"),
     tool("buildah", "buildah", "buildah"),
+    tool("git", "git", "git"),
+    tool("strace", "strace", "strace"),
+    tool("gcc", "gcc", "gcc"),
+    tool("bzip2", "bzip2", "bzip2"),
+    tool("xz", "xz-utils", "xz"),
+    tool("zstd", "zstd", "zstd"),
 ];
 
 /// The package managers we know.

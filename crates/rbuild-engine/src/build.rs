@@ -354,6 +354,10 @@ impl Work<'_> {
                 ..LayerRecord::default()
             };
             session.commit_layer(staged, id, &record)?;
+            (self.builder.emit)(Event::Frozen {
+                step: self.id,
+                layer: id,
+            });
             state.layers.push(id);
             state.added = Some((id, now()));
         }
@@ -420,7 +424,13 @@ impl Work<'_> {
         };
         let copied = || {
             let owner = command.chown.as_deref();
-            let owner = owner.map(|owner| chown(tree.below, owner)).transpose()?;
+            let owner = owner.map(|owner| match chown(tree.below, owner) {
+                Err(StepError::User { user, .. }) if command.link => {
+                    Err(StepError::LinkedUser { user })
+                }
+                found => found,
+            });
+            let owner = owner.transpose()?;
             let selection = Selection::of(command, root, self.builder.staging())?;
             if other.is_some() && command.exclude.is_empty() {
                 self.tell_unmatched(&selection);

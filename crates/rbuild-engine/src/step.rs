@@ -30,6 +30,12 @@ pub enum StepError {
         /// Why.
         source: rbuild_sandbox::UserError,
     },
+    /// `COPY --link --chown` names somebody: who that is depends on what is below (C22).
+    #[error("cannot find the user `{user}`: a linked copy does not see the accounts of its base")]
+    LinkedUser {
+        /// As written.
+        user: String,
+    },
     /// The files to copy cannot be found or read.
     #[error(transparent)]
     Source(#[from] rbuild_context::Error),
@@ -117,6 +123,16 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// What the user could try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Sandbox(error) => error.hint(),
+            Self::Source(error) => error.hint().map(str::to_owned),
+            Self::LinkedUser { .. } => Some("give numbers, or leave --link out".to_owned()),
+            _ => None,
+        }
+    }
+
     fn write(path: impl Into<String>, source: SysError) -> Self {
         Self::Write {
             path: path.into(),

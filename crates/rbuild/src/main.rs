@@ -2,6 +2,7 @@
 //! exit codes.
 
 mod advice;
+mod ahead;
 mod amount;
 mod answer;
 mod bottoms;
@@ -11,9 +12,11 @@ mod commission;
 mod confine;
 mod contexts;
 mod description;
+mod destination;
 mod dockerfile;
 mod failure;
 mod find;
+mod image_filter;
 mod metadata;
 mod network;
 mod order;
@@ -26,6 +29,7 @@ mod secrets;
 mod settings;
 mod signals;
 mod source;
+mod target;
 mod targets;
 mod template;
 mod terminal;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rbuild_engine::{Caching, Confidential, Private};
+use rbuild_engine::{Caching, Confidential};
 use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
 
@@ -34,8 +34,6 @@ pub struct Order {
     pub confidential: Confidential,
     /// How commands are confined.
     pub confines: Confines,
-    /// What becomes of commands that are to have a private network.
-    pub private: Private,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// At least one.
@@ -50,8 +48,7 @@ impl Order {
     /// # Errors
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
-        let outputs = args.result.output.iter().map(|spec| Output::parse(spec));
-        let outputs = outputs.collect::<Result<_, _>>()?;
+        let outputs = Output::parse_all(&args.result.output)?;
         let targets = targets::understood(&args.input.target, &args.result.tag)?;
         if targets.len() > 1 {
             refuse_single(args)?;
@@ -70,7 +67,6 @@ impl Order {
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
-            private: network::private(args.steps.network),
             caching: caching(&args.steps),
             targets,
             outputs,

@@ -99,7 +99,7 @@ impl Progress {
                 );
             }
             // Told with the findings of checks.
-            Event::Unmatched { .. } => {}
+            Event::Unmatched { .. } | Event::Frozen { .. } => {}
             Event::Warning(text) => write_line(format!("warning: {text}").as_bytes()),
         }
     }

@@ -214,6 +214,7 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
         Event::Output { stream, line, .. } => {
             writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
         }
+        Event::Frozen { .. } => Ok(()),
         Event::Unmatched { step, item } => {
             writeln!(out, "unmatched {item} of {}", title(step))
         }

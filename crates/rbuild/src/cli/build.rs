@@ -19,7 +19,8 @@ the one that has no name of its own.
 
 A step whose instruction, parent and input files are as before is not executed again. Stages that
 no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from
-the store, else from a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
+the store, else from a registry; `FROM oci:DIR[:TAG]`, `oci-archive:`, `docker-archive:` and `dir:`
+take one from files.
 
 With --timestamp, --source-date-epoch or SOURCE_DATE_EPOCH in the environment the same input gives
 the same image, byte for byte.
@@ -115,8 +116,11 @@ pub struct ResultArgs {
     /// Put all new layers into one
     #[arg(long)]
     pub squash: bool,
-    /// Also write the result elsewhere: `type=oci,dest=FILE` (an OCI archive) or
-    /// `type=local,dest=DIR` (its files); repeatable
+    /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
+    /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
+    /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]). dest=- is standard output; the
+    /// id is not printed then. Also compression=gzip|zstd|uncompressed, compression-level=N,
+    /// force-compression=true, oci-mediatypes=false; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Write the image's id to FILE
