@@ -261,6 +261,8 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     ops.extend([
         Op::Hostname(spec.hostname.clone()),
         Op::Umask(0o022),
+        // Before the limits: the descriptor that it takes may have a number above that of open files.
+        Op::WorkingDirectory(spec.cwd.clone()),
         Op::ResourceLimit(Resource::Core, 0, 0),
         Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
     ]);
@@ -277,7 +279,6 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         ops.push(Op::Filter);
     }
     ops.extend([
-        Op::WorkingDirectory(spec.cwd.clone()),
         Op::Bounding(spec.capabilities),
         Op::Groups(spec.identity.groups.clone()),
         Op::Group(spec.identity.gid),
