@@ -19,6 +19,13 @@ pub enum StepError {
         /// As a shell reports it: 128 + number for a signal.
         status: u8,
     },
+    /// The command ended, but not well, and it had no room to write to. Not every program says
+    /// so itself.
+    #[error("the command exited with status {status}: No space left on the store's disk")]
+    Full {
+        /// As a shell reports it.
+        status: u8,
+    },
     /// The command could not be run.
     #[error(transparent)]
     Sandbox(rbuild_sandbox::Error),
@@ -117,6 +124,14 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// What the user can try.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Full { .. } => Some("`rbuild prune` deletes what no image needs"),
+            _ => None,
+        }
+    }
+
     fn write(path: impl Into<String>, source: SysError) -> Self {
         Self::Write {
             path: path.into(),

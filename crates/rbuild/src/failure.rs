@@ -83,7 +83,8 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         // The step's error has the same text, and hides this one.
         let step = match cause.downcast_ref::<rbuild_engine::StepError>() {
             Some(rbuild_engine::StepError::Sandbox(error)) => error.hint(),
-            _ => None,
+            Some(error) => error.hint().map(str::to_owned),
+            None => None,
         };
         let store = cause
             .downcast_ref::<rbuild_store::Error>()

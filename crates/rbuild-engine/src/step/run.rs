@@ -67,7 +67,8 @@ impl Runner for Confined {
 /// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors
-/// [`StepError::Status`] if it does not exit with 0; [`StepError::User`], [`StepError::Sandbox`].
+/// [`StepError::Status`] if it does not exit with 0, [`StepError::Full`] if the disk may be why;
+/// [`StepError::User`], [`StepError::Sandbox`].
 pub(crate) fn run<'a>(
     work: &Work<'a>,
     tree: &Dir,
@@ -111,6 +112,10 @@ pub(crate) fn run<'a>(
     lines.finish(output);
     match exit.status {
         0 => Ok(exit.traces),
+        // The tree still has what the command wrote.
+        status if rbuild_sys::file_system(tree).is_ok_and(|disk| disk.is_full) => {
+            Err(StepError::Full { status })
+        }
         status => Err(StepError::Status { status }),
     }
 }
