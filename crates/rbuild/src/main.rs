@@ -2,6 +2,7 @@
 //! exit codes.
 
 mod advice;
+mod allowance;
 mod amount;
 mod answer;
 mod bottoms;

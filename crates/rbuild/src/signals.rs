@@ -42,6 +42,15 @@ pub fn watch(signals: TerminationSignals, cancel: Cancel) {
     });
 }
 
+/// Ends what `cancel` reaches as SIGPIPE would, which is ignored: nobody reads what we say.
+pub fn broken_pipe(cancel: &Cancel) {
+    const SIGPIPE: i32 = 13;
+    let first = RECEIVED.compare_exchange(0, SIGPIPE, Ordering::SeqCst, Ordering::SeqCst);
+    if first.is_ok() {
+        cancel.cancel();
+    }
+}
+
 /// The exit status that a signal asks for; `None` if none came.
 pub fn status() -> Option<u8> {
     match RECEIVED.load(Ordering::SeqCst) {

@@ -17,7 +17,9 @@ use rbuild_store::Store;
 
 use super::call;
 use crate::{
-    advice, bottoms,
+    advice,
+    allowance::Allowance,
+    bottoms,
     cli::BuildArgs,
     commission::{Request, committed},
     contexts::Opener,
@@ -45,6 +47,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     }
     let signals = signals::hold()?;
     let order = Order::of(args)?;
+    let allowance = Allowance::configured()?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -82,7 +85,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     advise(&file, &source, &found)?;
 
     let unmatched = unseen::InTrees::default();
-    let progress = Progress::new(&plan, args.quiet);
+    let progress = Progress::new(&plan, args.quiet, runner.cancel.clone());
     let builder = Builder {
         store: &store,
         session: &session,
@@ -119,6 +122,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
         output::write(&order.outputs, (&store, &session), &image, empty)?;
         finish(&request, &store, &image)?;
     }
+    allowance.enforce(&store);
     Ok(ExitCode::SUCCESS)
 }
 
