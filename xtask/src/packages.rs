@@ -34,6 +34,8 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("docker-registry", "docker-registry", "docker-distribution"),
     tool("htpasswd", "apache2-utils", "httpd-tools"),
     tool("openssl", "openssl", "openssl"),
+    tool("strace", "strace", "strace"),
+    tool("faketime", "faketime", "libfaketime"),
     tool("podman", "podman", "podman"),
     tool("buildah", "buildah", "buildah"),
 ];
