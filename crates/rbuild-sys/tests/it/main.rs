@@ -123,7 +123,9 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
     rbuild_sys::Dir::from_fd(root.try_clone().unwrap())
         .mkdir(b"proc", 0o755)
         .unwrap();
-    let pty = Pty::open(new_mount("devpts", &[("newinstance", None)], limits).unwrap()).unwrap();
+    // A terminal is a device.
+    let devices = MountLimits::default();
+    let pty = Pty::open(new_mount("devpts", &[("newinstance", None)], devices).unwrap()).unwrap();
     let made = Handle::Made(Made::First);
     // `return allow`.
     let allow = Filter::new(vec![Instruction {
