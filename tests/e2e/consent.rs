@@ -13,9 +13,11 @@ fn what_needs_consent_is_refused_with_its_line_and_what_to_type() {
     let Some(host) = host() else { return };
     for (line, name) in ASKING {
         let dockerfile = format!("FROM alpine\n{line}\n");
-        let refused = host.build(&dockerfile, &["--network", "none"]).failure();
-        for part in ["Dockerfile:2:", "^", &format!("--allow {name}")] {
-            assert!(refused.stderr.contains(part), "no `{part}`: {refused}");
+        for network in ["none", "private", "default"] {
+            let refused = host.build(&dockerfile, &["--network", network]).failure();
+            for part in ["Dockerfile:2:", "^", &format!("--allow {name}")] {
+                assert!(refused.stderr.contains(part), "no `{part}`: {refused}");
+            }
         }
         host.build(&dockerfile, &["--network", "none", "--allow", name])
             .success();

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod add;
+mod archives;
 mod cache;
 mod checks;
 mod consent;
@@ -30,6 +31,7 @@ mod language;
 mod logins;
 mod mistakes;
 mod mounts;
+mod network;
 mod outputs;
 mod parallel;
 mod privilege;

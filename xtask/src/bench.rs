@@ -9,6 +9,8 @@ mod report;
 mod workload;
 
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use rbuild_testkit::{Base, Scratch};
 
@@ -24,6 +26,12 @@ use workload::{Scale, WORKLOADS, Workload};
 
 /// Usual number of rounds; each builder is measured once in each.
 const ROUNDS: u32 = 5;
+
+/// ext4 does not use an inode again soon after its deletion, and looks at each of
+/// those for every new file: 10,000 files cost 1.3 s of system time right after as many were
+/// deleted, and 0.3 s eight seconds later. So
+/// what one builder throws away must not be paid for by the next one.
+const SETTLING: Duration = Duration::from_secs(8);
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -134,6 +142,9 @@ fn measure_all(
                 surroundings.scratch.file(&path, content)?;
             }
             let mut command = surroundings.build(*builder, workload.name, phase);
+            if phase == Phase::Cold {
+                thread::sleep(SETTLING);
+            }
             samples.push(measure(&mut command)?);
         }
     }

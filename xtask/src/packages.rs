@@ -34,10 +34,17 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("docker-registry", "docker-registry", "docker-distribution"),
     tool("htpasswd", "apache2-utils", "httpd-tools"),
     tool("openssl", "openssl", "openssl"),
-    tool("strace", "strace", "strace"),
     tool("faketime", "faketime", "libfaketime"),
+    tool("pasta", "passt", "passt"),
+    tool("ip", "iproute2", "iproute"),
     tool("podman", "podman", "podman"),
     tool("buildah", "buildah", "buildah"),
+    tool("git", "git", "git"),
+    tool("strace", "strace", "strace"),
+    tool("gcc", "gcc", "gcc"),
+    tool("bzip2", "bzip2", "bzip2"),
+    tool("xz", "xz-utils", "xz"),
+    tool("zstd", "zstd", "zstd"),
 ];
 
 /// The package managers we know.

@@ -61,7 +61,7 @@ pub enum Error {
         path: String,
     },
     /// A source without wildcards exists, but is excluded.
-    #[error("`/{path}` not found (hint: the ignore file excludes it)")]
+    #[error("`/{path}` not found")]
     Ignored {
         /// The path in the root.
         path: String,
@@ -91,7 +91,7 @@ pub enum Error {
         why: &'static str,
     },
     /// The git program cannot be started.
-    #[error("cannot run `{program}` (hint: git sources need the program `git`)")]
+    #[error("cannot run `{program}`")]
     GitProgram {
         /// Its name or path.
         program: String,
@@ -187,6 +187,17 @@ pub enum Error {
     /// A cache of content digests is not one of ours.
     #[error("the cache of content digests is damaged or of another version")]
     StatCache,
+}
+
+impl Error {
+    /// What the user could try.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Ignored { .. } => Some("the ignore file excludes it"),
+            Self::GitProgram { .. } => Some("git sources need the program `git`"),
+            _ => None,
+        }
+    }
 }
 
 /// `path` for a message.

@@ -1,20 +1,23 @@
 //! From the name of an image to an image in the store.
 //!
-//! Order: an OCI layout that is named as such; the local store; the places that registries.conf
+//! Order: files that are named as such (`oci:`, `docker-archive:`…); the local store; the places that registries.conf
 //! leads to (Docker Hub where there is none).
 
 use std::path::Path;
 
 use rbuild_http::{Client, Security};
-use rbuild_oci::{ChainId, ImageConfig, ImageId, Name, Platform, Reference};
+use rbuild_oci::{ChainId, ImageConfig, ImageId, LocalPlace, Location, Name, Platform, Reference};
 use rbuild_plan::BaseImage;
 use rbuild_registry::{Access, CredentialSources, Endpoint, Registries, Repository, Scope};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
     Error,
-    layout::{Layout, LayoutError, split_layout},
-    pull::{Origin, PullError, pull},
+    directory::Directory,
+    docker_archive,
+    layout::{Layout, Which, malformed, unusable},
+    pull::{Origin, PullError, pull, pull_parts},
+    shelf::{Shelf, ShelfError},
 };
 
 /// Finds images.
@@ -33,6 +36,19 @@ pub struct Bases<'a> {
     pub credentials: &'a CredentialSources,
     /// Chooses from an index.
     pub platform: Platform,
+}
+
+/// When an image is asked for at the place that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Each time.
+    Always,
+    /// If the store has none.
+    Missing,
+    /// Each time, but if that fails the store's will do.
+    Newer,
+    /// Not at all.
+    Never,
 }
 
 /// A base image's file system.
@@ -87,22 +103,46 @@ impl Bases<'_> {
         })
     }
 
-    /// Fetches the image `name` whether the store has one or not, and returns its id; tells
-    /// `fetching` each place before it is asked.
+    /// Makes sure, as `policy` says, that the store has the image `name` for the platform, and
+    /// returns its id; tells `fetching` each place before it is asked.
     ///
     /// # Errors
-    /// As [`Bases::resolve`].
-    pub fn pull(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<ImageId, Error> {
-        self.fetch(name, fetching).map(|(_, record)| record.id())
+    /// As [`Bases::resolve`]; [`Error::NotInStore`] if it may not be fetched.
+    pub fn pull(
+        &self,
+        name: &str,
+        policy: Policy,
+        fetching: &mut dyn FnMut(&str),
+    ) -> Result<ImageId, Error> {
+        let here = match policy {
+            Policy::Always => None,
+            Policy::Missing | Policy::Newer | Policy::Never => {
+                let found = self.in_store(name)?;
+                found.filter(|(_, record)| self.is_for_platform(record))
+            }
+        };
+        let mut fetch = || self.fetch(name, fetching).map(|(_, record)| record);
+        let record = match (policy, here) {
+            (Policy::Missing | Policy::Never, Some((_, record))) => record,
+            (Policy::Newer, Some((_, record))) => fetch().unwrap_or(record),
+            (Policy::Never, None) => {
+                return Err(Error::NotInStore {
+                    name: name.to_owned(),
+                    platform: self.platform.clone(),
+                });
+            }
+            (Policy::Always | Policy::Missing | Policy::Newer, _) => fetch()?,
+        };
+        Ok(record.id())
     }
 
     /// The image in the store, if all its layers are there; it is kept from deletion.
     fn in_store(&self, name: &str) -> Result<Option<(Name, ImageRecord)>, Error> {
-        if name.starts_with("oci:") {
+        let location: Location = name.parse()?;
+        let Some(reference) = location.reference() else {
             return Ok(None);
-        }
-        let reference: Reference = plain(name).parse()?;
-        let meant = self.registries.names(&reference).into_iter();
+        };
+        let meant = self.registries.names(reference).into_iter();
         let meant = meant.map(|full| full.local_name());
         let local = reference.local_names();
         for name in local[..1].iter().cloned().chain(meant) {
@@ -119,6 +159,16 @@ impl Bases<'_> {
         Ok(None)
     }
 
+    /// Whether the image is for the wanted platform; one that does not say fits each.
+    fn is_for_platform(&self, record: &ImageRecord) -> bool {
+        let Ok(config) = serde_json::from_str::<ImageConfig>(&record.config) else {
+            return false;
+        };
+        let variant = config.variant.as_deref();
+        let own = Platform::new(&config.os, &config.architecture, variant);
+        config.architecture.is_empty() || own.matches(&self.platform)
+    }
+
     fn is_complete(&self, record: &ImageRecord) -> Result<bool, Error> {
         for layer in &record.layers {
             if self.session.layer(&layer.layer)?.is_none() {
@@ -133,11 +183,12 @@ impl Bases<'_> {
         name: &str,
         fetching: &mut dyn FnMut(&str),
     ) -> Result<(Option<Name>, ImageRecord), Error> {
-        if let Some(path) = name.strip_prefix("oci:") {
+        let location: Location = name.parse()?;
+        let Some(reference) = location.reference() else {
             fetching(name);
-            return self.fetch_from_layout(path).map(|record| (None, record));
-        }
-        let reference: Reference = plain(name).parse()?;
+            let record = self.fetch_from_files(&location)?;
+            return Ok((None, record));
+        };
         let fail = |tried: &[String], source: PullError| Error::Pull {
             name: name.to_owned(),
             tried: match tried.len() {
@@ -148,7 +199,7 @@ impl Bases<'_> {
         };
         let targets = self
             .registries
-            .pull_targets(&reference)
+            .pull_targets(reference)
             .map_err(|source| fail(&[], source.into()))?;
         let is_only = targets.len() == 1;
         let (mut tried, mut last) = (Vec::new(), None);
@@ -175,13 +226,23 @@ impl Bases<'_> {
         Err(fail(&tried, last))
     }
 
-    /// A login given for this command is for the registry that was named: neither for mirrors nor
-    /// for the candidates of a short name.
     fn fetch_from_registry(
         &self,
         endpoint: &Endpoint,
         is_only: bool,
     ) -> Result<ImageRecord, PullError> {
+        let repository = self.repository(endpoint, is_only);
+        let manifest = repository.resolve(&endpoint.reference, &self.platform)?;
+        pull(
+            &Origin::Registry(Box::new(repository)),
+            manifest,
+            self.session,
+        )
+    }
+
+    /// A login given for this command is for the registry that was named: neither for mirrors nor
+    /// for the candidates of a short name.
+    fn repository(&self, endpoint: &Endpoint, is_only: bool) -> Repository {
         let by_rule = match endpoint.insecure {
             true => Security::Insecure,
             false => Security::Verified,
@@ -194,35 +255,98 @@ impl Bases<'_> {
                 false => self.credentials.without_given(),
             },
         };
-        let repository = Repository::new(self.http, &endpoint.reference, access);
-        let manifest = repository.resolve(&endpoint.reference, &self.platform)?;
-        pull(
-            &Origin::Registry(Box::new(repository)),
-            manifest,
-            self.session,
-        )
+        Repository::new(self.http, &endpoint.reference, access)
     }
 
-    /// An image from a layout gets no name: it would stand for another one tomorrow.
-    fn fetch_from_layout(&self, path: &str) -> Result<ImageRecord, Error> {
-        let (directory, tag) = split_layout(path);
-        let open = || -> Result<_, LayoutError> {
-            let layout = Layout::open(Path::new(directory))?;
-            let manifest = layout.resolve(tag, &self.platform)?;
-            Ok((layout, manifest))
+    /// The full names of all tags that the repository of `reference` has: at the first place that
+    /// answers.
+    ///
+    /// # Errors
+    /// [`Error::Pull`] if none does.
+    pub fn tags(&self, reference: &Reference) -> Result<Vec<Reference>, Error> {
+        let fail = |source: PullError| Error::Pull {
+            name: reference.to_string(),
+            tried: String::new(),
+            source: Box::new(source),
         };
-        let fetched = open()
-            .map_err(PullError::from)
-            .and_then(|(layout, manifest)| pull(&Origin::Layout(layout), manifest, self.session));
-        fetched.map_err(|source| Error::Layout {
-            path: directory.into(),
-            image: tag.map_or_else(|| "the image".to_owned(), |tag| format!("`{tag}`")),
+        let targets = self
+            .registries
+            .pull_targets(reference)
+            .map_err(|source| fail(source.into()))?;
+        let is_only = targets.len() == 1;
+        let mut last = None;
+        for target in &targets {
+            for endpoint in &target.endpoints {
+                match self.repository(endpoint, is_only).tags() {
+                    Ok(tags) => {
+                        let tagged = |tag| Reference {
+                            tag: Some(tag),
+                            digest: None,
+                            ..target.name.clone()
+                        };
+                        return Ok(tags.into_iter().map(tagged).collect());
+                    }
+                    Err(error) => last = Some(error),
+                }
+            }
+        }
+        let last = last.expect("`pull_targets` returns at least one, with its registry");
+        Err(fail(last.into()))
+    }
+
+    /// An image from files gets no name: it would stand for another one tomorrow.
+    fn fetch_from_files(&self, location: &Location) -> Result<ImageRecord, Error> {
+        let fetched = match location {
+            Location::Layout(place) => {
+                self.layout_image(place, Shelf::directory(place.path.as_ref()))
+            }
+            Location::OciArchive(place) => self.layout_image(place, self.archive(place)),
+            Location::DockerArchive(place) => self.docker_archive_image(place),
+            Location::Directory(path) => self.directory_image(path),
+            Location::Name(_) | Location::Registry(_) => {
+                unreachable!("whoever has a reference asks a registry")
+            }
+        };
+        fetched.map_err(|source| Error::Files {
+            location: location.to_string(),
             source: Box::new(source),
         })
     }
-}
 
-/// `docker://` says what is meant anyway.
-fn plain(name: &str) -> &str {
-    name.strip_prefix("docker://").unwrap_or(name)
+    fn archive(&self, place: &LocalPlace) -> Result<Shelf, ShelfError> {
+        Shelf::archive(place.path.as_ref(), self.session)
+    }
+
+    fn layout_image(
+        &self,
+        place: &LocalPlace,
+        shelf: Result<Shelf, ShelfError>,
+    ) -> Result<ImageRecord, PullError> {
+        let shelf = shelf?;
+        let layout = Layout(&shelf);
+        let which = match (&place.digest, &place.tag) {
+            (Some(digest), _) => Which::Pinned(digest),
+            (None, Some(tag)) => Which::Tagged(tag),
+            (None, None) => Which::Only,
+        };
+        let manifest = layout.resolve(which, &self.platform)?;
+        pull(&Origin::Layout(layout), manifest, self.session)
+    }
+
+    fn docker_archive_image(&self, place: &LocalPlace) -> Result<ImageRecord, PullError> {
+        if place.digest.is_some() {
+            let why = malformed("such an archive has no manifest that could have a digest");
+            return Err(unusable("manifest.json", why).into());
+        }
+        let shelf = self.archive(place)?;
+        let image = docker_archive::image(&shelf, place.tag.as_deref())?;
+        pull_parts(image.parts(&shelf)?, self.session)
+    }
+
+    fn directory_image(&self, path: &str) -> Result<ImageRecord, PullError> {
+        let shelf = Shelf::directory(Path::new(path))?;
+        let directory = Directory(&shelf);
+        let manifest = directory.manifest(&self.platform)?;
+        pull(&Origin::Directory(directory), manifest, self.session)
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rbuild_plan::{Copy, Key, Op, Plan, Source, SourceDigest, Step, StepId, Tree, step_key};
-use rbuild_sandbox::{CapabilitySet, Mount, Network};
+use rbuild_sandbox::{CapabilitySet, Mount};
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
     CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Store, Wait,
@@ -58,8 +58,6 @@ pub struct Builder<'a> {
     pub capabilities: CapabilitySet,
     /// Devices that every command has.
     pub devices: &'a [Mount<'a>],
-    /// The network of commands that do not say.
-    pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// So many steps are executed at the same time; the result does not depend on it.
@@ -356,6 +354,10 @@ impl Work<'_> {
                 ..LayerRecord::default()
             };
             session.commit_layer(staged, id, &record)?;
+            (self.builder.emit)(Event::Frozen {
+                step: self.id,
+                layer: id,
+            });
             state.layers.push(id);
             state.added = Some((id, now()));
         }
@@ -422,7 +424,13 @@ impl Work<'_> {
         };
         let copied = || {
             let owner = command.chown.as_deref();
-            let owner = owner.map(|owner| chown(tree.below, owner)).transpose()?;
+            let owner = owner.map(|owner| match chown(tree.below, owner) {
+                Err(StepError::User { user, .. }) if command.link => {
+                    Err(StepError::LinkedUser { user })
+                }
+                found => found,
+            });
+            let owner = owner.transpose()?;
             let selection = Selection::of(command, root, self.builder.staging())?;
             if other.is_some() && command.exclude.is_empty() {
                 self.tell_unmatched(&selection);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rbuild_oci::Platform;
 use rbuild_plan::StepId;
 use rbuild_store::LayerId;
 
@@ -86,13 +87,19 @@ pub enum Error {
         /// Why.
         source: Box<PullError>,
     },
-    /// An OCI layout is damaged, or lacks the image.
-    #[error("cannot take {image} from the OCI layout `{path}`")]
-    Layout {
-        /// The layout's directory.
-        path: PathBuf,
-        /// What was asked for, in words.
-        image: String,
+    /// It is not here, and may not be fetched.
+    #[error("no image named `{name}` for {platform} in the store, and it may not be pulled")]
+    NotInStore {
+        /// As written.
+        name: String,
+        /// What it must run on.
+        platform: Platform,
+    },
+    /// Files that are damaged, or lack the image.
+    #[error("cannot take the image from `{location}`")]
+    Files {
+        /// As written.
+        location: String,
         /// Why.
         source: Box<PullError>,
     },

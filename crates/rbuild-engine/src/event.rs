@@ -1,6 +1,7 @@
 //! What happened, as data. The engine emits it; only the binary draws it.
 
 use rbuild_plan::StepId;
+use rbuild_store::LayerId;
 
 pub use rbuild_sandbox::Stream;
 
@@ -19,6 +20,13 @@ pub enum Event {
         stream: Stream,
         /// As written, at most 64 KiB.
         line: Vec<u8>,
+    },
+    /// What a step changed is a layer now, which nothing changes any more.
+    Frozen {
+        /// The step.
+        step: StepId,
+        /// Its layer.
+        layer: LayerId,
     },
     /// A step has ended well.
     Finished(StepId),

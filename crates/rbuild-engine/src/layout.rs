@@ -1,98 +1,75 @@
-//! Base images in an OCI layout: a directory with `index.json` and `blobs/`.
+//! Images in an OCI layout: `index.json` and `blobs/`, in a directory or an archive.
 //!
 //! OCI image-spec, image-layout.md. What is in it is as foreign as what a registry serves.
 
-use std::{fs::File, io::Read, path::Path};
+use std::io::Read;
 
-use rbuild_oci::{BlobDigest, Descriptor, Digest, Document, Manifest, ManifestError, Platform};
-use rbuild_sys::Dir;
+use rbuild_oci::{BlobDigest, Descriptor, Document, Manifest, ManifestError, Platform};
 
-/// Largest document, in bytes (sandbox.md, Limits).
-const DOCUMENT_LIMIT: u64 = 8 << 20;
+use crate::shelf::{Shelf, ShelfError};
+
+const INDEX: &str = "index.json";
 /// How deep indexes may be nested.
 const INDEX_DEPTH: u32 = 2;
 
-/// An open layout.
-#[derive(Debug)]
-pub struct Layout {
-    dir: Dir,
+/// A layout.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout<'a>(pub &'a Shelf);
+
+/// Which of a layout's images is meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// The only one.
+    Only,
+    /// The one that has the tag.
+    Tagged(&'a str),
+    /// The one that hashes to this, or the index that does.
+    Pinned(&'a BlobDigest),
 }
 
-/// Why an image cannot be taken from a layout.
-#[derive(Debug, thiserror::Error)]
-pub enum LayoutError {
-    /// It is missing, or not a directory.
-    #[error("cannot open the directory")]
-    Directory(#[source] rbuild_sys::Error),
-    /// A file is missing or not a regular one.
-    #[error("cannot open `{file}`")]
-    Open {
-        /// Relative to the layout.
-        file: String,
-        /// Why.
-        source: rbuild_sys::Error,
-    },
-    /// A file cannot be read.
-    #[error("cannot read `{file}`")]
-    Read {
-        /// Relative to the layout.
-        file: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A document is larger than any honest one.
-    #[error("`{0}` is larger than 8 MiB")]
-    TooLarge(String),
-    /// The content is not what its name says.
-    #[error("`{0}` is damaged: it has another digest")]
-    Damaged(String),
-    /// The index or manifest is wrong, or has no such image.
-    #[error("`{file}` is of no use")]
-    Document {
-        /// Relative to the layout.
-        file: String,
-        /// Why.
-        source: ManifestError,
-    },
-}
-
-/// `DIR[:TAG]` → directory and tag. A colon in a directory's name is taken for a tag only behind
-/// the last slash.
-pub fn split_layout(text: &str) -> (&str, Option<&str>) {
-    match text.rsplit_once(':') {
-        Some((directory, tag)) if !tag.contains('/') && !tag.is_empty() => (directory, Some(tag)),
-        _ => (text.strip_suffix(':').unwrap_or(text), None),
-    }
-}
-
-impl Layout {
-    /// Opens the layout at the host path `path`.
-    ///
-    /// # Errors
-    /// [`LayoutError::Directory`].
-    pub fn open(path: &Path) -> Result<Self, LayoutError> {
-        Dir::open(path)
-            .map(|dir| Self { dir })
-            .map_err(LayoutError::Directory)
+impl Layout<'_> {
+    /// Whether the files are those of a layout.
+    pub fn is_one(shelf: &Shelf) -> bool {
+        shelf.has(INDEX) && shelf.has("oci-layout")
     }
 
-    /// The manifest of the image with `tag` (without: of the only one) for `platform`.
+    /// All images, and what they are called.
     ///
     /// # Errors
-    /// [`LayoutError::Document`] if there is none, or it is wrong.
-    pub fn resolve(&self, tag: Option<&str>, platform: &Platform) -> Result<Manifest, LayoutError> {
-        let mut file = "index.json".to_owned();
-        let unusable = |file: &str, source| LayoutError::Document {
-            file: file.to_owned(),
-            source,
+    /// [`ShelfError::Document`] if the index is wrong.
+    pub fn images(&self) -> Result<Vec<(Descriptor, Option<String>)>, ShelfError> {
+        let Document::Index(index) = self.document(INDEX, None)? else {
+            return Err(unusable(INDEX, malformed("it is not an index")));
         };
-        let Document::Index(top) = self.document(&file, None)? else {
-            return Err(unusable(
-                &file,
-                ManifestError::Malformed("it is not an index".to_owned()),
-            ));
+        index.entries().map_err(|source| unusable(INDEX, source))
+    }
+
+    /// The manifest of the image that is meant, for `platform`.
+    ///
+    /// # Errors
+    /// [`ShelfError::Document`] if there is none, or it is wrong.
+    pub fn resolve(&self, which: Which<'_>, platform: &Platform) -> Result<Manifest, ShelfError> {
+        let Document::Index(top) = self.document(INDEX, None)? else {
+            return Err(unusable(INDEX, malformed("it is not an index")));
         };
-        let mut wanted = top.tagged(tag).map_err(|source| unusable(&file, source))?;
+        let wanted = match which {
+            Which::Only => top.tagged(None),
+            Which::Tagged(tag) => top.tagged(Some(tag)),
+            Which::Pinned(digest) => top.pinned(digest),
+        };
+        self.manifest(wanted.map_err(|source| unusable(INDEX, source))?, platform)
+    }
+
+    /// The manifest that `wanted`, a manifest or an index, means on `platform`.
+    ///
+    /// # Errors
+    /// As [`Layout::resolve`].
+    pub fn manifest(
+        &self,
+        mut wanted: Descriptor,
+        platform: &Platform,
+    ) -> Result<Manifest, ShelfError> {
+        let mut file = String::new();
         for _ in 0..=INDEX_DEPTH {
             file = blob_path(&wanted.digest);
             match self.document(&file, Some(&wanted))? {
@@ -104,81 +81,45 @@ impl Layout {
                 }
             }
         }
-        Err(unusable(
-            &file,
-            ManifestError::Malformed("indexes are nested too deeply".to_owned()),
-        ))
+        Err(unusable(&file, malformed("indexes are nested too deeply")))
     }
 
     /// The image configuration, verified.
     ///
     /// # Errors
-    /// [`LayoutError::Damaged`] and others.
-    pub fn config(&self, manifest: &Manifest) -> Result<String, LayoutError> {
-        self.text(
-            &blob_path(&manifest.config.digest),
-            Some(&manifest.config.digest),
-        )
+    /// [`ShelfError::Damaged`] and others.
+    pub fn config(&self, manifest: &Manifest) -> Result<String, ShelfError> {
+        let digest = &manifest.config.digest;
+        self.0.text(&blob_path(digest), Some(digest))
     }
 
-    /// The blob's file; whoever reads it verifies it.
+    /// The blob's bytes; whoever reads them verifies them.
     ///
     /// # Errors
-    /// [`LayoutError::Open`].
-    pub fn blob(&self, descriptor: &Descriptor) -> Result<File, LayoutError> {
-        self.open_file(&blob_path(&descriptor.digest))
+    /// [`ShelfError::Open`], [`ShelfError::Missing`].
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + '_>, ShelfError> {
+        self.0.open(&blob_path(&descriptor.digest))
     }
 
-    fn document(&self, file: &str, wanted: Option<&Descriptor>) -> Result<Document, LayoutError> {
-        let text = self.text(file, wanted.map(|wanted| &wanted.digest))?;
+    fn document(&self, file: &str, wanted: Option<&Descriptor>) -> Result<Document, ShelfError> {
+        let text = self.0.text(file, wanted.map(|wanted| &wanted.digest))?;
         let served_as = wanted.map_or("", |wanted| &wanted.media_type);
-        Document::parse(text, served_as).map_err(|source| LayoutError::Document {
-            file: file.to_owned(),
-            source,
-        })
+        Document::parse(text, served_as).map_err(|source| unusable(file, source))
     }
+}
 
-    fn text(&self, file: &str, digest: Option<&BlobDigest>) -> Result<String, LayoutError> {
-        let mut text = String::new();
-        self.open_file(file)?
-            .take(DOCUMENT_LIMIT + 1)
-            .read_to_string(&mut text)
-            .map_err(|source| LayoutError::Read {
-                file: file.to_owned(),
-                source,
-            })?;
-        if text.len() as u64 > DOCUMENT_LIMIT {
-            return Err(LayoutError::TooLarge(file.to_owned()));
-        }
-        if digest.is_some_and(|digest| digest.0 != Digest::of(text.as_bytes())) {
-            return Err(LayoutError::Damaged(file.to_owned()));
-        }
-        Ok(text)
+/// `file` does not say what it should.
+pub(crate) fn unusable(file: &str, source: ManifestError) -> ShelfError {
+    ShelfError::Document {
+        file: file.to_owned(),
+        source,
     }
+}
 
-    fn open_file(&self, file: &str) -> Result<File, LayoutError> {
-        self.dir
-            .resolve_file(file.as_bytes())
-            .map_err(|source| LayoutError::Open {
-                file: file.to_owned(),
-                source,
-            })
-    }
+pub(crate) fn malformed(why: &str) -> ManifestError {
+    ManifestError::Malformed(why.to_owned())
 }
 
 fn blob_path(digest: &BlobDigest) -> String {
     format!("blobs/sha256/{}", digest.0.hex())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_layout;
-
-    #[test]
-    fn the_tag_is_behind_the_last_colon() {
-        assert_eq!(split_layout("/tmp/d:1.0"), ("/tmp/d", Some("1.0")));
-        assert_eq!(split_layout("/tmp/d"), ("/tmp/d", None));
-        assert_eq!(split_layout("/tmp/a:b/d"), ("/tmp/a:b/d", None));
-        assert_eq!(split_layout("d:"), ("d", None));
-    }
 }

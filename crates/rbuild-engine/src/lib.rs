@@ -7,25 +7,31 @@
 mod bases;
 mod build;
 mod context;
+mod directory;
+mod docker_archive;
 mod error;
 mod event;
 pub mod fetch;
 mod layout;
 mod lines;
+mod load;
 mod pull;
 mod schedule;
 mod selection;
+mod shelf;
 mod step;
 mod workers;
 
-pub use bases::{BaseTree, Bases, Resolved};
+pub use bases::{BaseTree, Bases, Policy, Resolved};
 pub use build::{Bottoms, Builder, Caching, State};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
-pub use layout::split_layout;
+pub use load::{Loaded, load};
+pub use pull::PullError;
+pub use shelf::{Shelf, ShelfError};
 pub use step::{
     StepError,
     mounts::Confidential,
-    run::{Confined, HOSTNAME, Runner, environment, identity},
+    run::{Confined, HOSTNAME, Private, Runner, environment, identity},
 };

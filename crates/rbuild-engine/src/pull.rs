@@ -13,12 +13,13 @@ use std::{
 
 use rbuild_layer::{Decoder, UnpackOptions, Whiteouts, unpack};
 use rbuild_oci::{
-    ChainId, Descriptor, DiffId, FileTimes, Hasher, ImageConfig, Manifest, media_type,
+    ChainId, Descriptor, DiffId, Digest, FileTimes, Hasher, ImageConfig, ImageId, Manifest,
+    media_type,
 };
 use rbuild_registry::Repository;
 use rbuild_store::{BlobWriter, Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
 
-use crate::layout::{Layout, LayoutError};
+use crate::{directory::Directory, docker_archive::Parts, layout::Layout, shelf::ShelfError};
 
 /// Layers that are fetched at the same time.
 const CONNECTIONS: usize = 4;
@@ -26,9 +27,13 @@ const CONNECTIONS: usize = 4;
 const RATIO_LIMIT: u64 = 2000;
 
 /// Where an image comes from.
-pub enum Origin {
-    /// A directory.
-    Layout(Layout),
+pub enum Origin<'a> {
+    /// An OCI layout.
+    Layout(Layout<'a>),
+    /// A manifest and its blobs, side by side.
+    Directory(Directory<'a>),
+    /// An archive of `docker save`, which has no manifest.
+    Docker(Parts<'a>),
     /// A repository of a registry.
     Registry(Box<Repository>),
 }
@@ -36,9 +41,9 @@ pub enum Origin {
 /// Why an image could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// The layout is damaged, or lacks something.
+    /// The files are damaged, or lack something.
     #[error(transparent)]
-    Layout(#[from] LayoutError),
+    Files(#[from] ShelfError),
     /// The registry refused, or served something else.
     #[error(transparent)]
     Registry(#[from] rbuild_registry::Error),
@@ -89,17 +94,21 @@ pub enum PullError {
     },
 }
 
-impl Origin {
+impl Origin<'_> {
     fn config(&self, manifest: &Manifest) -> Result<String, PullError> {
         Ok(match self {
             Self::Layout(layout) => layout.config(manifest)?,
+            Self::Directory(directory) => directory.config(manifest)?,
+            Self::Docker(parts) => parts.config.clone(),
             Self::Registry(repository) => repository.config(manifest)?,
         })
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + '_>, PullError> {
         Ok(match self {
-            Self::Layout(layout) => Box::new(layout.blob(descriptor)?),
+            Self::Layout(layout) => layout.blob(descriptor)?,
+            Self::Directory(directory) => directory.blob(descriptor)?,
+            Self::Docker(parts) => parts.layer(descriptor)?,
             Self::Registry(repository) => Box::new(repository.blob(descriptor)?),
         })
     }
@@ -112,22 +121,93 @@ impl Origin {
 /// # Errors
 /// The first failure; layers that were complete stay.
 pub fn pull(
-    origin: &Origin,
+    origin: &Origin<'_>,
     manifest: Manifest,
     session: &Session,
 ) -> Result<ImageRecord, PullError> {
-    let text = origin.config(&manifest)?;
-    let config: ImageConfig = serde_json::from_str(&text)?;
+    let config = origin.config(&manifest)?;
+    let layers = layers(origin, session, (&config, &manifest.layers))?;
+    record(
+        session,
+        ImageRecord {
+            config,
+            manifest: Some(manifest.text),
+            draft: Draft::default(),
+            layers,
+        },
+    )
+}
+
+/// The same for an image of an archive that has no manifest. If the store has that image, it stays
+/// as it is: its record may know more.
+///
+/// # Errors
+/// As [`pull`].
+pub fn pull_parts(parts: Parts<'_>, session: &Session) -> Result<ImageRecord, PullError> {
+    if let Some(known) = known(session, &parts.config)? {
+        return record(session, known);
+    }
+    let (config, blobs) = (parts.config.clone(), parts.layers.clone());
+    let layers = layers(&Origin::Docker(parts), session, (&config, &blobs))?;
+    record(
+        session,
+        ImageRecord {
+            config,
+            manifest: None,
+            draft: Draft::default(),
+            layers,
+        },
+    )
+}
+
+/// The image with that configuration, if all its layers are in the store; they are kept from
+/// deletion.
+fn known(session: &Session, config: &str) -> Result<Option<ImageRecord>, PullError> {
+    let id = ImageId(Digest::of(config.as_bytes()));
+    let look = || {
+        let Some(image) = session.store().image(&id)? else {
+            return Ok(None);
+        };
+        for layer in &image.layers {
+            if session.layer(&layer.layer)?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(image))
+    };
+    look().map_err(|source| PullError::Store {
+        layer: "record".to_owned(),
+        source,
+    })
+}
+
+fn record(session: &Session, image: ImageRecord) -> Result<ImageRecord, PullError> {
+    session
+        .put_image(&image)
+        .map_err(|source| PullError::Store {
+            layer: "record".to_owned(),
+            source,
+        })?;
+    Ok(image)
+}
+
+/// Fetches the layers `blobs` of the image with configuration `config`.
+fn layers(
+    origin: &Origin<'_>,
+    session: &Session,
+    (config, blobs): (&str, &[Descriptor]),
+) -> Result<Vec<ImageLayer>, PullError> {
+    let config: ImageConfig = serde_json::from_str(config)?;
     let diff_ids = config.rootfs.diff_ids;
-    if diff_ids.len() != manifest.layers.len() {
+    if diff_ids.len() != blobs.len() {
         return Err(PullError::Layers {
-            layers: manifest.layers.len(),
+            layers: blobs.len(),
             diff_ids: diff_ids.len(),
         });
     }
     let mut below: Option<ChainId> = None;
     let mut wanted = Vec::with_capacity(diff_ids.len());
-    for (blob, &diff_id) in manifest.layers.iter().zip(&diff_ids) {
+    for (blob, &diff_id) in blobs.iter().zip(&diff_ids) {
         let chain = ChainId::extend(below, diff_id);
         let parent = below.map(LayerId::from);
         wanted.push(Wanted {
@@ -140,20 +220,7 @@ pub fn pull(
         });
         below = Some(chain);
     }
-    let layers = fetch_all(&wanted)?;
-    let record = ImageRecord {
-        config: text,
-        manifest: Some(manifest.text),
-        draft: Draft::default(),
-        layers,
-    };
-    session
-        .put_image(&record)
-        .map_err(|source| PullError::Store {
-            layer: "record".to_owned(),
-            source,
-        })?;
-    Ok(record)
+    fetch_all(&wanted)
 }
 
 /// Fetches in parallel; the layers come back in their order.
@@ -182,7 +249,7 @@ fn fetch_all(wanted: &[Wanted<'_>]) -> Result<Vec<ImageLayer>, PullError> {
 
 /// A layer to fetch.
 struct Wanted<'a> {
-    origin: &'a Origin,
+    origin: &'a Origin<'a>,
     session: &'a Session,
     blob: &'a Descriptor,
     diff_id: DiffId,

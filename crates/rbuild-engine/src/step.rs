@@ -37,6 +37,12 @@ pub enum StepError {
         /// Why.
         source: rbuild_sandbox::UserError,
     },
+    /// `COPY --link --chown` names somebody: who that is depends on what is below (C22).
+    #[error("cannot find the user `{user}`: a linked copy does not see the accounts of its base")]
+    LinkedUser {
+        /// As written.
+        user: String,
+    },
     /// The files to copy cannot be found or read.
     #[error(transparent)]
     Source(#[from] rbuild_context::Error),
@@ -124,10 +130,13 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// What the user can try.
-    pub fn hint(&self) -> Option<&'static str> {
+    /// What the user could try.
+    pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Full { .. } => Some("`rbuild prune` deletes what no image needs"),
+            Self::Sandbox(error) => error.hint(),
+            Self::Source(error) => error.hint().map(str::to_owned),
+            Self::LinkedUser { .. } => Some("give numbers, or leave --link out".to_owned()),
+            Self::Full { .. } => Some("`rbuild prune` deletes what no image needs".to_owned()),
             _ => None,
         }
     }

@@ -151,14 +151,18 @@ fn base_config(base: &ImageRecord) -> Result<ImageConfig, Error> {
 
 /// What a layer packs to.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Packed {
+pub struct Packed {
+    /// Digest of the tar.
     pub diff_id: DiffId,
     /// Bytes of the tar.
     pub size: u64,
 }
 
-/// Packs `layer` unless it is known what comes out.
-pub(crate) fn packed(
+/// What `layer` packs to with `times`; remembered, so that only the first asker waits.
+///
+/// # Errors
+/// [`Error::LayerMissing`], [`Error::Pack`], [`Error::Store`].
+pub fn packed(
     store: &Store,
     session: &Session,
     layer: LayerId,

@@ -68,6 +68,23 @@ pub enum Error {
         /// The host path.
         path: PathBuf,
     },
+    /// Docker's manifests cannot say it.
+    #[error("docker's format has no layers that are compressed with zstd")]
+    Zstd,
+    /// The manifest is another one than the destination's name says.
+    #[error("the manifest is {found}, and `{destination}` says another digest")]
+    Pinned {
+        /// As written.
+        destination: String,
+        /// The manifest's digest.
+        found: BlobDigest,
+    },
+    /// The destination has files that are not those of an image.
+    #[error("`{path}` is there and is not empty")]
+    NotEmpty {
+        /// The host path.
+        path: PathBuf,
+    },
     /// A record in the store is not JSON of the right form.
     #[error("the configuration of image {image} is damaged")]
     Config {

@@ -60,21 +60,31 @@ pub fn write_layout(
     )
 }
 
-/// Writes the image as a tar of a layout to `out`.
+/// An image and what it is called in a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct Tagged<'a> {
+    /// The image.
+    pub image: &'a Exported,
+    /// Its tag, or whole name.
+    pub tag: Option<&'a str>,
+}
+
+/// Writes images as a tar of a layout to `out`.
 ///
-/// Same image and tag in, same bytes out.
+/// Same images and tags in, same bytes out.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn write_archive(
     place: Place<'_>,
-    image: &Exported,
-    tag: Option<&str>,
+    images: &[Tagged<'_>],
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let failed = || Error::file("write", "the archive");
     let mut archive = tar::Builder::new(out);
-    let index = with_image(empty_index(), &image.descriptor, tag).to_string();
+    let index = images.iter().fold(empty_index(), |index, tagged| {
+        with_image(index, &tagged.image.descriptor, tagged.tag)
+    });
     // Without entries of their own, c/image would want to give these directories to root.
     for path in ["blobs/", "blobs/sha256/"] {
         let mut header = header(tar::EntryType::Directory, 0o755, 0);
@@ -82,57 +92,44 @@ pub fn write_archive(
             .append_data(&mut header, path, io::empty())
             .map_err(failed())?;
     }
-    append(
-        &mut archive,
-        "oci-layout",
-        (MARKER.len() as u64, &mut MARKER.as_bytes()),
-    )
-    .map_err(failed())?;
-    append(
-        &mut archive,
-        "index.json",
-        (index.len() as u64, &mut index.as_bytes()),
-    )
-    .map_err(failed())?;
+    append_text(&mut archive, "oci-layout", MARKER)?;
+    append_text(&mut archive, "index.json", &index.to_string())?;
     // A tar has each blob once, and the same order every time.
     let mut layers: BTreeMap<String, &Descriptor> = BTreeMap::new();
-    layers.extend(
-        image
-            .layers
-            .iter()
-            .map(|layer| (layer.digest.0.hex(), layer)),
-    );
+    let mut texts: BTreeMap<String, &str> = BTreeMap::new();
+    for Tagged { image, .. } in images {
+        let blobs = image.layers.iter();
+        layers.extend(blobs.map(|layer| (layer.digest.0.hex(), layer)));
+        texts.insert(image.config_descriptor.digest.0.hex(), &image.config);
+        texts.insert(image.descriptor.digest.0.hex(), &image.manifest);
+    }
     for (hex, layer) in layers {
         let mut blob = open(place, layer)?;
-        append(
-            &mut archive,
-            &format!("blobs/sha256/{hex}"),
-            (layer.size, &mut blob),
-        )
-        .map_err(failed())?;
+        let mut header = header(tar::EntryType::Regular, 0o644, layer.size);
+        archive
+            .append_data(&mut header, format!("blobs/sha256/{hex}"), &mut blob)
+            .map_err(failed())?;
     }
-    for (descriptor, text) in [
-        (&image.config_descriptor, &image.config),
-        (&image.descriptor, &image.manifest),
-    ] {
-        let path = format!("blobs/sha256/{}", descriptor.digest.0.hex());
-        append(&mut archive, &path, (descriptor.size, &mut text.as_bytes())).map_err(failed())?;
+    for (hex, text) in texts {
+        append_text(&mut archive, &format!("blobs/sha256/{hex}"), text)?;
     }
     archive.finish().map_err(failed())
 }
 
-fn append(
+/// Adds the file `path` to an archive.
+pub(crate) fn append_text(
     archive: &mut tar::Builder<&mut dyn Write>,
     path: &str,
-    content: (u64, &mut dyn Read),
-) -> io::Result<()> {
-    let (size, content) = content;
-    let mut header = header(tar::EntryType::Regular, 0o644, size);
-    archive.append_data(&mut header, path, content)
+    text: &str,
+) -> Result<(), Error> {
+    let mut header = header(tar::EntryType::Regular, 0o644, text.len() as u64);
+    archive
+        .append_data(&mut header, path, text.as_bytes())
+        .map_err(Error::file("write", "the archive"))
 }
 
 /// An entry of nobody in particular, of 1970.
-fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+pub(crate) fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_size(size);
     header.set_mode(mode);
@@ -144,14 +141,14 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
 }
 
 /// A blob of the store that is hashed again while it leaves (store.md, fault 24).
-struct Leaving<'a> {
+pub(crate) struct Leaving<'a> {
     place: Place<'a>,
     file: File,
     expected: &'a Descriptor,
     hasher: Hasher,
 }
 
-fn open<'a>(place: Place<'a>, layer: &'a Descriptor) -> Result<Leaving<'a>, Error> {
+pub(crate) fn open<'a>(place: Place<'a>, layer: &'a Descriptor) -> Result<Leaving<'a>, Error> {
     let missing = || Error::file("read", layer.digest.to_string())(io::ErrorKind::NotFound.into());
     let file = place.store.open_blob(&layer.digest)?.ok_or_else(missing)?;
     Ok(Leaving {
@@ -182,7 +179,10 @@ impl Read for Leaving<'_> {
 }
 
 /// Writes a file beside `path` and renames it over it.
-fn replace(path: &Path, fill: &mut dyn FnMut(&mut File) -> io::Result<()>) -> Result<(), Error> {
+pub(crate) fn replace(
+    path: &Path,
+    fill: &mut dyn FnMut(&mut File) -> io::Result<()>,
+) -> Result<(), Error> {
     let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
     let written = File::create(&partial)
         .and_then(|mut file| fill(&mut file))

@@ -4,18 +4,23 @@
 //! stage + frozen layers ── pack once, hash ──► diff ids
 //! config + diff ids     ── assemble (pure) ──► image in the store      commit
 //! root file system      ── unpack ───────────► image in the store      import
-//! image in the store    ── compress once ────► blobs + manifest        manifest
+//! image in the store    ── compress once ────► blobs + manifest        blob, manifest
 //!                                                ├─► OCI layout, archive  layout
+//!                                                ├─► `dir:`               directory
 //!                                                └─► registry             push
-//! image in the store    ── merged tree ──────► directory               local
+//! images in the store   ── layers as tars ───► docker's archive        docker_archive
+//! image in the store    ── merged tree ──────► directory, tar          local
 //! ```
 //!
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
 
 mod annotations;
 mod assemble;
+mod blob;
 mod check;
 mod commit;
+mod directory;
+mod docker_archive;
 mod error;
 mod hashing;
 mod import;
@@ -26,11 +31,14 @@ mod push;
 
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
+pub use blob::{Affected, Compress};
 pub use check::is_intact;
-pub use commit::{BuiltLayer, Commit, commit};
+pub use commit::{BuiltLayer, Commit, Packed, commit, packed};
+pub use directory::write_directory;
+pub use docker_archive::{Named, write_docker_archive};
 pub use error::Error;
 pub use import::{Import, Root, import};
-pub use layout::{write_archive, write_layout};
-pub use local::write_tree;
-pub use manifest::{Exported, Place, export, export_as, format_of, local_descriptor, local_digest};
+pub use layout::{Tagged, write_archive, write_layout};
+pub use local::{write_tree, write_tree_tar};
+pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, local_digest};
 pub use push::push;

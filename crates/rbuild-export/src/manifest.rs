@@ -1,26 +1,19 @@
 //! What an image looks like outside of the store: a manifest, a configuration and compressed
 //! layers as blobs.
 //!
-//! A layer is compressed when it first leaves; its blob stays in the store, so the second time
-//! costs nothing. Invariant: what leaves has the diff id that the configuration promises, or
-//! nothing leaves (store.md, fault 24).
-//!
 //! OCI image-spec, manifest.md.
 
-use std::{collections::BTreeMap, io};
-
-use rbuild_layer::{Decoder, Encoder, EncoderOptions, pack};
 use rbuild_oci::{
-    BlobDigest, Descriptor, DiffId, Digest, Format, Hasher,
+    BlobDigest, Descriptor, Digest, Format,
     media_type::{Compression, layer_compression},
 };
-use rbuild_store::{Draft, ImageLayer, ImageRecord, Session, Store};
+use rbuild_store::{ImageLayer, ImageRecord, Session, Store};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     Error, annotations,
-    commit::{pack_options, remember},
+    blob::{Affected, Compress, blob},
 };
 
 /// An image ready to leave: all its blobs are in the store or in here.
@@ -47,44 +40,44 @@ pub struct Place<'a> {
     pub session: &'a Session,
 }
 
-/// Makes the manifest of `image` and the compressed layers that it names.
-///
-/// A pulled image keeps its manifest, byte for byte.
-///
-/// # Errors
-/// [`Error::LayerMissing`], [`Error::LayerChanged`].
-pub fn export(place: Place<'_>, image: &ImageRecord) -> Result<Exported, Error> {
-    export_as(place, image, format_of(image))
+/// What an image is to look like outside of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// How its manifest is written; `None`: as [`format_of`] says.
+    pub format: Option<Format>,
+    /// How its layers are compressed.
+    pub compress: Compress,
 }
 
-/// The same in `format`, for a destination that knows no other. An image that is of another one
-/// gets a new manifest, and so another digest.
+/// Makes the manifest of `image` and the compressed layers that it names.
+///
+/// A pulled image keeps its manifest, byte for byte, unless `looks` wants another one.
 ///
 /// # Errors
-/// As [`export`].
-pub fn export_as(place: Place<'_>, image: &ImageRecord, format: Format) -> Result<Exported, Error> {
-    let converted;
-    let image = match format_of(image) == format {
-        true => image,
-        false => {
-            converted = ImageRecord {
-                manifest: None,
-                draft: Draft {
-                    format,
-                    annotations: BTreeMap::new(),
-                },
-                ..image.clone()
-            };
-            &converted
-        }
-    };
-    let blobs = image.layers.iter().map(|layer| match &image.manifest {
-        Some(_) => blob(place, layer),
-        None => in_format(place, layer, format),
-    });
-    let layers: Vec<Descriptor> = blobs.collect::<Result<_, _>>()?;
+/// [`Error::LayerMissing`], [`Error::LayerChanged`]; [`Error::Zstd`] for a format that has none.
+pub fn export(place: Place<'_>, image: &ImageRecord, looks: Looks) -> Result<Exported, Error> {
+    let format = looks.format.unwrap_or_else(|| format_of(image));
+    let as_is = image.manifest.is_some()
+        && looks.compress.layers == Affected::New
+        && format == format_of(image);
+    let mut layers = Vec::with_capacity(image.layers.len());
+    let mut changed = !as_is;
+    for layer in &image.layers {
+        let kept = match &layer.blob {
+            Some(blob) if as_is && place.store.open_blob(&blob.digest)?.is_some() => blob.clone(),
+            came => {
+                let made = in_format(place, layer, (looks.compress, format))?;
+                changed |= came.as_ref().map(|blob| blob.digest) != Some(made.digest);
+                made
+            }
+        };
+        layers.push(kept);
+    }
     let config_descriptor = describe(format.config(), &image.config);
-    let manifest = written(image, &config_descriptor, &layers);
+    let manifest = match &image.manifest {
+        Some(manifest) if !changed => manifest.clone(),
+        _ => written((image, format), &config_descriptor, &layers),
+    };
     Ok(Exported {
         descriptor: describe(format.manifest(), &manifest),
         manifest,
@@ -92,6 +85,22 @@ pub fn export_as(place: Place<'_>, image: &ImageRecord, format: Format) -> Resul
         config_descriptor,
         layers,
     })
+}
+
+/// The blob of a layer, called and compressed as `format` knows it.
+fn in_format(
+    place: Place<'_>,
+    layer: &ImageLayer,
+    (compress, format): (Compress, Format),
+) -> Result<Descriptor, Error> {
+    let mut made = blob(place, layer, compress)?;
+    let called = |made: &Descriptor| format.layer(layer_compression(&made.media_type)?);
+    if called(&made).is_none() && compress.compression == Compression::Gzip {
+        let layers = Affected::All;
+        made = blob(place, layer, Compress { layers, ..compress })?;
+    }
+    let media_type = called(&made).ok_or(Error::Zstd)?.to_owned();
+    Ok(Descriptor { media_type, ..made })
 }
 
 /// How `image` is written down.
@@ -108,8 +117,7 @@ pub fn format_of(image: &ImageRecord) -> Format {
     let Some(manifest) = &image.manifest else {
         return image.draft.format;
     };
-    let said = serde_json::from_str::<Said>(manifest);
-    match said {
+    match serde_json::from_str::<Said>(manifest) {
         Ok(said) if said.config.media_type == Format::Docker.config() => Format::Docker,
         _ => Format::Oci,
     }
@@ -124,13 +132,18 @@ pub fn local_digest(image: &ImageRecord) -> BlobDigest {
 /// The descriptor of that manifest.
 pub fn local_descriptor(image: &ImageRecord) -> Descriptor {
     let format = format_of(image);
+    let called = format.layer(Compression::None);
+    let called = called.expect("both formats know plain layers");
     let uncompressed = |layer: &ImageLayer| Descriptor {
-        media_type: media_type(format, Compression::None),
+        media_type: called.to_owned(),
         digest: BlobDigest(layer.diff_id.0),
         size: layer.size,
     };
-    let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
-    let text = written(image, &describe(format.config(), &image.config), &layers);
+    let text = image.manifest.clone().unwrap_or_else(|| {
+        let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
+        let config = describe(format.config(), &image.config);
+        written((image, format), &config, &layers)
+    });
     describe(format.manifest(), &text)
 }
 
@@ -142,150 +155,22 @@ fn describe(media_type: &str, text: &str) -> Descriptor {
     }
 }
 
-/// The manifest of `image`: the one it has, else a new one. Keys are in the order of the
-/// specification's examples.
-fn written(image: &ImageRecord, config: &Descriptor, layers: &[Descriptor]) -> String {
-    if let Some(manifest) = &image.manifest {
-        return manifest.clone();
-    }
+/// A new manifest of `image` in `format`; Docker's has no place for annotations. Keys are in the
+/// order of the specification's examples.
+fn written(
+    (image, format): (&ImageRecord, Format),
+    config: &Descriptor,
+    layers: &[Descriptor],
+) -> String {
     let mut manifest = json!({
         "schemaVersion": 2,
-        "mediaType": image.draft.format.manifest(),
+        "mediaType": format.manifest(),
         "config": config,
         "layers": layers,
     });
-    let annotations: BTreeMap<String, String> = annotations(image);
-    if !annotations.is_empty() {
-        manifest["annotations"] = json!(annotations);
+    let said = annotations(image);
+    if format == Format::Oci && !said.is_empty() {
+        manifest["annotations"] = json!(said);
     }
     manifest.to_string()
-}
-
-/// What `format` calls a layer with that compression, which is one that it knows.
-fn media_type(format: Format, compression: Compression) -> String {
-    let name = format.layer(compression);
-    let name = name.expect("both formats know plain layers and gzip");
-    name.to_owned()
-}
-
-/// The blob of a layer for a manifest in `format`: called as it says, and compressed as it knows.
-fn in_format(place: Place<'_>, layer: &ImageLayer, format: Format) -> Result<Descriptor, Error> {
-    let found = blob(place, layer)?;
-    let compression = layer_compression(&found.media_type).unwrap_or(Compression::Gzip);
-    match format.layer(compression) {
-        Some(name) => Ok(Descriptor {
-            media_type: name.to_owned(),
-            ..found
-        }),
-        None => {
-            let what = layer.diff_id.to_string();
-            let note = ("regzip", what.as_bytes());
-            let make = || recompress(place, (layer, &found), compression);
-            let known: Descriptor = remember(place.store, place.session, note, make)?;
-            let known = match place.store.open_blob(&known.digest)? {
-                Some(_) => known,
-                None => make()?,
-            };
-            Ok(Descriptor {
-                media_type: media_type(format, Compression::Gzip),
-                ..known
-            })
-        }
-    }
-}
-
-/// The compressed blob of a layer: the one it was pulled as, the one made before, or a new one.
-fn blob(place: Place<'_>, layer: &ImageLayer) -> Result<Descriptor, Error> {
-    if let Some(blob) = &layer.blob
-        && place.store.open_blob(&blob.digest)?.is_some()
-    {
-        return Ok(blob.clone());
-    }
-    let key = layer.diff_id.to_string();
-    let known: Descriptor = remember(place.store, place.session, ("gzip", key.as_bytes()), || {
-        compress(place, layer)
-    })?;
-    match place.store.open_blob(&known.digest)? {
-        Some(_) => Ok(known),
-        None => compress(place, layer),
-    }
-}
-
-/// Packs and compresses a layer into a new blob.
-fn compress(place: Place<'_>, layer: &ImageLayer) -> Result<Descriptor, Error> {
-    let tree = place
-        .store
-        .layer(&layer.layer)?
-        .ok_or(Error::LayerMissing(layer.layer))?;
-    gzipped(place, layer, |tar| {
-        let packed = pack(&[&tree.diff], &pack_options(layer.times), tar);
-        packed.map(drop).map_err(Error::Pack)
-    })
-}
-
-/// Makes the blob `found` of a layer a new one that is compressed with gzip.
-fn recompress(
-    place: Place<'_>,
-    (layer, found): (&ImageLayer, &Descriptor),
-    compression: Compression,
-) -> Result<Descriptor, Error> {
-    let failed = || Error::file("read", found.digest.to_string());
-    let blob = place.store.open_blob(&found.digest)?;
-    let blob = blob.ok_or_else(|| failed()(io::ErrorKind::NotFound.into()))?;
-    // It was unpacked before: that it is not too large is known.
-    let mut tar = Decoder::new(blob, compression, u64::MAX).map_err(failed())?;
-    gzipped(place, layer, |out| {
-        io::copy(&mut tar, out).map(drop).map_err(failed())
-    })
-}
-
-/// Makes a new blob of the tar that `write` writes, which must be that of `layer`.
-fn gzipped(
-    place: Place<'_>,
-    layer: &ImageLayer,
-    write: impl FnOnce(&mut dyn io::Write) -> Result<(), Error>,
-) -> Result<Descriptor, Error> {
-    let failed = || Error::file("compress", "a layer");
-    let mut blob = place.session.blob()?;
-    let options = EncoderOptions::new(Compression::Gzip);
-    let mut encoder = Encoder::new(&mut blob, &options).map_err(failed())?;
-    let mut hasher = Hasher::new();
-    write(&mut Tee {
-        first: &mut hasher,
-        second: &mut encoder,
-    })?;
-    encoder.finish().map_err(failed())?;
-    let found = DiffId(hasher.finish());
-    if found != layer.diff_id {
-        return Err(Error::LayerChanged {
-            expected: layer.diff_id,
-            found,
-        });
-    }
-    let size = blob.size();
-    let digest = blob.commit(None)?;
-    Ok(Descriptor {
-        media_type: media_type(Format::Oci, Compression::Gzip),
-        digest,
-        size,
-    })
-}
-
-/// Writes to two places.
-struct Tee<'a> {
-    first: &'a mut dyn io::Write,
-    second: &'a mut dyn io::Write,
-}
-
-impl io::Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.first.write_all(bytes)?;
-        self.second.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.first.flush()?;
-        self.second.flush()
-    }
 }

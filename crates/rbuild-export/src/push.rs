@@ -11,13 +11,21 @@ use crate::{Error, Exported, Place};
 /// `to`.
 ///
 /// # Errors
-/// [`Error::Registry`]; blobs that are uploaded already stay there.
+/// [`Error::Pinned`] if `to` has another digest; [`Error::Registry`]: blobs that are uploaded
+/// already stay there.
 pub fn push(
     place: Place<'_>,
     repository: &Repository,
     image: &Exported,
     to: &Reference,
 ) -> Result<(), Error> {
+    let found = image.descriptor.digest;
+    if to.digest.is_some_and(|digest| digest != found.0) {
+        return Err(Error::Pinned {
+            destination: to.to_string(),
+            found,
+        });
+    }
     for layer in &image.layers {
         repository.push_blob(layer, &mut || {
             let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);

@@ -101,6 +101,11 @@ impl<'a> Archive<'a> {
         })
     }
 
+    /// Bytes read so far: where the current member's content starts, until it is read.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Reads content of the current member; 0 at its end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let wanted = buffer

@@ -11,6 +11,7 @@
 
 mod archive;
 mod attribute;
+mod catalog;
 mod decode;
 mod encode;
 mod error;
@@ -23,6 +24,7 @@ mod unpack;
 mod unpack_options;
 
 pub use archive::is_tar;
+pub use catalog::{Catalog, Section};
 pub use decode::{Codec, Decoder, sniff};
 pub use encode::{Encoder, EncoderOptions};
 pub use error::{Error, Result};

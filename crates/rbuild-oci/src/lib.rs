@@ -1,5 +1,5 @@
 //! The vocabulary of the OCI specifications: digests, references, platforms,
-//! in-image paths, modes, formats, image configurations.
+//! in-image paths, modes, formats, places of images, image configurations.
 //!
 //! Pure. Manifests, indexes and descriptors are those of the `oci-spec` crate,
 //! re-exported as [`spec`]; the image configuration is ours, because Docker's
@@ -10,6 +10,7 @@ mod descriptor;
 mod digest;
 mod file_times;
 mod format;
+mod location;
 mod manifest;
 pub mod media_type;
 mod mode;
@@ -22,6 +23,7 @@ pub use descriptor::Descriptor;
 pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
 pub use file_times::FileTimes;
 pub use format::Format;
+pub use location::{LocalPlace, Location};
 pub use manifest::{Document, Index, Manifest, ManifestError};
 pub use mode::ModeChange;
 pub use oci_spec::image as spec;
@@ -43,6 +45,22 @@ pub enum Error {
         /// The rule that it breaks.
         why: &'static str,
     },
+    /// Not a place that an image can be at.
+    #[error("`{location}` is not an image's place: {why}")]
+    Location {
+        /// The text.
+        location: String,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// A place that only other programs reach.
+    #[error("`{transport}:` is not supported")]
+    Transport {
+        /// What stands before the colon.
+        transport: &'static str,
+        /// What to do instead.
+        hint: &'static str,
+    },
     /// Not a mode that `--chmod` takes.
     #[error("`{mode}` is not a mode: {why}")]
     Mode {
@@ -54,4 +72,14 @@ pub enum Error {
     /// Not a platform.
     #[error("`{0}` is not a platform: expected os/arch[/variant]")]
     Platform(String),
+}
+
+impl Error {
+    /// What to do instead, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Transport { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
 }

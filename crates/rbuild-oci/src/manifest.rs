@@ -13,6 +13,8 @@ const MANIFESTS: [&str; 2] = [media_type::OCI_MANIFEST, media_type::DOCKER_MANIF
 const INDEXES: [&str; 2] = [media_type::OCI_INDEX, media_type::DOCKER_INDEX];
 /// Annotation that carries a tag in the index of a layout. OCI image-spec, annotations.md.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Annotation of containerd and docker with the whole name.
+const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// An image's manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,9 @@ pub enum ManifestError {
     /// No image has that tag.
     #[error("no image has the tag `{0}`")]
     Tag(String),
+    /// No image has that digest.
+    #[error("no image has the digest `{0}`")]
+    Digest(BlobDigest),
     /// There are several, and no tag tells which.
     #[error("there are {0} images: a tag must say which")]
     Ambiguous(usize),
@@ -79,9 +84,6 @@ impl Document {
                 .map_err(invalid);
         }
         let parsed: spec::ImageManifest = serde_json::from_str(&text).map_err(invalid)?;
-        let trusted = |foreign: &spec::Descriptor| {
-            Descriptor::try_from(foreign).map_err(|error| malformed(error.to_string()))
-        };
         let layers = parsed
             .layers()
             .iter()
@@ -143,7 +145,32 @@ impl Index {
                 available: names.join(", "),
             });
         };
-        Descriptor::try_from(*entry).map_err(|error| ManifestError::Malformed(error.to_string()))
+        trusted(entry)
+    }
+
+    /// All that is listed, each with what it is called: the whole name where containerd wrote one,
+    /// else the tag.
+    ///
+    /// # Errors
+    /// [`ManifestError::Malformed`] if a digest is not sha256.
+    pub fn entries(&self) -> Result<Vec<(Descriptor, Option<String>)>, ManifestError> {
+        let entry = |entry: &spec::Descriptor| {
+            let name = annotation(entry, IMAGE_NAME).or_else(|| annotation(entry, REF_NAME));
+            Ok((trusted(entry)?, name.map(str::to_owned)))
+        };
+        self.0.manifests().iter().map(entry).collect()
+    }
+
+    /// What is listed with that digest.
+    ///
+    /// # Errors
+    /// [`ManifestError::Digest`] if nothing is.
+    pub fn pinned(&self, digest: &BlobDigest) -> Result<Descriptor, ManifestError> {
+        let mut entries = self.entries()?.into_iter();
+        let found = entries.find(|(entry, _)| entry.digest == *digest);
+        found
+            .map(|(entry, _)| entry)
+            .ok_or(ManifestError::Digest(*digest))
     }
 
     /// What the image with `tag` is called here; without a tag the only image there is.
@@ -152,24 +179,32 @@ impl Index {
     /// [`ManifestError::Tag`], [`ManifestError::Ambiguous`].
     pub fn tagged(&self, tag: Option<&str>) -> Result<Descriptor, ManifestError> {
         let entries = self.0.manifests();
-        let tag_of = |entry: &spec::Descriptor| {
-            entry
-                .annotations()
-                .as_ref()
-                .and_then(|all| all.get(REF_NAME).cloned())
+        let is_called = |entry: &&spec::Descriptor, tag: &str| {
+            [REF_NAME, IMAGE_NAME]
+                .iter()
+                .any(|key| annotation(entry, key) == Some(tag))
         };
         let entry = match tag {
             Some(tag) => entries
                 .iter()
-                .find(|entry| tag_of(entry).as_deref() == Some(tag))
+                .find(|entry| is_called(entry, tag))
                 .ok_or_else(|| ManifestError::Tag(tag.to_owned()))?,
             None => match &entries[..] {
                 [only] => only,
                 several => return Err(ManifestError::Ambiguous(several.len())),
             },
         };
-        Descriptor::try_from(entry).map_err(|error| ManifestError::Malformed(error.to_string()))
+        trusted(entry)
     }
+}
+
+fn annotation<'a>(entry: &'a spec::Descriptor, key: &str) -> Option<&'a str> {
+    let all = entry.annotations().as_ref()?;
+    all.get(key).map(String::as_str)
+}
+
+fn trusted(foreign: &spec::Descriptor) -> Result<Descriptor, ManifestError> {
+    Descriptor::try_from(foreign).map_err(|error| ManifestError::Malformed(error.to_string()))
 }
 
 /// A document that has the fields of both kinds is neither.

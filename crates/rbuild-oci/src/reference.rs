@@ -80,6 +80,9 @@ impl Reference {
     }
 }
 
+/// Longest path of a repository, in bytes, as registries have it.
+const MAX_REPOSITORY: usize = 255;
+
 impl FromStr for Reference {
     type Err = Error;
 
@@ -120,17 +123,24 @@ impl FromStr for Reference {
         if repository.is_empty() {
             return Err(bad("the name is empty"));
         }
-        if repository.len() > 255 || !repository.split('/').all(is_path_component) {
+        if !repository.split('/').all(is_path_component) {
             return Err(bad(
                 "a name is lower-case letters and digits, separated by `.`, `_`, `-` or `/`",
             ));
         }
-        Ok(Self {
+        let reference = Self {
             registry: registry.map(str::to_owned),
             repository: repository.to_owned(),
             tag: tag.map(str::to_owned),
             digest,
-        })
+        };
+        // The full name counts: it is that under which an image is kept.
+        if reference.on_docker_hub().repository.len() > MAX_REPOSITORY {
+            return Err(bad(
+                "a name has at most 255 characters, with its `library/`",
+            ));
+        }
+        Ok(reference)
     }
 }
 
@@ -278,6 +288,16 @@ mod tests {
         ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_its_full_form() {
+        let parse = |length: usize, prefix: &str| {
+            let text = format!("{prefix}{}", "a".repeat(length));
+            text.parse::<Reference>().is_ok()
+        };
+        assert!(parse(247, "") && !parse(248, ""), "library/ is 8");
+        assert!(parse(255, "quay.io/") && !parse(256, "quay.io/"));
     }
 
     #[track_caller]

@@ -68,7 +68,7 @@ fn write_run(run: &Run, out: &mut String) -> fmt::Result {
         writeln!(out, "  script {} {:?}", script.path, script.body)?;
     }
     match run.network {
-        Network::Default => {}
+        Network::Private => {}
         Network::None => writeln!(out, "  network none")?,
         Network::Host => writeln!(out, "  network host")?,
     }

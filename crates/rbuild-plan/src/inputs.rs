@@ -7,6 +7,7 @@ use rbuild_oci::{ImageConfig, Platform};
 
 use crate::entitlement::Entitlement;
 use crate::graph::Plan;
+use crate::op::Network;
 
 /// Everything a plan depends on besides the Dockerfile: plain values.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Inputs {
     pub edits: Edits,
     /// What the Dockerfile may ask for beyond what all may (R5–R7).
     pub allowed: BTreeSet<Entitlement>,
+    /// `--network`: that of commands that do not say (R5); part of their keys.
+    pub network: Network,
     /// `--ulimit NAME=SOFT:HARD`, for all commands; part of their keys.
     pub ulimits: Vec<String>,
     /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).

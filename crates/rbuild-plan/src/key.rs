@@ -23,7 +23,7 @@ use crate::op::{
 };
 
 /// Version of the recipe below; part of every key.
-const RECIPE: u32 = 3;
+const RECIPE: u32 = 4;
 
 /// Names a file system state by how it is made. Printed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,7 +10,7 @@ use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{Dockerfile, Span, Spanned, Stage};
 use rbuild_dockerfile::lint::rules;
 use rbuild_dockerfile::suggest::did_you_mean;
-use rbuild_oci::Reference;
+use rbuild_oci::{Location, Reference};
 
 use crate::contexts;
 use crate::inputs::{ContextKind, Inputs};
@@ -164,7 +164,13 @@ impl Names<'_> {
                 origin: Origin::Image(text.clone()),
                 span,
             }),
-            Err(error) => Err(self.hinted(index, name, error.to_string())),
+            Err(error) => {
+                let diagnostic = self.hinted(index, name, error.to_string());
+                Err(match error.hint() {
+                    Some(hint) => diagnostic.with_hint(hint),
+                    None => diagnostic,
+                })
+            }
         }
     }
 
@@ -183,13 +189,10 @@ fn stage(index: usize, name: &Name) -> Named {
     }
 }
 
-/// The reference that `text` is; `None` for a layout, whose path is the caller's business.
+/// The reference that `text` is; `None` for files, whose path is the caller's business.
 pub(crate) fn checked(text: &str) -> Result<Option<Reference>, rbuild_oci::Error> {
-    if text.starts_with("oci:") {
-        return Ok(None);
-    }
-    let name = text.strip_prefix("docker://").unwrap_or(text);
-    name.parse().map(Some)
+    let location: Location = text.parse()?;
+    Ok(location.reference().cloned())
 }
 
 /// Reported where it is asked for: the check is experimental.

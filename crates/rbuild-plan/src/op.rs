@@ -59,9 +59,9 @@ pub struct Script {
 /// The network of a command (R5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Network {
-    /// What the build has.
+    /// One with a way out, apart from the host's where that is possible.
     #[default]
-    Default,
+    Private,
     /// Only a loopback device.
     None,
     /// That of the host.

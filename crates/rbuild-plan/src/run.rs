@@ -78,14 +78,7 @@ impl Fold<'_> {
             user: self.stage.config.config.user.clone(),
             script,
             mounts: mounts?,
-            network: run
-                .network
-                .as_ref()
-                .map_or(Network::Default, |it| match it.value {
-                    ast::Network::Default => Network::Default,
-                    ast::Network::None => Network::None,
-                    ast::Network::Host => Network::Host,
-                }),
+            network: self.network(run),
             security: run
                 .security
                 .as_ref()
@@ -98,6 +91,15 @@ impl Fold<'_> {
         };
         self.push_step(Op::Run(Box::new(run)), span, created_by);
         Some(())
+    }
+
+    /// That of the instruction, else that of the build (R5).
+    fn network(&self, run: &ast::Run) -> Network {
+        match run.network.as_ref().map(|it| it.value) {
+            None | Some(ast::Network::Default) => self.context.inputs.network,
+            Some(ast::Network::None) => Network::None,
+            Some(ast::Network::Host) => Network::Host,
+        }
     }
 
     /// Program and arguments: shell text becomes one argument of the shell (M1, R1).

@@ -17,6 +17,7 @@ mod manifest;
 mod push;
 mod registries;
 mod repository;
+mod tags;
 
 pub use auth_file::{AuthFile, Entry, edited, emptied};
 pub use blob::BlobReader;

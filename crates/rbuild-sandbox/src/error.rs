@@ -1,6 +1,6 @@
 //! What can go wrong around a command, and what to try then.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use rbuild_sys as sys;
 
@@ -92,6 +92,28 @@ pub enum Error {
     NotTheDevice {
         /// Which.
         name: &'static str,
+    },
+
+    /// There is no network but the host's, or none.
+    #[error("cannot have a private network")]
+    NoPrivateNetwork(#[source] Arc<Self>),
+
+    /// What connects a private network is not installed.
+    #[error("`pasta` is not installed")]
+    NoPasta,
+
+    /// The device that a private network is made with cannot be opened.
+    #[error("cannot open `/dev/net/tun`")]
+    NoTun {
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// `pasta` ended, or was too slow.
+    #[error("`pasta` cannot connect a network: {said}")]
+    Pasta {
+        /// Its last words.
+        said: String,
     },
 
     /// A seccomp profile is not JSON, or not of the form.
@@ -290,6 +312,16 @@ impl Error {
             Self::Map { .. } => {
                 "look for overlapping lines in /etc/subuid and /etc/subgid, and whether newuidmap is setuid".to_owned()
             }
+            Self::NoPrivateNetwork(reason) => match &**reason {
+                Self::NoPasta => {
+                    "ask the administrator to install `passt`, or give commands another network with --network=host or --network=none"
+                }
+                Self::NoTun { .. } => {
+                    "ask the administrator: chmod 666 /dev/net/tun; or give commands another network with --network=host or --network=none"
+                }
+                _ => "--network=host and --network=none need no `pasta`",
+            }
+            .to_owned(),
             Self::ResourceLimit { .. } => {
                 "the hard limit of this shell, as `ulimit -H` shows it, is the highest".to_owned()
             }

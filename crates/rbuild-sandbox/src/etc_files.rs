@@ -2,9 +2,37 @@
 //!
 //! They are attached over files of the tree; `mount_point` finds or makes those.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
 
-use crate::confinement::{Confinement, Hosts, Resolver};
+use crate::{
+    confinement::{Confinement, Hosts, Resolver},
+    spec::Network,
+};
+
+/// Where the machine's own name server is asked in a private network: a link-local address, which
+/// no other machine has. RFC 3927.
+pub(crate) const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+
+/// How far a command reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// What the machine reaches, its loopback interface included; or nothing at all.
+    Machine,
+    /// What is outside of the machine.
+    Outside,
+}
+
+impl From<Network> for Reach {
+    fn from(network: Network) -> Self {
+        match network {
+            Network::Private => Self::Outside,
+            Network::Host | Network::None => Self::Machine,
+        }
+    }
+}
 
 /// One of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +69,11 @@ impl EtcFile {
 
     /// The content for commands with `confinement` on a host with `resolv_conf`; `None` if the
     /// image's own file is to be seen.
-    pub(crate) fn content(self, confinement: &Confinement, resolv_conf: &str) -> Option<String> {
+    pub(crate) fn content(
+        self,
+        confinement: &Confinement,
+        (resolv_conf, reach): (&str, Reach),
+    ) -> Option<String> {
         let hostname = &confinement.hostname;
         match (self, &confinement.hosts, &confinement.resolver) {
             (Self::Hosts, Hosts::OfImage, _) | (Self::ResolvConf, _, Resolver::OfImage) => None,
@@ -77,11 +109,29 @@ impl EtcFile {
                     ("search", search),
                     ("options", options),
                 ];
-                Some(resolver(resolv_conf, &given))
+                Some(match reach {
+                    Reach::Machine => resolver(resolv_conf, &given),
+                    Reach::Outside => resolver(&from_outside(resolv_conf), &given),
+                })
             }
             (Self::Hostname, ..) => Some(format!("{hostname}\n")),
         }
     }
+}
+
+/// `resolv_conf` for a private network: pasta asks the machine's first name server for whoever
+/// asks [`NAME_SERVER`], also where only this machine can ask it; those on loopback are left out.
+/// One without name servers means one on loopback. resolv.conf(5).
+fn from_outside(resolv_conf: &str) -> String {
+    let on_loopback = |line: &&str| {
+        let mut words = line.split_ascii_whitespace();
+        let is_server = words.next() == Some("nameserver");
+        let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+        is_server && address.is_some_and(|it| it.is_loopback() || it.is_unspecified())
+    };
+    let others = resolv_conf.lines().filter(|line| !on_loopback(line));
+    let others = others.map(|line| format!("{line}\n"));
+    format!("nameserver {NAME_SERVER}\n{}", others.collect::<String>())
 }
 
 /// The lines of the host's resolv.conf, with those that are given in the place of those of their
@@ -114,7 +164,7 @@ impl fmt::Display for EtcFile {
 
 #[cfg(test)]
 mod tests {
-    use super::EtcFile;
+    use super::{EtcFile, Reach, from_outside};
     use crate::{Confinement, DEFAULT_CAPABILITIES, Hosts, Resolver};
 
     const HOST: &str = "# by hand\nnameserver 10.0.0.1\ndomain example\noptions rotate\n";
@@ -123,7 +173,11 @@ mod tests {
     fn check(file: EtcFile, change: impl FnOnce(&mut Confinement), expected: Option<&str>) {
         let mut confinement = Confinement::usual("rbuild", DEFAULT_CAPABILITIES).unwrap();
         change(&mut confinement);
-        assert_eq!(file.content(&confinement, HOST).as_deref(), expected);
+        assert_eq!(
+            file.content(&confinement, (HOST, Reach::Machine))
+                .as_deref(),
+            expected
+        );
     }
 
     #[test]
@@ -177,5 +231,26 @@ mod tests {
             |it| it.resolver = Resolver::OfImage,
             None,
         );
+    }
+
+    #[test]
+    fn in_a_private_network_names_are_asked_for_through_pasta() {
+        for (host, expected) in [
+            (
+                HOST,
+                "nameserver 169.254.1.1\n# by hand\nnameserver 10.0.0.1\ndomain example\noptions rotate\n",
+            ),
+            (
+                "nameserver 127.0.0.53\noptions edns0\n",
+                "nameserver 169.254.1.1\noptions edns0\n",
+            ),
+            (
+                "nameserver ::1\nnameserver 9.9.9.9\n",
+                "nameserver 169.254.1.1\nnameserver 9.9.9.9\n",
+            ),
+            ("", "nameserver 169.254.1.1\n"),
+        ] {
+            assert_eq!(from_outside(host), expected);
+        }
     }
 }

@@ -4,10 +4,14 @@ use std::{fs::File, path::Path};
 
 use rbuild_sys::{
     self as sys, Dir, Exec, Made, MountLimits, NetworkNamespace, SpawnError, Step, in_child,
-    new_mount, spawn,
+    landlock_scope, new_mount, spawn,
 };
 
-use crate::enter::{Ids, enter, is_full_root, status_field, subordinate_ids, sysctl};
+use crate::{
+    enter::{Ids, enter, is_full_root, status_field, subordinate_ids, sysctl},
+    private_network::PrivateNetwork,
+    program::ping_groups,
+};
 
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +43,14 @@ pub struct Host {
     pub cgroup: &'static str,
     /// Whether /dev/fuse can be opened.
     pub fuse: Probe,
-    /// Whether /dev/net/tun can be opened.
-    pub tun: Probe,
+    /// Whether commands can have a network of their own with a way out.
+    pub private_network: Probe,
+    /// Whether they can be kept from abstract sockets of the host's network.
+    pub scope: Probe,
 }
 
 impl Host {
-    /// Tries everything; `dir` is where trees are going to be. Takes some 10 ms.
+    /// Tries everything; `dir` is where trees are going to be. Takes some 50 ms.
     ///
     /// # Errors
     /// When there is more than one thread, or no process can be started.
@@ -73,7 +79,8 @@ impl Host {
             max_user_namespaces: sysctl("user/max_user_namespaces").and_then(|n| n.parse().ok()),
             cgroup: cgroup_kind(),
             fuse: open("/dev/fuse"),
-            tun: open("/dev/net/tun"),
+            private_network: answer("private network"),
+            scope: scope(),
         })
     }
 }
@@ -99,10 +106,12 @@ fn in_namespaces(dir: &Path) -> String {
         Ok(_) | Err(SpawnError::Step { .. }) => Ok(()),
     };
     let overlay = try_overlay(dir);
+    let network = PrivateNetwork::start(&entered.guardian, &ping_groups(0)).map(drop);
     [
         line("namespaces", Ok(&())),
         line("proc", proc.as_ref().map_err(|e| e as _)),
         line("overlay", overlay.as_ref().map_err(|e| e as _)),
+        line("private network", network.as_ref().map_err(|e| e as _)),
     ]
     .concat()
 }
@@ -146,6 +155,14 @@ fn overlay_below(probe: &Dir, path: &Path) -> Result<(), sys::Error> {
     let tree = Dir::from_fd(new_mount("overlay", &options, MountLimits::default())?);
     tree.rmdir(b"old")?;
     tree.mkdir(b"old", 0o700)
+}
+
+fn scope() -> Probe {
+    match landlock_scope() {
+        Ok(Some(_)) => Probe::Works,
+        Ok(None) => Probe::Fails("the kernel has no Landlock of ABI 6".to_owned()),
+        Err(error) => Probe::Fails(error.to_string()),
+    }
 }
 
 fn open(path: &str) -> Probe {

@@ -19,6 +19,7 @@ mod mount;
 mod mount_point;
 mod mount_source;
 mod ops;
+mod private_network;
 mod program;
 mod resource_limit;
 mod run;

@@ -29,6 +29,10 @@ pub enum Op {
     Descriptor(i32),
     /// How soon the kernel ends the command when memory runs out: -1000 to 1000.
     OutOfMemoryScore(i32),
+    /// Enter the network that commands share.
+    JoinNetwork,
+    /// Which groups may ping without privileges: those from 0 to this one.
+    PingGroups(u32),
     /// Make a mount that depends on the child's own namespaces.
     Make(Fixture),
     /// The tree becomes `/`.
@@ -60,6 +64,8 @@ pub enum Op {
     SessionKeyring,
     /// From now on setuid programs have no effect.
     NoNewPrivileges,
+    /// From now on abstract sockets and processes outside are out of reach.
+    Scope,
     /// From now on dangerous system calls fail.
     Filter,
     /// Enter it.
@@ -149,6 +155,10 @@ pub struct Surroundings {
     /// How soon the kernel ends commands when memory runs out; `None` if it is not known how soon
     /// it ends us.
     pub out_of_memory_score: Option<i32>,
+    /// The last group that the user namespace has.
+    pub last_group: u32,
+    /// Whether the kernel can keep commands from abstract sockets of the network that they are in.
+    pub scopes: bool,
     /// Limits that were asked for.
     pub limits: Vec<ResourceLimit>,
     /// Whether setuid programs work.
@@ -210,6 +220,11 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     }
     ops.extend((0..=2).map(Op::Descriptor));
     ops.extend(around.out_of_memory_score.map(Op::OutOfMemoryScore));
+    match spec.network {
+        Network::Host => {}
+        Network::Private => ops.push(Op::JoinNetwork),
+        Network::None => ops.push(Op::PingGroups(around.last_group)),
+    }
     ops.extend([Op::Make(Fixture::Proc), Op::Make(Fixture::Mqueue)]);
     let sys = sys(spec, around);
     if matches!(sys, Fixture::OwnSys(_)) {
@@ -250,6 +265,9 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     if around.new_privileges == NewPrivileges::Never {
         ops.push(Op::NoNewPrivileges);
     }
+    if spec.security == Security::Sandbox && spec.network == Network::Host && around.scopes {
+        ops.push(Op::Scope);
+    }
     if spec.security == Security::Sandbox && around.calls == Calls::Filtered {
         ops.push(Op::Filter);
     }
@@ -273,8 +291,8 @@ pub(crate) fn sys(spec: &Spec<'_>, around: &Surroundings) -> Fixture {
         Security::Insecure => Writes::Allowed,
     };
     match spec.network {
-        Network::None if around.own_sys => Fixture::OwnSys(writes),
-        Network::None | Network::Host => Fixture::Sys(writes),
+        Network::Private | Network::None if around.own_sys => Fixture::OwnSys(writes),
+        Network::Private | Network::None | Network::Host => Fixture::Sys(writes),
     }
 }
 
@@ -326,6 +344,8 @@ impl fmt::Display for Op {
                 ..
             } => write!(f, "mount {kind} at {target}{}", Flags(*limits)),
             Self::Freeze(name) => write!(f, "freeze /proc/{name}"),
+            Self::JoinNetwork => f.write_str("join network"),
+            Self::PingGroups(last) => write!(f, "ping groups 0 {last}"),
             Self::LoopbackUp => f.write_str("loopback up"),
             Self::Hostname(name) => write!(f, "hostname {name}"),
             Self::Umask(mask) => write!(f, "umask {mask:04o}"),
@@ -334,6 +354,7 @@ impl fmt::Display for Op {
             }
             Self::SessionKeyring => f.write_str("session keyring"),
             Self::NoNewPrivileges => f.write_str("no new privileges"),
+            Self::Scope => f.write_str("scope sockets and signals"),
             Self::Filter => f.write_str("filter system calls"),
             Self::WorkingDirectory(path) => write!(f, "working directory {path}"),
             Self::Bounding(set) => write!(f, "bounding {set}"),

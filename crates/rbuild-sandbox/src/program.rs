@@ -18,7 +18,11 @@ use crate::{
 };
 
 /// The descriptors that the ops of one command refer to.
-pub(crate) struct Handles {
+pub(crate) struct Handles<'a> {
+    /// The network to join, if the command has one that it shares.
+    pub(crate) network: Option<BorrowedFd<'a>>,
+    /// What restricts the scope of commands, if the kernel can.
+    pub(crate) scope: Option<BorrowedFd<'a>>,
     /// 0, 1 and 2 of the child.
     pub(crate) stdio: [OwnedFd; 3],
     /// For each op that attaches a mount made by the parent: that mount.
@@ -33,7 +37,7 @@ pub(crate) struct Handles {
 pub(crate) fn program<'a>(
     spec: &'a Spec<'_>,
     ops: &'a [Op],
-    (handles, filter): (&'a Handles, Option<&'a Filter>),
+    (handles, filter): (&'a Handles<'a>, Option<&'a Filter>),
 ) -> Result<Vec<Step<'a>>, Error> {
     let scope = Scope {
         spec,
@@ -48,7 +52,7 @@ pub(crate) fn program<'a>(
 struct Scope<'a, 'root> {
     spec: &'a Spec<'root>,
     ops: &'a [Op],
-    handles: &'a Handles,
+    handles: &'a Handles<'a>,
     /// There is one if an op installs it.
     filter: Option<&'a Filter>,
 }
@@ -87,8 +91,17 @@ impl<'a> Scope<'a, '_> {
                     path: CString::default(),
                 }
             }
+            Op::JoinNetwork => {
+                let network = self.handles.network;
+                Step::JoinNetwork(network.expect("the parent starts a network that is joined"))
+            }
+            Op::PingGroups(last) => Step::PingGroups(text("groups", &ping_groups(*last))?),
             Op::LoopbackUp => Step::LoopbackUp,
             Op::NoNewPrivileges => Step::NoNewPrivileges,
+            Op::Scope => {
+                let scope = self.handles.scope;
+                Step::Scope(scope.expect("`ops` restricts the scope only where that is possible"))
+            }
             Op::Filter => {
                 let filter = self.filter;
                 Step::Filter(filter.expect("`ops` installs a filter only where there is one"))
@@ -183,6 +196,11 @@ fn made(mount: Fixture) -> Made {
         Fixture::OwnSys(_) => Made::Third,
         _ => Made::First,
     }
+}
+
+/// The groups from 0 to `last`, as in `ping_group_range` of icmp(7).
+pub(crate) fn ping_groups(last: u32) -> String {
+    format!("0 {last}")
 }
 
 fn text(what: &'static str, text: &str) -> Result<CString, Error> {

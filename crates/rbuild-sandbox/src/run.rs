@@ -104,14 +104,20 @@ impl Sandbox {
             })
             .collect();
         let placed: Vec<_> = etc.iter().map(|(file, _)| *file).collect();
+        let network = match spec.network {
+            Network::Private => Some(self.private_network()?),
+            Network::Host | Network::None => None,
+        };
         let ops = ops(spec, &self.around(spec.network), &placed);
         let mounts = ops
             .iter()
-            .map(|op| self.mount(op))
+            .map(|op| self.mount(op, spec.network))
             .collect::<Result<Vec<_>, _>>()?;
         enter_devices(&mut points, &ops, &mounts).map_err(failed)?;
         let asked = self.asked(spec, &mut points)?;
         let handles = Handles {
+            network,
+            scope: self.scope(),
             stdio,
             mounts,
             etc,
@@ -120,7 +126,7 @@ impl Sandbox {
         let child = {
             let steps = program(spec, &ops, (&handles, self.filter()))?;
             let network = match spec.network {
-                Network::Host => NetworkNamespace::Shared,
+                Network::Host | Network::Private => NetworkNamespace::Shared,
                 Network::None => NetworkNamespace::New,
             };
             spawn(&self.guardian, network, &steps).map_err(|error| explain(spec, &ops, error))?
@@ -131,6 +137,7 @@ impl Sandbox {
             mounts,
             etc,
             asked,
+            ..
         } = handles;
         drop((stdio, mounts, etc));
         let ended = follow(child, outputs, &cancel.0, output).map_err(failed)?;

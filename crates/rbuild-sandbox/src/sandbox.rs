@@ -3,25 +3,27 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use rbuild_sys::{
     self as sys, Depth, Dir, Exec, FileKind, Filter, Guardian, Made, MountLimits, NetworkNamespace,
-    SpawnError, Step, clone_mount, file_stat, limit_mount, new_mount, spawn,
+    SpawnError, Step, clone_mount, file_stat, landlock_scope, limit_mount, new_mount, spawn,
 };
 
 use crate::{
     confinement::{Confinement, SystemCalls},
-    enter::Entered,
+    enter::{Entered, Ids},
     error::Error,
-    etc_files::EtcFile,
+    etc_files::{EtcFile, Reach},
     ops::{Calls, DEVICES, Fixture, Op, Surroundings, Writes, limits},
+    private_network::PrivateNetwork,
+    program::ping_groups,
     spec::Network,
 };
 
@@ -32,6 +34,10 @@ pub struct Sandbox {
     around: Surroundings,
     /// Whether the kernel lets us mount a /sys; found out when a command needs it.
     own_sys: OnceLock<bool>,
+    /// The network of commands that have not the builder's; started when the first needs it.
+    private_network: OnceLock<Result<PrivateNetwork, Arc<Error>>>,
+    /// What keeps commands in the builder's network from its abstract sockets, if the kernel can.
+    scope: Option<OwnedFd>,
     system_calls: SystemCalls,
     /// Files of `/etc` that cover the image's.
     pub(crate) provided: Vec<EtcFile>,
@@ -87,9 +93,17 @@ impl Sandbox {
         let (proc, dev, sys) = (open("/proc")?, open("/dev")?, open("/sys")?);
         let (shared, provided) =
             shared_files(scratch, confinement).map_err(prepare("shared files"))?;
+        let scope = landlock_scope().map_err(prepare("a Landlock scope"))?;
+        let around = Surroundings {
+            scopes: scope.is_some(),
+            last_group: last_group(&entered.ids),
+            ..surroundings(confinement, &proc, &sys)
+        };
         Ok(Self {
             guardian: entered.guardian,
-            around: surroundings(confinement, &proc, &sys),
+            around,
+            private_network: OnceLock::new(),
+            scope,
             own_sys: OnceLock::new(),
             system_calls: confinement.system_calls.clone(),
             provided,
@@ -114,10 +128,35 @@ impl Sandbox {
         format!("of-run-{number}").into_bytes()
     }
 
+    /// Makes sure that there is the network of commands with [`Network::Private`]: the first call
+    /// starts it, the others wait until then.
+    ///
+    /// # Errors
+    /// [`Error::NoPrivateNetwork`] with the reason, the same one each time.
+    pub fn start_private_network(&self) -> Result<(), Error> {
+        self.private_network().map(drop)
+    }
+
+    pub(crate) fn private_network(&self) -> Result<BorrowedFd<'_>, Error> {
+        let start = || {
+            let groups = ping_groups(self.around.last_group);
+            PrivateNetwork::start(&self.guardian, &groups).map_err(Arc::new)
+        };
+        match self.private_network.get_or_init(start) {
+            Ok(network) => Ok(network.namespace()),
+            Err(reason) => Err(Error::NoPrivateNetwork(Arc::clone(reason))),
+        }
+    }
+
+    /// What restricts the scope of commands, if the kernel can.
+    pub(crate) fn scope(&self) -> Option<BorrowedFd<'_>> {
+        self.scope.as_ref().map(AsFd::as_fd)
+    }
+
     /// What the host has, for a command in `network`.
     pub(crate) fn around(&self, network: Network) -> Surroundings {
         Surroundings {
-            own_sys: network == Network::None && *self.own_sys.get_or_init(|| self.try_own_sys()),
+            own_sys: network != Network::Host && *self.own_sys.get_or_init(|| self.try_own_sys()),
             ..self.around.clone()
         }
     }
@@ -137,8 +176,8 @@ impl Sandbox {
         matches!(tried, Err(SpawnError::Step { index: 1, .. }))
     }
 
-    /// The mount that `op` attaches, if it is one that the parent makes.
-    pub(crate) fn mount(&self, op: &Op) -> Result<Option<OwnedFd>, Error> {
+    /// The mount that `op` attaches for a command in `network`, if it is one that the parent makes.
+    pub(crate) fn mount(&self, op: &Op, network: Network) -> Result<Option<OwnedFd>, Error> {
         let Op::Attach(mount, _) = op else {
             return Ok(None);
         };
@@ -147,7 +186,9 @@ impl Sandbox {
             Fixture::Device(name) => return self.device(name).map(Some),
             Fixture::Null => self.restricted(&self.dev, "null", *mount),
             Fixture::Empty => self.restricted(&self.shared, "empty", *mount),
-            Fixture::Etc(file) => self.restricted(&self.shared, file.name(), *mount),
+            Fixture::Etc(file) => {
+                self.restricted(&self.shared, shared_name(*file, network.into()), *mount)
+            }
             Fixture::Sys(_) => clone_mount(&self.sys, b"", Depth::Tree).and_then(|tree| {
                 limit_mount(&tree, limits(*mount), Depth::Tree)?;
                 Ok(tree)
@@ -205,6 +246,8 @@ fn surroundings(confinement: &Confinement, proc: &Dir, sys: &Dir) -> Surrounding
         hidden_dirs: masked("/proc", present(proc, &HIDDEN_DIRS, directory)),
         frozen: masked("/proc", present(proc, &FROZEN, |_| true)),
         hidden_sys: masked("/sys", present(sys, &HIDDEN_SYS, directory)),
+        last_group: 0,
+        scopes: false,
         open_files: sys::open_files_limit(),
         out_of_memory_score: out_of_memory_score(),
         own_sys: false,
@@ -237,6 +280,15 @@ fn present(
     names.iter().filter(exists).copied().collect()
 }
 
+/// The highest of the groups from 0 on that the user namespace has without a gap.
+fn last_group(ids: &Ids) -> u32 {
+    match ids {
+        // What the kernel takes at most for the groups that may ping.
+        Ids::All => i32::MAX.unsigned_abs(),
+        Ids::Subordinate { gids, .. } => u32::try_from(gids.count()).unwrap_or(u32::MAX),
+    }
+}
+
 /// Commands go before the builder, and before what else the user has.
 fn out_of_memory_score() -> Option<i32> {
     let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok()?;
@@ -258,22 +310,37 @@ fn shared_files(
     dir.set_mode(b"empty", 0o755)?;
     let resolv_conf = host_resolv_conf();
     let mut provided = Vec::new();
+    let write = |file: EtcFile, reach| {
+        let content = file.content(confinement, (&resolv_conf, reach));
+        content.map(|content| write_shared(&dir, shared_name(file, reach), &content))
+    };
     for file in EtcFile::ALL {
-        let Some(content) = file.content(confinement, &resolv_conf) else {
-            continue;
-        };
-        let mut written = dir.create(file.name().as_bytes(), 0o644)?;
-        written
-            .write_all(content.as_bytes())
-            .map_err(|source| sys::Error {
-                call: "write",
-                operand: file.name().to_owned(),
-                source,
-            })?;
-        dir.set_mode(file.name().as_bytes(), 0o644)?;
-        provided.push(file);
+        if let Some(written) = write(file, Reach::Machine) {
+            written?;
+            provided.push(file);
+        }
     }
+    write(EtcFile::ResolvConf, Reach::Outside).transpose()?;
     Ok((dir, provided))
+}
+
+/// The name in the tmpfs of what `file` is for commands that reach so far.
+fn shared_name(file: EtcFile, reach: Reach) -> &'static str {
+    match (file, reach) {
+        (EtcFile::ResolvConf, Reach::Outside) => "resolv.conf-outside",
+        _ => file.name(),
+    }
+}
+
+fn write_shared(dir: &Dir, name: &str, content: &str) -> Result<(), sys::Error> {
+    let mut file = dir.create(name.as_bytes(), 0o644)?;
+    file.write_all(content.as_bytes())
+        .map_err(|source| sys::Error {
+            call: "write",
+            operand: name.to_owned(),
+            source,
+        })?;
+    dir.set_mode(name.as_bytes(), 0o644)
 }
 
 /// The host's resolv.conf; empty if there is none.

@@ -41,6 +41,9 @@ pub struct Spec<'root> {
 pub enum Network {
     /// The builder's.
     Host,
+    /// One that the commands of a sandbox share, with a way out but none to the builder's
+    /// loopback interface and abstract sockets.
+    Private,
     /// Nothing but its own loopback interface, which is up.
     None,
 }

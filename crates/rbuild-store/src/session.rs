@@ -91,6 +91,21 @@ impl Session {
         self.store.layer(id)
     }
 
+    /// A file without a name, to keep something in for as long as it is open.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if it cannot be created.
+    pub fn scratch_file(&self) -> Result<File> {
+        let named = || {
+            let name = self.unused_name();
+            let file = self.staging.create(&name, 0o600)?;
+            self.staging.unlink(&name).map(|()| file)
+        };
+        // No O_TMPFILE here: a file that lost its name will do.
+        let file = self.staging.create_unnamed(0o600).or_else(|_| named());
+        file.writing(|| "a temporary file".to_owned())
+    }
+
     /// Adds `object` to the lease. To be done before the object is used.
     pub(crate) fn hold(&self, object: &impl Display) -> Result<()> {
         let line = format!("{object}\n");

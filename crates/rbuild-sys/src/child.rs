@@ -74,8 +74,13 @@ unsafe fn carry_out(step: &Step<'_>, handles: &mut Handles) -> Result<(), c_int>
             soft,
             hard,
         } => resource_limit(*resource, *soft, *hard),
-        Step::OutOfMemoryScore(score) => return out_of_memory_score(score),
+        Step::OutOfMemoryScore(score) => return setting(c"/proc/self/oom_score_adj", score),
+        Step::JoinNetwork(network) => {
+            call!(libc::SYS_setns, network.as_raw_fd(), libc::CLONE_NEWNET)
+        }
         Step::LoopbackUp => return loopback_up(),
+        Step::PingGroups(range) => return setting(PING_GROUPS, range),
+        Step::Scope(ruleset) => call!(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0),
         Step::NoNewPrivileges => call!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         Step::Filter(program) => filter(program),
         Step::SessionKeyring => return session_keyring(),
@@ -259,14 +264,16 @@ fn resource_limit(resource: Resource, soft: u64, hard: u64) -> Answer {
     call!(libc::SYS_prlimit64, 0, resource, limits.as_ptr(), null)
 }
 
-fn out_of_memory_score(score: &CStr) -> Result<(), c_int> {
-    let path = c"/proc/self/oom_score_adj".as_ptr();
+/// Of the caller's network namespace.
+const PING_GROUPS: &CStr = c"/proc/sys/net/ipv4/ping_group_range";
+
+/// What cannot be written stays as it is.
+fn setting(path: &CStr, value: &CStr) -> Result<(), c_int> {
     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-    let Ok(file) = call!(libc::SYS_openat, libc::AT_FDCWD, path, flags) else {
+    let Ok(file) = call!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) else {
         return Ok(());
     };
-    // What cannot be written stays as it is.
-    let _ = call!(libc::SYS_write, file, score.as_ptr(), score.count_bytes());
+    let _ = call!(libc::SYS_write, file, value.as_ptr(), value.count_bytes());
     call!(libc::SYS_close, file).map(|_| ())
 }
 
@@ -278,7 +285,8 @@ struct InterfaceRequest {
     rest: [u8; 22],
 }
 
-fn loopback_up() -> Result<(), c_int> {
+/// Switches on `lo` of the caller's network namespace.
+pub(crate) fn loopback_up() -> Result<(), c_int> {
     let mut request = InterfaceRequest {
         name: [0; libc::IFNAMSIZ],
         flags: libc::IFF_UP as i16,

@@ -14,7 +14,9 @@ mod error;
 mod file;
 mod filter;
 mod guardian;
+mod landlock;
 mod mounts;
+mod network;
 mod overlay;
 mod process;
 mod signal;
@@ -35,9 +37,11 @@ pub use file::{
 };
 pub use filter::{Filter, Instruction};
 pub use guardian::Guardian;
+pub use landlock::landlock_scope;
 pub use mounts::{
     Depth, MountLimits, attach_mount, clone_mount, limit_mount, make_mounts_private, new_mount,
 };
+pub use network::new_network_namespace;
 pub use overlay::{Upper, overlay};
 pub use process::{
     Child, Ended, Flag, effective_ids, in_child, open_files_limit, set_nonblocking, wait_readable,

@@ -93,8 +93,17 @@ pub enum Step<'fd> {
     /// How soon the kernel ends the process when memory runs out, as in `oom_score_adj` of
     /// proc(5); needs the host's `/proc`. Where that cannot be written it stays as it is.
     OutOfMemoryScore(CString),
+    /// Joins the network namespace behind the descriptor. setns(2).
+    JoinNetwork(BorrowedFd<'fd>),
     /// Switches on `lo` of a network namespace of our own. netdevice(7).
     LoopbackUp,
+    /// Which groups may ping without privileges in a network namespace of our own, as in
+    /// `ping_group_range` of icmp(7); needs the host's `/proc`. Where that cannot be written it
+    /// stays as it is.
+    PingGroups(CString),
+    /// No way to abstract sockets, and for signals, out of here; as [`crate::landlock_scope`]
+    /// made it. landlock(7).
+    Scope(BorrowedFd<'fd>),
     /// From now on no program gives privileges, setuid or not. prctl(2), PR_SET_NO_NEW_PRIVS.
     NoNewPrivileges,
     /// System calls are filtered from now on, for good. seccomp(2).

@@ -1,6 +1,8 @@
 //! Gating is loud: a test that cannot run here says `SKIP` and why, and fails
 //! when `RBUILD_TEST_REQUIRE=1` (CI) says that nothing may be skipped.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use nix::unistd::Uid;
@@ -21,6 +23,8 @@ pub enum Need {
     Root,
     /// The archive of a base image.
     Base(Base),
+    /// A device that everybody may open for reading and writing.
+    Device(&'static str),
     /// A program in `PATH`.
     Tool(&'static str),
 }
@@ -83,6 +87,7 @@ impl Need {
                 };
                 (!archive.is_file()).then(why)
             }
+            Self::Device(path) => device_unmet(path),
             Self::Tool(name) => {
                 let found = Command::new("sh")
                     .args(["-c", &format!("command -v {name}")])
@@ -92,6 +97,12 @@ impl Need {
             }
         }
     }
+}
+
+fn device_unmet(path: &str) -> Option<String> {
+    let open_to_all = fs::metadata(path).is_ok_and(|found| found.mode() & 0o666 == 0o666);
+    let why = || format!("not everybody may open `{path}`; try: chmod 666 {path}");
+    (!open_to_all).then(why)
 }
 
 fn range_unmet() -> Option<String> {

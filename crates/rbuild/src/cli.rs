@@ -11,6 +11,7 @@ mod build;
 mod check;
 mod confine;
 mod description;
+mod images;
 mod registry;
 mod store;
 
@@ -18,6 +19,7 @@ pub use build::*;
 pub use check::*;
 pub use confine::*;
 pub use description::*;
+pub use images::*;
 pub use registry::*;
 pub use store::*;
 
@@ -67,20 +69,32 @@ pub enum Command {
     Images(ImagesArgs),
     /// Show an image's configuration as JSON
     Inspect(InspectArgs),
+    /// Show how an image was made
+    History(HistoryArgs),
+    /// Tell by the exit status whether the store has an image
+    Exists(ExistsArgs),
     /// Give an image another name
     Tag(TagArgs),
+    /// Take names away from an image
+    Untag(UntagArgs),
     /// Remove names, and images that have no name left
     Rmi(RmiArgs),
-    /// Fetch an image from a registry or an OCI layout
+    /// Fetch an image from a registry, an archive or a directory
     Pull(PullArgs),
-    /// Send an image to a registry or an OCI layout
+    /// Send an image to a registry, an archive or a directory
     Push(PushArgs),
+    /// Write images to an archive, with their names
+    Save(SaveArgs),
+    /// Take images from an archive, with their names
+    Load(LoadArgs),
     /// Log in to a registry
     Login(LoginArgs),
     /// Forget the login for a registry
     Logout(LogoutArgs),
     /// Make an image from a root file system
     Import(ImportArgs),
+    /// Write the files of an image as a tar
+    Export(ExportArgs),
     /// Delete what no image needs: results of steps, images without a name, leftovers
     Prune(PruneArgs),
     /// Show what the store's disk space is used for
@@ -150,7 +164,7 @@ pub enum Dumped {
 }
 
 const RUN_NOTES: &str = "\
-The command gets the sandbox of RUN (docker's default capabilities, the host's network), changed by
+The command gets the sandbox of RUN (docker's default capabilities, a network of its own), changed by
 the flags below, and the terminal. What it writes is gone when it ends; so are the processes it leaves behind.
 
 Exit status: that of the command; 125 if it cannot be started, 126 if the program cannot be executed,
@@ -176,7 +190,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
     /// The network
-    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,
     /// The image
     #[arg(value_name = "NAME")]
@@ -190,83 +204,6 @@ pub struct RunArgs {
     pub command: Vec<String>,
     #[command(flatten, next_help_heading = "The sandbox")]
     pub confine: ConfineArgs,
-}
-
-/// List the images in the store.
-#[derive(Args, Debug)]
-pub struct ImagesArgs {
-    /// Show only images of this name
-    #[arg(value_name = "NAME")]
-    pub name: Option<String>,
-    /// Print each image by a template: {{.Repository}} {{.Tag}} {{.ID}} {{.Digest}} {{.Created}}
-    /// {{.CreatedAt}} {{.Size}} {{.Name}}
-    #[arg(long, value_name = "TEMPLATE")]
-    pub format: Option<String>,
-    /// Print only ids
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Do not shorten ids
-    #[arg(long)]
-    pub no_trunc: bool,
-    /// Leave the headings out
-    #[arg(short, long)]
-    pub noheading: bool,
-}
-
-/// Show an image's configuration as JSON.
-#[derive(Args, Debug)]
-pub struct InspectArgs {
-    /// Images, by name or id
-    #[arg(required = true, value_name = "NAME")]
-    pub images: Vec<String>,
-}
-
-/// Give an image another name.
-#[derive(Args, Debug)]
-pub struct TagArgs {
-    /// The image, by name or id
-    #[arg(value_name = "NAME")]
-    pub image: String,
-    /// Its new names
-    #[arg(required = true, value_name = "NEW")]
-    pub names: Vec<String>,
-}
-
-/// Remove names, and images that have no name left.
-#[derive(Args, Debug)]
-pub struct RmiArgs {
-    /// Images, by name or id
-    #[arg(value_name = "NAME", required_unless_present = "all")]
-    pub images: Vec<String>,
-    /// Remove all images
-    #[arg(short, long)]
-    pub all: bool,
-    /// Remove an image given by id even if it has several names
-    #[arg(short, long)]
-    pub force: bool,
-}
-
-const IMPORT_NOTES: &str = "\
-Example:
-  mmdebstrap --variant=minbase bookworm | rbuild import - debian:12 --change 'CMD [\"bash\"]'";
-
-/// Make an image from a root file system.
-#[derive(Args, Debug)]
-#[command(after_help = IMPORT_NOTES)]
-pub struct ImportArgs {
-    /// A tar (plain, gzip or zstd), `-` for standard input, or a directory
-    #[arg(value_name = "ROOTFS")]
-    pub source: PathBuf,
-    /// NAME[:TAG] of the image
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Apply a Dockerfile instruction: ENV, CMD, ENTRYPOINT, WORKDIR, USER, LABEL, EXPOSE, VOLUME,
-    /// STOPSIGNAL, SHELL; repeatable
-    #[arg(short, long, value_name = "INSTRUCTION")]
-    pub change: Vec<String>,
-    /// Print only the image's id
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
 #[cfg(test)]

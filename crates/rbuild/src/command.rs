@@ -4,16 +4,20 @@ mod build;
 mod call;
 mod df;
 mod dump;
+mod exists;
+mod history;
 mod images;
 mod import;
 mod info;
 mod inspect;
+mod load;
 mod login;
 mod logout;
 mod prune;
 mod pull;
 mod push;
 mod run;
+mod save;
 mod store;
 mod tag;
 
@@ -36,13 +40,19 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::execute(root, &args),
         Command::Images(args) => images::execute(root, &args),
         Command::Inspect(args) => inspect::execute(root, &args),
+        Command::History(args) => history::execute(root, &args),
+        Command::Exists(args) => exists::execute(root, &args),
         Command::Tag(args) => tag::add(root, &args),
+        Command::Untag(args) => tag::take(root, &args),
         Command::Rmi(args) => tag::remove(root, &args),
         Command::Pull(args) => pull::execute(root, &args),
         Command::Push(args) => push::execute(root, &args),
+        Command::Save(args) => save::execute(root, &args),
+        Command::Load(args) => load::execute(root, &args),
         Command::Login(args) => login::execute(&args),
         Command::Logout(args) => logout::execute(&args),
         Command::Import(args) => import::execute(root, &args),
+        Command::Export(args) => save::files(root, &args),
         Command::Prune(args) => prune::execute(root, &args),
         Command::Df(args) => df::execute(root, &args),
         Command::Store(args) => store::execute(root, &args),

@@ -36,11 +36,7 @@ pub fn committed(
         stage: plan.stage(request.stage),
         base: base_image(plan, request.stage, resolved),
         layers: &built_layers(plan, request.stage, states),
-        grouping: if request.args.result.squash {
-            Layers::Squashed
-        } else {
-            Layers::PerStep
-        },
+        grouping: grouping(request.args),
         epoch: description.epoch,
         files: description.files,
         telling: description.telling,
@@ -50,6 +46,14 @@ pub fn committed(
         names: request.names,
     };
     Ok(commit(store, session, &commission)?)
+}
+
+/// One layer for each step, or one for all.
+pub fn grouping(args: &BuildArgs) -> Layers {
+    match args.result.squash {
+        true => Layers::Squashed,
+        false => Layers::PerStep,
+    }
 }
 
 /// The image that `stage` stands on, however many stages lie between.

@@ -210,7 +210,7 @@ fn hosts(args: &ConfineArgs) -> Result<Hosts, Failure> {
             .ok_or_else(|| not("it is not NAME:ADDRESS"))?;
         if address == "host-gateway" {
             return Err(not(
-                "there is no gateway: commands are in this machine's network, where it is `127.0.0.1`",
+                "there is no gateway to this machine; with --network=host it is `127.0.0.1`",
             ));
         }
         let bare = address

@@ -80,12 +80,9 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let sandbox = cause
             .downcast_ref::<rbuild_sandbox::Error>()
             .and_then(rbuild_sandbox::Error::hint);
-        // The step's error has the same text, and hides this one.
-        let step = match cause.downcast_ref::<rbuild_engine::StepError>() {
-            Some(rbuild_engine::StepError::Sandbox(error)) => error.hint(),
-            Some(error) => error.hint().map(str::to_owned),
-            None => None,
-        };
+        let step = cause
+            .downcast_ref::<rbuild_engine::StepError>()
+            .and_then(rbuild_engine::StepError::hint);
         let store = cause
             .downcast_ref::<rbuild_store::Error>()
             .and_then(rbuild_store::Error::hint);
@@ -101,9 +98,12 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let sys = cause
             .downcast_ref::<rbuild_sys::Error>()
             .and_then(rbuild_sys::Error::hint);
+        let name = cause
+            .downcast_ref::<rbuild_oci::Error>()
+            .and_then(rbuild_oci::Error::hint);
         sandbox
             .or(step)
-            .or(store.or(http).or(sys).map(str::to_owned))
+            .or(store.or(http).or(sys).or(name).map(str::to_owned))
             .or(registry)
             .or(pull)
     })

@@ -1,5 +1,6 @@
 //! Which image does the user mean?
 
+use rbuild_export::local_digest;
 use rbuild_oci::{ImageId, Name, Reference};
 use rbuild_store::{ImageRecord, Store};
 
@@ -23,18 +24,35 @@ const SHORTEST_ID: usize = 4;
 /// # Errors
 /// If there is none, or the start of an id fits several.
 pub fn find(store: &Store, text: &str) -> Result<Found, Failure> {
+    look_up(store, text)?.ok_or_else(|| {
+        Failure::message(format!("no image `{text}` in the store"))
+            .with_hint("`rbuild images` lists what is there; `rbuild pull` fetches images")
+            .with_status(125)
+    })
+}
+
+/// The same; `None` if there is none.
+///
+/// # Errors
+/// If the start of an id fits several.
+pub fn look_up(store: &Store, text: &str) -> Result<Option<Found>, Failure> {
     if let Ok(reference) = text.parse::<Reference>() {
         for name in reference.local_names() {
             if let Some(id) = store.name(&name)?
                 && let Some(record) = store.image(&id)?
             {
-                return Ok(Found {
+                return Ok(Some(Found {
                     id,
                     record,
                     name: Some(name),
-                });
+                }));
             }
         }
+    }
+    if let Ok(reference) = text.parse::<Reference>()
+        && let Some(found) = pinned(store, &reference)?
+    {
+        return Ok(Some(found));
     }
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     let is_id = digits.len() >= SHORTEST_ID && digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -47,21 +65,39 @@ pub fn find(store: &Store, text: &str) -> Result<Found, Failure> {
         false => Vec::new(),
     };
     match fitting.len() {
-        0 => Err(Failure::message(format!("no image `{text}` in the store"))
-            .with_hint("`rbuild images` lists what is there; `rbuild pull` fetches images")
-            .with_status(125)),
+        0 => Ok(None),
         1 => {
             let (id, record) = fitting.remove(0);
-            Ok(Found {
+            Ok(Some(Found {
                 id,
                 record,
                 name: None,
-            })
+            }))
         }
         count => Err(Failure::message(format!(
             "`{text}` is the start of {count} ids"
         ))),
     }
+}
+
+/// The image in the repository of `reference` whose manifest has its digest.
+fn pinned(store: &Store, reference: &Reference) -> Result<Option<Found>, Failure> {
+    let Some(digest) = reference.digest else {
+        return Ok(None);
+    };
+    let meant = reference.local_names();
+    for (name, id) in store.names()? {
+        if meant
+            .iter()
+            .any(|meant| meant.repository() == name.repository())
+            && let Some(record) = store.image(&id)?
+            && local_digest(&record).0 == digest
+        {
+            let name = Some(name);
+            return Ok(Some(Found { id, record, name }));
+        }
+    }
+    Ok(None)
 }
 
 /// The name that a new image gets: `localhost/…` where no registry is written.

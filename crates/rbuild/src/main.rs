@@ -2,6 +2,7 @@
 //! exit codes.
 
 mod advice;
+mod ahead;
 mod allowance;
 mod amount;
 mod answer;
@@ -12,10 +13,13 @@ mod commission;
 mod confine;
 mod contexts;
 mod description;
+mod destination;
 mod dockerfile;
 mod failure;
 mod find;
+mod image_filter;
 mod metadata;
+mod network;
 mod order;
 mod output;
 mod planning;
@@ -26,6 +30,7 @@ mod secrets;
 mod settings;
 mod signals;
 mod source;
+mod target;
 mod targets;
 mod template;
 mod terminal;

@@ -3,20 +3,21 @@
 //! Knows: which flags belong together, and which contradict each other.
 //! Does not know: the Dockerfile, the store, the sandbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_engine::{Caching, Confidential};
 use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
-use rbuild_sandbox::Network;
 
 use crate::{
+    allowance::Allowance,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     confine::{Confines, Insecure, confines, limits},
     contexts::Named,
     description::Description,
     dockerfile,
     failure::Failure,
+    network,
     output::Output,
     secrets, settings,
     targets::{self, Target},
@@ -34,14 +35,14 @@ pub struct Order {
     pub confidential: Confidential,
     /// How commands are confined.
     pub confines: Confines,
-    /// The network of commands that do not say.
-    pub network: Network,
     /// Whether results of earlier builds count.
     pub caching: Caching,
     /// At least one.
     pub targets: Vec<Target>,
     /// None if there are several targets.
     pub outputs: Vec<Output>,
+    /// What may stay in the store afterwards; of `storage.conf`, not of a flag.
+    pub allowance: Allowance,
 }
 
 impl Order {
@@ -50,8 +51,7 @@ impl Order {
     /// # Errors
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
-        let outputs = args.result.output.iter().map(|spec| Output::parse(spec));
-        let outputs = outputs.collect::<Result<_, _>>()?;
+        let outputs = Output::parse_all(&args.result.output)?;
         let targets = targets::understood(&args.input.target, &args.result.tag)?;
         if targets.len() > 1 {
             refuse_single(args)?;
@@ -70,10 +70,10 @@ impl Order {
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
-            network: network(args.steps.network),
             caching: caching(&args.steps),
             targets,
             outputs,
+            allowance: Allowance::configured()?,
         })
     }
 }
@@ -106,7 +106,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         }
     }
     Ok(Inputs {
-        build_args: settings::build_args(&args.input.build_arg_file, &args.input.build_arg)?,
+        build_args: build_args(args)?,
         extent: args.steps.extent(),
         from: args.input.from.clone(),
         platform,
@@ -118,12 +118,21 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
             ..Edits::default()
         },
         allowed: allowed(&args.steps),
+        network: network::of_plan(args.steps.network),
         ulimits: limits(&args.confine.ulimit)?
             .iter()
             .map(ToString::to_string)
             .collect(),
         ..Inputs::default()
     })
+}
+
+fn build_args(args: &BuildArgs) -> Result<BTreeMap<String, String>, Failure> {
+    let site = match args.steps.http_proxy {
+        true => settings::proxies(),
+        false => BTreeMap::new(),
+    };
+    settings::build_args(site, &args.input.build_arg_file, &args.input.build_arg)
 }
 
 /// `inputs` with what `description` wants of the plan.
@@ -156,13 +165,5 @@ fn consent(allowed: &[Allowed]) -> Insecure {
     match allowed.contains(&Allowed::SecurityInsecure) {
         true => Insecure::Allowed,
         false => Insecure::Refused,
-    }
-}
-
-/// The sandbox's word for a network.
-pub fn network(mode: NetworkMode) -> Network {
-    match mode {
-        NetworkMode::Host => Network::Host,
-        NetworkMode::None => Network::None,
     }
 }

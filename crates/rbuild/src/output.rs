@@ -1,135 +1,399 @@
 //! `-o type=…`: where a build's result goes besides the store.
+//!
+//! Spec: cli.md 2.7; the spellings are buildx's.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    slice,
 };
 
-use rbuild_export::{Place, export_as, write_archive, write_tree};
-use rbuild_oci::{Format, ImageId};
-use rbuild_store::{Session, Store};
+use rbuild_export::{
+    Affected, Looks, Named, Place, Tagged, export, write_archive, write_docker_archive, write_tree,
+    write_tree_tar,
+};
+use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name, media_type::Compression};
+use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
-use crate::failure::Failure;
+use crate::{
+    destination::{Parcel, in_a_layout, send},
+    failure::Failure,
+    registry::Registry,
+    target::Target,
+};
 
 /// One `--output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
+pub struct Output {
+    kind: Kind,
+    looks: Looks,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Only names in the store.
+    Names(Vec<Name>),
+    /// Registries, by the names that lead there; none: the names of the build.
+    Registries(Vec<Location>),
     /// An OCI archive.
-    Archive(PathBuf),
+    OciArchive(Target, Option<String>),
+    /// An OCI layout.
+    Layout(LocalPlace),
+    /// An archive for `docker load`.
+    DockerArchive(Target, Option<Name>),
+    /// A manifest and its blobs, side by side.
+    Directory(String),
+    /// The image's files in a tar.
+    Tar(Target),
     /// The image's files.
-    Directory(PathBuf),
+    Local(PathBuf),
+}
+
+/// The attributes of a `--output`, as written.
+#[derive(Default)]
+struct Attributes<'a> {
+    kind: Option<&'a str>,
+    destination: Option<&'a str>,
+    names: Vec<&'a str>,
+    push: bool,
+    is_tar: Option<bool>,
+    looks: Looks,
+}
+
+impl<'a> Attributes<'a> {
+    /// Adds `part`; one without a key continues a list of names.
+    fn add(&mut self, part: &'a str) -> Result<(), String> {
+        let Some((key, value)) = part.split_once('=') else {
+            if self.names.is_empty() {
+                return Err(format!("`{part}` has no `=`"));
+            }
+            self.names.push(part);
+            return Ok(());
+        };
+        let flag = |value: &str| match value {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(format!("`{key}` is true or false, not `{value}`")),
+        };
+        match key {
+            "type" => self.kind = Some(value),
+            "dest" => self.destination = Some(value),
+            "name" => self.names.extend(value.split(',')),
+            "push" => self.push = flag(value)?,
+            "tar" => self.is_tar = Some(flag(value)?),
+            "oci-mediatypes" => {
+                self.looks.format = Some(match flag(value)? {
+                    true => Format::Oci,
+                    false => Format::Docker,
+                });
+            }
+            "compression" => self.looks.compress.compression = compression(value)?,
+            "compression-level" => {
+                let level = value.parse().map_err(|_| "the level is no number")?;
+                self.looks.compress.level = Some(level);
+            }
+            "force-compression" => {
+                self.looks.compress.layers = match flag(value)? {
+                    true => Affected::All,
+                    false => Affected::New,
+                };
+            }
+            _ => return Err(format!("`{key}` is not supported")),
+        }
+        Ok(())
+    }
+
+    fn kind(&self) -> Result<Kind, String> {
+        let kind = self.kind.ok_or("type= is missing")?;
+        let target = || match self.destination {
+            Some("") | None => Err("dest= must name a file, or `-` for standard output"),
+            Some(path) => Ok(Target::of(Some(Path::new(path)))),
+        };
+        let directory = || match self.destination {
+            Some("" | "-") | None => Err("dest= must name a directory"),
+            Some(path) => Ok(path.to_owned()),
+        };
+        let tag = self.names.first().map(|name| (*name).to_owned());
+        let in_directory = self.is_tar == Some(false);
+        Ok(match kind {
+            "image" | "registry" if self.push || kind == "registry" => {
+                let place = |name: &&str| name.parse::<Location>();
+                let places = self.names.iter().map(place).collect::<Result<_, _>>();
+                Kind::Registries(places.map_err(|error| error.to_string())?)
+            }
+            "image" => Kind::Names(self.new_names()?),
+            "oci" if in_directory => Kind::Layout(LocalPlace {
+                path: directory()?,
+                tag,
+                digest: None,
+            }),
+            "oci" => Kind::OciArchive(target()?, tag),
+            "docker" if in_directory => Kind::Directory(directory()?),
+            "docker" => Kind::DockerArchive(target()?, self.new_names()?.into_iter().next()),
+            "tar" => Kind::Tar(target()?),
+            "local" => Kind::Local(directory()?.into()),
+            other => {
+                return Err(format!(
+                    "there is no type `{other}`: image, registry, oci, docker, tar and local are"
+                ));
+            }
+        })
+    }
+
+    fn new_names(&self) -> Result<Vec<Name>, String> {
+        let named = self.names.iter().map(|name| {
+            let reference: Result<rbuild_oci::Reference, _> = name.parse();
+            reference.map(|reference| reference.local_name())
+        });
+        named
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn compression(value: &str) -> Result<Compression, String> {
+    match value {
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        "uncompressed" => Ok(Compression::None),
+        _ => Err(format!(
+            "`{value}` is not supported: gzip, zstd and uncompressed are"
+        )),
+    }
 }
 
 impl Output {
-    /// Understands `type=oci,dest=FILE`, `type=local,dest=DIR`, or just `DIR`.
+    /// Understands each of `specs`.
+    ///
+    /// # Errors
+    /// What is wrong with the first that is.
+    pub fn parse_all(specs: &[String]) -> Result<Vec<Self>, Failure> {
+        specs.iter().map(|spec| Self::parse(spec)).collect()
+    }
+
+    /// Understands `type=TYPE,KEY=VALUE…`, or just `DIR` or `-` (a tar of the files).
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(spec: &str) -> Result<Self, Failure> {
-        if !spec.contains('=') && !spec.is_empty() && spec != "-" {
-            return Ok(Self::Directory(spec.into()));
+    fn parse(spec: &str) -> Result<Self, Failure> {
+        let short = match spec {
+            "-" => Some(Kind::Tar(Target::Stdout)),
+            _ if !spec.contains('=') && !spec.is_empty() => Some(Kind::Local(spec.into())),
+            _ => None,
+        };
+        if let Some(kind) = short {
+            let looks = Looks::default();
+            return Ok(Self { kind, looks });
         }
-        let bad =
-            |why: String| Failure::message(format!("cannot understand --output `{spec}`: {why}"));
-        let (mut kind, mut destination) = (None, None);
-        for part in spec.split(',') {
-            match part.split_once('=') {
-                Some(("type", value)) => kind = Some(value),
-                Some(("dest", value)) => destination = Some(PathBuf::from(value)),
-                _ => {
-                    return Err(bad(format!(
-                        "`{part}` is not supported: only type= and dest= are"
-                    )));
-                }
-            }
+        let mut attributes = Attributes::default();
+        let parsed = spec
+            .split(',')
+            .try_for_each(|part| attributes.add(part))
+            .and_then(|()| attributes.kind());
+        let kind = parsed.map_err(|why| {
+            Failure::message(format!("cannot understand --output `{spec}`: {why}"))
+        })?;
+        let target = Self {
+            kind,
+            looks: attributes.looks,
+        };
+        if target.is_stdout() {
+            Target::Stdout.refuse_terminal("use dest=FILE, or a pipe")?;
         }
-        let destination =
-            destination.filter(|path| path.as_os_str() != "-" && !path.as_os_str().is_empty());
-        let destination =
-            destination.ok_or_else(|| bad("dest= must name a file or a directory".to_owned()))?;
-        match kind {
-            Some("oci") => Ok(Self::Archive(destination)),
-            Some("local") => Ok(Self::Directory(destination)),
-            Some(other) => Err(bad(format!(
-                "the type `{other}` is not supported yet: `oci` and `local` are"
-            ))),
-            None => Err(bad("type= is missing".to_owned())),
+        Ok(target)
+    }
+
+    /// Whether standard output has the result, and nothing else may be printed there.
+    pub fn is_stdout(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::OciArchive(Target::Stdout, _)
+                | Kind::DockerArchive(Target::Stdout, _)
+                | Kind::Tar(Target::Stdout)
+        )
+    }
+}
+
+/// What every output needs.
+#[derive(Clone, Copy)]
+pub struct Ends<'a> {
+    /// Has the parts of images.
+    pub store: &'a Store,
+    /// Writes those that are missing.
+    pub session: &'a Session,
+    /// A directory with nothing in it.
+    pub empty: &'a Dir,
+    /// How registries are talked to.
+    pub registry: &'a Registry,
+}
+
+impl<'a> Ends<'a> {
+    fn place(&self) -> Place<'a> {
+        Place {
+            store: self.store,
+            session: self.session,
         }
     }
 }
 
-/// Writes the image to each of `outputs`.
+/// An image that was built.
+#[derive(Clone, Copy)]
+pub struct Built<'a> {
+    /// From where to where.
+    pub ends: Ends<'a>,
+    /// Its id.
+    pub id: &'a ImageId,
+    /// What it was named.
+    pub names: &'a [Name],
+}
+
+/// Writes the image to each of `outputs`. Only what these ask for is made.
 ///
 /// # Errors
 /// If one cannot be written; an archive that is not complete is removed.
-pub fn write(
-    outputs: &[Output],
-    (store, session): (&Store, &Session),
-    id: &ImageId,
-    empty: &Dir,
-) -> Result<(), Failure> {
+pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
     if outputs.is_empty() {
         return Ok(());
     }
+    let (store, id) = (built.ends.store, built.id);
     let gone = || Failure::message(format!("image {id} is not in the store any more"));
     let image = store.image(id)?.ok_or_else(gone)?;
-    let place = Place { store, session };
-    for output in outputs {
-        match output {
-            Output::Directory(path) => write_tree(store, &image, empty, path)?,
-            Output::Archive(path) => {
-                // Readers of layouts know no other format.
-                let exported = export_as(place, &image, Format::Oci)?;
-                let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
-                let cannot = |source: io::Error| {
-                    Failure::message(format!("cannot write `{}`: {source}", path.display()))
-                };
-                let write = || -> Result<(), Failure> {
-                    let file = File::create(&partial).map_err(cannot)?;
-                    let mut out = BufWriter::with_capacity(1 << 20, file);
-                    write_archive(place, &exported, None, &mut out)?;
-                    out.flush().map_err(cannot)?;
-                    fs::rename(&partial, path).map_err(cannot)
-                };
-                write().inspect_err(|_| drop(fs::remove_file(&partial)))?;
+    outputs
+        .iter()
+        .try_for_each(|output| output.write(&image, built))
+}
+
+impl Output {
+    fn write(&self, image: &ImageRecord, built: Built<'_>) -> Result<(), Failure> {
+        let (store, session) = (built.ends.store, built.ends.session);
+        match &self.kind {
+            Kind::Names(names) => {
+                for name in names {
+                    session.set_name(name, built.id)?;
+                }
+                Ok(())
+            }
+            Kind::Registries(places) => self.push(image, built, places),
+            Kind::Local(path) => Ok(write_tree(store, image, built.ends.empty, path)?),
+            Kind::Tar(target) => {
+                target.write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))
+            }
+            Kind::OciArchive(target, tag) => {
+                let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;
+                let tagged = [Tagged {
+                    image: &exported,
+                    tag: tag.as_deref(),
+                }];
+                target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))
+            }
+            Kind::DockerArchive(target, name) => {
+                let names = name.as_ref().map_or(built.names, slice::from_ref);
+                let named = [Named { image, names }];
+                target.write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))
+            }
+            Kind::Layout(place) => {
+                let to = Location::Layout(place.clone());
+                send(self.parcel(image, built), &to, built.ends.registry).map(drop)
+            }
+            Kind::Directory(path) => {
+                let mut parcel = self.parcel(image, built);
+                parcel.looks.format = Some(Format::Docker);
+                let to = Location::Directory(path.clone());
+                send(parcel, &to, built.ends.registry).map(drop)
             }
         }
     }
-    Ok(())
+
+    /// Sends the image to `places`, or to where its own names lead.
+    fn push(
+        &self,
+        image: &ImageRecord,
+        built: Built<'_>,
+        places: &[Location],
+    ) -> Result<(), Failure> {
+        let own = built.names.iter();
+        let own = own.filter(|name| !name.as_str().starts_with("localhost/"));
+        let own: Vec<Location> = own
+            .map(|name| name.as_str().parse())
+            .collect::<Result<_, _>>()?;
+        let places = if places.is_empty() { &own[..] } else { places };
+        if places.is_empty() {
+            return Err(
+                Failure::message("--output does not say which registry the image goes to")
+                    .with_hint("type=registry,name=HOST/NAME[:TAG], or a --tag with a host"),
+            );
+        }
+        for place in places {
+            send(self.parcel(image, built), place, built.ends.registry)?;
+        }
+        Ok(())
+    }
+
+    fn parcel<'a>(&self, image: &'a ImageRecord, built: Built<'a>) -> Parcel<'a> {
+        Parcel {
+            place: built.ends.place(),
+            image,
+            looks: self.looks,
+            name: built.names.first(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Output;
+    use super::{Kind, Output};
+    use crate::target::Target;
 
     #[track_caller]
-    fn check(spec: &str, expected: Option<&Output>) {
-        assert_eq!(Output::parse(spec).ok().as_ref(), expected);
+    fn check(spec: &str, expected: &Kind) {
+        assert_eq!(&Output::parse(spec).ok().unwrap().kind, expected, "{spec}");
+    }
+
+    fn file(path: &str) -> Target {
+        Target::File(path.into())
     }
 
     #[test]
-    fn outputs_are_archives_or_directories() {
+    fn a_type_says_what_is_written() {
         check(
             "type=oci,dest=a.tar",
-            Some(&Output::Archive("a.tar".into())),
+            &Kind::OciArchive(file("a.tar"), None),
         );
-        check("dest=d,type=local", Some(&Output::Directory("d".into())));
-        check("out", Some(&Output::Directory("out".into())));
+        check(
+            "type=oci,dest=-,name=x:1",
+            &Kind::OciArchive(Target::Stdout, Some("x:1".to_owned())),
+        );
+        check("dest=d,type=local", &Kind::Local("d".into()));
+        check("type=tar,dest=f", &Kind::Tar(file("f")));
+        check("type=docker,dest=f", &Kind::DockerArchive(file("f"), None));
+        check("type=docker,dest=d,tar=false", &Kind::Directory("d".into()));
+        check("type=registry", &Kind::Registries(Vec::new()));
+        let place = |name: &str| name.parse().unwrap();
+        check(
+            "type=image,name=quay.io/a:1,quay.io/b,push=true",
+            &Kind::Registries(vec![place("quay.io/a:1"), place("quay.io/b")]),
+        );
+    }
+
+    #[test]
+    fn a_path_alone_is_a_directory_and_a_dash_a_tar() {
+        check("out", &Kind::Local("out".into()));
+        check("-", &Kind::Tar(Target::Stdout));
     }
 
     #[test]
     fn what_is_not_supported_is_refused() {
         for spec in [
             "",
-            "-",
             "type=oci",
-            "type=docker,dest=x",
-            "type=oci,dest=x,compression=zstd",
-            "type=oci,dest=-",
+            "type=local,dest=-",
+            "type=oci,dest=d,tar=maybe",
+            "type=oci,dest=x,compression=estargz",
+            "type=oci,dest=x,colour=blue",
+            "type=cacheonly",
+            "dest=x",
         ] {
-            check(spec, None);
+            assert!(Output::parse(spec).is_err(), "{spec}");
         }
     }
 }

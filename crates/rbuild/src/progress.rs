@@ -105,7 +105,7 @@ impl Progress {
                 );
             }
             // Told with the findings of checks.
-            Event::Unmatched { .. } => {}
+            Event::Unmatched { .. } | Event::Frozen { .. } => {}
             Event::Warning(text) => self.write(format!("warning: {text}").as_bytes()),
         }
     }

@@ -21,6 +21,13 @@ pub fn failure(error: &(dyn Error + 'static), hint: Option<&str>, out: &mut dyn 
     self::hint(hint, out);
 }
 
+/// `error` and its causes in one line.
+pub fn one_line(error: &(dyn Error + 'static)) -> String {
+    let chain = successors(Some(error), |&error| error.source());
+    let texts: Vec<String> = chain.map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
 /// Writes what to try, if that is known.
 pub fn hint(hint: Option<&str>, out: &mut dyn Write) {
     if let Some(hint) = hint {

@@ -57,17 +57,18 @@ pub fn jobs(flag: Option<usize>) -> NonZero<usize> {
     }
 }
 
-/// Build arguments: proxies, then those of the files of `--build-arg-file`, then `--build-arg`;
+/// Build arguments: those of the `site`, then those of the files of `--build-arg-file`, then `--build-arg`;
 /// later ones win. A name without `=` takes the value of the environment, or is ignored where it
 /// is not set (A9).
 ///
 /// # Errors
 /// If a file cannot be read, or a line of it has no name.
 pub fn build_args(
+    site: BTreeMap<String, String>,
     files: &[PathBuf],
     flags: &[String],
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let mut args = proxies();
+    let mut args = site;
     for file in files {
         let cannot = |why: String| {
             let file = file.display();

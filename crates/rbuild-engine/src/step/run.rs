@@ -2,9 +2,10 @@
 
 use std::os::fd::AsFd;
 
-use rbuild_plan::{Network, Run, Security};
+use rbuild_plan::{self as plan, Run, Security};
 use rbuild_sandbox::{
-    Cancel, CapabilitySet, Error as SandboxError, Exit, Sandbox, Spec, Stdio, Stream, Traces,
+    Cancel, CapabilitySet, Error as SandboxError, Exit, Network, Sandbox, Spec, Stdio, Stream,
+    Traces,
     users::{Accounts, Identity},
 };
 use rbuild_sys::Dir;
@@ -43,6 +44,17 @@ pub struct Confined {
     pub sandbox: Sandbox,
     /// Ends them.
     pub cancel: Cancel,
+    /// What commands get that are to have a private network.
+    pub private: Private,
+}
+
+/// What commands get that are to have a private network.
+pub enum Private {
+    /// That, or they fail.
+    Strict,
+    /// The builder's network where there is none to be had; the closure is told the reason each
+    /// time.
+    OrHost(Box<dyn Fn(&SandboxError) + Send + Sync>),
 }
 
 impl Runner for Confined {
@@ -51,6 +63,16 @@ impl Runner for Confined {
         spec: &Spec<'_>,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Exit, SandboxError> {
+        if let (Network::Private, Private::OrHost(tell)) = (spec.network, &self.private)
+            && let Err(reason) = self.sandbox.start_private_network()
+        {
+            tell(&reason);
+            let spec = Spec {
+                network: Network::Host,
+                ..spec.clone()
+            };
+            return self.sandbox.run(&spec, &self.cancel, output);
+        }
         self.sandbox.run(spec, &self.cancel, output)
     }
 
@@ -95,9 +117,9 @@ pub(crate) fn run<'a>(
         stdio: Stdio::Capture,
         mounts: devices.chain(mounts::for_sandbox(&opened)).collect(),
         network: match command.network {
-            Network::None => rbuild_sandbox::Network::None,
-            Network::Default => work.builder.network,
-            Network::Host => rbuild_sandbox::Network::Host,
+            plan::Network::Private => Network::Private,
+            plan::Network::None => Network::None,
+            plan::Network::Host => Network::Host,
         },
         security: match command.security {
             Security::Sandbox => rbuild_sandbox::Security::Sandbox,

@@ -19,7 +19,7 @@ fn check(spoil: impl FnOnce(&mut Layout), expected: &Expect) {
     spoil(&mut place.layout);
     let error = causes(&place.resolve_layout("").unwrap_err());
     let (first, causes) = error.split_once('\n').unwrap();
-    assert!(first.starts_with("cannot take the image from the OCI layout"));
+    assert!(first.starts_with("cannot take the image from `oci:"));
     let causes = causes.replace(place.dir.path().to_str().unwrap(), "…");
     expected.assert_eq(&shorten(&causes));
     assert_eq!(place.store.images().unwrap(), []);

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this crate is all tests")]
 
+mod archives;
 mod attack;
 mod bases;
 mod cache;

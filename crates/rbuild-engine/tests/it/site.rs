@@ -19,7 +19,7 @@ use rbuild_engine::{
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
 use rbuild_plan::{Inputs, Plan, Planning, StepId, plan};
-use rbuild_sandbox::{DEFAULT_CAPABILITIES, Network};
+use rbuild_sandbox::DEFAULT_CAPABILITIES;
 use rbuild_snapshot::readable;
 use rbuild_store::{Durability, LayerId, Session, Store};
 use rbuild_sys::Dir;
@@ -124,7 +124,6 @@ impl Site {
             confidential: &Confidential::default(),
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
-            network: Network::Host,
             caching: order.caching,
             jobs: order.jobs,
             emit: &|event| tell(&plan, &event, &mut events.lock().unwrap()),
@@ -215,6 +214,7 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
         Event::Output { stream, line, .. } => {
             writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
         }
+        Event::Frozen { .. } => Ok(()),
         Event::Unmatched { step, item } => {
             writeln!(out, "unmatched {item} of {}", title(step))
         }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, fs};
 
-use rbuild_export::{Error, Exported, export, write_archive, write_layout};
+use rbuild_export::{Error, Exported, Looks, Tagged, export, write_archive, write_layout};
 use rbuild_oci::BlobDigest;
 
 use crate::{
@@ -32,7 +32,7 @@ fn a_layer_with_another_bit_does_not_leave() {
     let id = place.commit(&[layer]);
     flip(&place.in_layer(layer, "f"));
     for _ in 0..2 {
-        let error = export(place.ends(), &place.image(&id)).unwrap_err();
+        let error = export(place.ends(), &place.image(&id), Looks::default()).unwrap_err();
         let expected = place.config(&id).rootfs.diff_ids[0];
         assert!(
             matches!(error, Error::LayerChanged { expected: named, .. } if named == expected),
@@ -72,7 +72,13 @@ fn check_blob(write: impl Fn(&Place, &Exported) -> Result<(), Error>) {
 
 #[test]
 fn a_blob_with_another_bit_does_not_leave_and_is_made_again() {
-    check_blob(|place, image| write_archive(place.ends(), image, None, &mut Vec::new()));
+    check_blob(|place, image| {
+        write_archive(
+            place.ends(),
+            &[Tagged { image, tag: None }],
+            &mut Vec::new(),
+        )
+    });
     check_blob(|place, image| {
         let dir = place.path("layout");
         write_layout(place.ends(), image, &dir, None)?;
@@ -104,7 +110,7 @@ fn a_vanished_layer_is_named() {
     let layer = place.layer(&[File("f", "content", 50)]);
     let id = place.commit(&[layer]);
     fs::remove_dir_all(place.path("store/layers").join(layer.to_string())).unwrap();
-    let error = export(place.ends(), &place.image(&id)).unwrap_err();
+    let error = export(place.ends(), &place.image(&id), Looks::default()).unwrap_err();
     assert!(
         matches!(error, Error::LayerMissing(id) if id == layer),
         "{error}"

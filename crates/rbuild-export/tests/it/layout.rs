@@ -7,7 +7,9 @@ use std::{
 };
 
 use expect_test::{Expect, expect};
-use rbuild_export::{Error, Exported, export_as, local_digest, write_archive, write_layout};
+use rbuild_export::{
+    Error, Exported, Looks, Tagged, export, local_digest, write_archive, write_layout,
+};
 use rbuild_layer::{Decoder, Encoder, EncoderOptions, Form, PackOptions, pack};
 use rbuild_oci::{
     Descriptor, Digest, Document, Format, Hasher, ImageConfig, ImageId,
@@ -148,13 +150,9 @@ fn what_is_no_layout_stays_as_it_is() {
 fn archive(tag: Option<&str>) -> Vec<u8> {
     let place = Place::new();
     let mut out = Vec::new();
-    write_archive(
-        place.ends(),
-        &place.export(&image(&place, "a")),
-        tag,
-        &mut out,
-    )
-    .unwrap();
+    let exported = place.export(&image(&place, "a"));
+    let image = &exported;
+    write_archive(place.ends(), &[Tagged { image, tag }], &mut out).unwrap();
     out
 }
 
@@ -165,7 +163,9 @@ fn the_same_input_gives_the_same_archive() {
     let layer = place.layer(&[File("f", "x", 50)]);
     let write = |place: &Place, id| {
         let mut out = Vec::new();
-        write_archive(place.ends(), &place.export(&id), Some("t"), &mut out).unwrap();
+        let image = &place.export(&id);
+        let tag = Some("t");
+        write_archive(place.ends(), &[Tagged { image, tag }], &mut out).unwrap();
         out
     };
     let first = write(&place, place.commit(&[layer]));
@@ -231,7 +231,8 @@ fn a_layer_that_is_there_twice_is_written_once() {
     let layer = place.layer(&[File("f", "x", 50)]);
     let id = place.commit(&[layer, layer]);
     let mut out = Vec::new();
-    write_archive(place.ends(), &place.export(&id), None, &mut out).unwrap();
+    let image = &place.export(&id);
+    write_archive(place.ends(), &[Tagged { image, tag: None }], &mut out).unwrap();
     let dir = tempfile::tempdir().unwrap();
     tar::Archive::new(&out[..]).unpack(dir.path()).unwrap();
     assert_eq!(read(dir.path()), "-(2)");
@@ -258,7 +259,7 @@ fn a_pulled_image_keeps_its_manifest() {
     for (layer, blob) in record.layers.iter_mut().zip(&exported.layers) {
         layer.blob = Some(blob.clone());
     }
-    let again = rbuild_export::export(place.ends(), &record).unwrap();
+    let again = export(place.ends(), &record, Looks::default()).unwrap();
     assert_eq!(Some(&again.manifest), record.manifest.as_ref());
     assert_eq!(again.descriptor.digest, local_digest(&record));
     write_layout(place.ends(), &again, &place.path("layout"), None).unwrap();
@@ -310,7 +311,11 @@ fn all_parts_of_an_image_are_of_its_format() {
         let dir = place.path(exported.descriptor.digest.0.hex().as_str());
         write_layout(place.ends(), &exported, &dir, Some("t")).unwrap();
         assert_eq!(read(&dir), "t(2)");
-        let converted = export_as(place.ends(), &place.image(&id), Format::Oci).unwrap();
+        let looks = Looks {
+            format: Some(Format::Oci),
+            ..Looks::default()
+        };
+        let converted = export(place.ends(), &place.image(&id), looks).unwrap();
         assert_eq!(types(&converted), IN_OCI);
         assert_eq!(converted.config, exported.config);
     }

@@ -4,6 +4,7 @@
 
 mod commit;
 mod damage;
+mod docker_archive;
 mod import;
 mod layout;
 mod local;

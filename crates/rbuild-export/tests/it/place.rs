@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, io::Write, path::PathBuf};
 
 use rbuild_export::{
-    Annotations, BuiltLayer, Commit, Exported, Layers, Origin, Place as Ends, Stamp, Telling,
-    commit, export,
+    Annotations, BuiltLayer, Commit, Exported, Layers, Looks, Origin, Place as Ends, Stamp,
+    Telling, commit, export,
 };
 use rbuild_oci::{FileTimes, Format, ImageConfig, ImageId, Name};
 use rbuild_plan::{Base, History, Inheritance, Stage, StepId, Tree};
@@ -139,7 +139,7 @@ impl Place {
     }
 
     pub fn export(&self, id: &ImageId) -> Exported {
-        export(self.ends(), &self.image(id)).unwrap()
+        export(self.ends(), &self.image(id), Looks::default()).unwrap()
     }
 }
 

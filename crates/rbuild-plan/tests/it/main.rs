@@ -14,7 +14,7 @@
 //! Other `#@` lines: `target NAME` (several times), `extent all`, `from IMAGE`, `label K=V`, `platform OS/ARCH`, `missing IMAGE`
 //! (it cannot be found: what is said then), `context NAME files`, `context NAME image REFERENCE`,
 //! `context NAME layout REFERENCE`, `env K=V`, `unsetenv NAME`, `unsetlabel KEY`,
-//! `allow ENTITLEMENT`, `identity K=V`, `inherit-labels false`. `#@ image` takes one setting a line:
+//! `allow ENTITLEMENT`, `network host|none`, `identity K=V`, `inherit-labels false`. `#@ image` takes one setting a line:
 //! `env`, `workdir`, `user`, `cmd`, `entrypoint`, `shell`, `onbuild` (several times, with `\n` for
 //! a new line), `label`, `arch`, `other`.
 //! Images that no line describes are empty.

@@ -3,8 +3,8 @@
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::{ImageConfig, Platform};
 use rbuild_plan::{
-    BaseImage, ContextKind, Entitlement, Extent, Inheritance, Inputs, Planning, Survey, blame,
-    dump, outline, plan, survey, targets,
+    BaseImage, ContextKind, Entitlement, Extent, Inheritance, Inputs, Network, Planning, Survey,
+    blame, dump, outline, plan, survey, targets,
 };
 
 /// Plans `dockerfile` with `settings`, the `#@` lines of a case.
@@ -93,6 +93,14 @@ pub fn outline_of(settings: &[&str], dockerfile: &str) -> String {
     out
 }
 
+fn network(name: &str) -> Network {
+    match name {
+        "host" => Network::Host,
+        "none" => Network::None,
+        _ => unreachable!("no network is called {name}"),
+    }
+}
+
 fn inputs(settings: &[&str]) -> Inputs {
     let mut inputs = Inputs {
         platform: Platform::new("linux", "amd64", None),
@@ -119,6 +127,7 @@ fn inputs(settings: &[&str]) -> Inputs {
                     .allowed
                     .extend(Entitlement::ALL.into_iter().filter(named));
             }
+            "network" => inputs.network = network(value),
             "identity" => inputs.edits.identity = Some(pair()),
             "inherit-labels" => inputs.edits.labels_of_base = Inheritance::Dropped,
             "unsetenv" => inputs.edits.unsetenv.push(value.to_owned()),

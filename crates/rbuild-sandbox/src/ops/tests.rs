@@ -193,6 +193,41 @@ fn another_user_is_taken_on_after_the_groups_and_the_program_looked_up_in_path()
 }
 
 #[test]
+fn each_network_has_its_steps() {
+    let steps = |network, security| {
+        let root = File::open("/").unwrap();
+        let mut spec = plain(&root);
+        (spec.network, spec.security) = (network, security);
+        let around = Surroundings {
+            own_sys: true,
+            scopes: true,
+            last_group: 65536,
+            ..Surroundings::default()
+        };
+        let words = ["network", "ping", "sysfs", "loopback", "scope"];
+        let lines = ops(&spec, &around, &[])
+            .iter()
+            .map(ToString::to_string)
+            .filter(|line| words.iter().any(|word| line.contains(word)))
+            .collect::<Vec<_>>();
+        lines.join("\n")
+    };
+    expect![[r#"
+        join network
+        make sysfs
+        attach sysfs at /sys ro,nosuid,nodev,noexec"#]]
+    .assert_eq(&steps(Network::Private, Security::Sandbox));
+    expect![[r#"
+        ping groups 0 65536
+        make sysfs
+        attach sysfs at /sys ro,nosuid,nodev,noexec
+        loopback up"#]]
+    .assert_eq(&steps(Network::None, Security::Sandbox));
+    expect!["scope sockets and signals"].assert_eq(&steps(Network::Host, Security::Sandbox));
+    expect![""].assert_eq(&steps(Network::Host, Security::Insecure));
+}
+
+#[test]
 fn a_command_without_network_has_a_loopback_interface_and_its_own_sys() {
     let offline = |own_sys, expected: &Expect| {
         let root = File::open("/").unwrap();

@@ -6,6 +6,37 @@ use rbuild_sandbox::Network;
 
 use crate::world::{Wish, World};
 
+pub fn private_network(place: &Path) {
+    let world = World::new(place);
+    if let Err(error) = world.sandbox.start_private_network() {
+        println!("SKIP {error} ({error:?})");
+        return;
+    }
+    let private = |script: &str| {
+        let argv = ["/bin/sh", "-c", script];
+        let ran = world.run(&Wish {
+            argv: &argv,
+            network: Network::Private,
+            ..Wish::default()
+        });
+        ran.unwrap().stdout
+    };
+    let (first, second) = (
+        private("readlink /proc/self/ns/net"),
+        private("readlink /proc/self/ns/net"),
+    );
+    assert_eq!(first, second);
+    let host = std::fs::read_link("/proc/self/ns/net").unwrap();
+    assert_ne!(first.trim(), host.to_str().unwrap());
+    let interfaces = private("ls /sys/class/net");
+    assert_eq!(interfaces.lines().count(), 2, "{interfaces}");
+    let state = private("ip -o link show lo; head -1 /etc/resolv.conf");
+    assert!(state.contains("UP"), "{state}");
+    assert!(state.ends_with("nameserver 169.254.1.1\n"), "{state}");
+    let groups = private("cat /proc/sys/net/ipv4/ping_group_range");
+    assert!(groups.starts_with("0\t"), "{groups}");
+}
+
 pub fn no_network(place: &Path) {
     let world = World::new(place);
     let offline = |script: &str| {

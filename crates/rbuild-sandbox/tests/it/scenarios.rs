@@ -20,7 +20,7 @@ use crate::{
 type Scenario = (&'static str, fn(&Path));
 
 /// Scenarios for every user who can run commands.
-const ALL: [Scenario; 24] = [
+const ALL: [Scenario; 25] = [
     (
         "status_and_output_are_passed_on",
         status_and_output_are_passed_on,
@@ -64,6 +64,10 @@ const ALL: [Scenario; 24] = [
     (
         "without_a_network_there_is_loopback_only",
         confinement::no_network,
+    ),
+    (
+        "commands_share_a_private_network",
+        confinement::private_network,
     ),
     ("dangerous_system_calls_fail", confinement::dangerous_calls),
 ];

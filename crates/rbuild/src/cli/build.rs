@@ -19,7 +19,8 @@ the one that has no name of its own.
 
 A step whose instruction, parent and input files are as before is not executed again. Stages that
 no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from
-the store, else from a registry; `FROM oci:DIR[:TAG]` takes one from an OCI layout.
+the store, else from a registry; `FROM oci:DIR[:TAG]`, `oci-archive:`, `docker-archive:` and `dir:`
+take one from files.
 
 With --timestamp, --source-date-epoch or SOURCE_DATE_EPOCH in the environment the same input gives
 the same image, byte for byte.
@@ -115,8 +116,11 @@ pub struct ResultArgs {
     /// Put all new layers into one
     #[arg(long)]
     pub squash: bool,
-    /// Also write the result elsewhere: `type=oci,dest=FILE` (an OCI archive) or
-    /// `type=local,dest=DIR` (its files); repeatable
+    /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
+    /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
+    /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]). dest=- is standard output; the
+    /// id is not printed then. Also compression=gzip|zstd|uncompressed, compression-level=N,
+    /// force-compression=true, oci-mediatypes=false; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Write the image's id to FILE
@@ -146,10 +150,15 @@ pub struct StepArgs {
     #[arg(long)]
     pub no_cache: bool,
     /// The network of RUN instructions that do not say
-    #[arg(long, value_enum, default_value_t = NetworkMode::Host, value_name = "MODE")]
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,
-    /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (with --network
-    /// none), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
+    /// Take the proxies of the environment into RUN: `http_proxy` and its like
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub http_proxy: bool,
+    /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (allowed with
+    /// --network=host anyway), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
     /// `RUN --device=/dev/NODE`; repeatable
     #[arg(long, value_enum, value_name = "WHAT")]
     pub allow: Vec<Allowed>,
@@ -188,8 +197,15 @@ pub enum Allowed {
 }
 
 /// A command's network.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NetworkMode {
+    /// `private` where this machine has what it takes, else `host`.
+    #[default]
+    Default,
+    /// One of its own, with a way out through `pasta`; this machine's loopback interface and
+    /// abstract sockets are not reachable.
+    #[value(alias = "pasta")]
+    Private,
     /// That of this machine.
     Host,
     /// None but a loopback interface.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::amount;
 
@@ -85,12 +85,28 @@ pub struct LogoutArgs {
     pub authfile: Option<PathBuf>,
 }
 
-/// Fetch an image from a registry or an OCI layout.
+/// Names of places that `pull` and `push` take.
+const PLACES: &str = "\
+Places: docker://HOST/NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG],
+docker-archive:FILE[:NAME], dir:DIR. A path ends at its first colon. For podman's store:
+`rbuild save NAME | podman load`, `podman save NAME | rbuild load`.";
+
+/// Fetch an image from a registry, an archive or a directory.
 #[derive(Args, Debug)]
+#[command(after_help = PLACES)]
 pub struct PullArgs {
-    /// NAME[:TAG][@DIGEST], docker://NAME or oci:DIR[:TAG]
+    /// NAME[:TAG][@DIGEST], or a place
     #[arg(value_name = "NAME")]
     pub image: String,
+    /// Fetch every tag of the repository
+    #[arg(short, long, conflicts_with = "policy")]
+    pub all_tags: bool,
+    /// When to ask the registry
+    #[arg(long, value_enum, default_value_t = PullPolicy::Always, value_name = "POLICY")]
+    pub policy: PullPolicy,
+    /// Fetch the image for this platform [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
@@ -98,15 +114,34 @@ pub struct PullArgs {
     pub registry: RegistryArgs,
 }
 
-/// Send an image to a registry or an OCI layout.
+/// When a registry is asked for an image.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// Each time.
+    Always,
+    /// If the store has no image of that name.
+    Missing,
+    /// Each time; if that fails, the store's will do.
+    Newer,
+    /// Not at all.
+    Never,
+}
+
+/// Send an image to a registry, an archive or a directory.
 #[derive(Args, Debug)]
+#[command(after_help = PLACES)]
 pub struct PushArgs {
     /// The image, by name or id
     #[arg(value_name = "NAME")]
     pub image: String,
-    /// docker://HOST/NAME[:TAG] or oci:DIR[:TAG] [default: docker://NAME]
+    /// A place [default: docker://NAME]
     #[arg(value_name = "DESTINATION")]
     pub destination: Option<String>,
+    /// Write the manifest in this format [default: as the image was pulled, else oci]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ManifestFormat>,
+    #[command(flatten)]
+    pub compression: CompressionArgs,
     /// Write the digest of the manifest to FILE
     #[arg(long, value_name = "FILE")]
     pub digestfile: Option<PathBuf>,
@@ -115,4 +150,39 @@ pub struct PushArgs {
     pub quiet: bool,
     #[command(flatten)]
     pub registry: RegistryArgs,
+}
+
+/// How layers are compressed.
+#[derive(Args, Debug)]
+pub struct CompressionArgs {
+    /// Compress every layer in this way [default: layers stay as they came, new ones gzip]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub compression_format: Option<CompressionFormat>,
+    /// How hard to try: gzip 0 to 9, zstd 1 to 22 [default: gzip 6, zstd 3]
+    #[arg(long, value_name = "LEVEL")]
+    pub compression_level: Option<u32>,
+    /// Compress layers again that came in another way; always so with --compression-format, unless
+    /// it is `false`
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub force_compression: Option<bool>,
+}
+
+/// How a layer is compressed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompressionFormat {
+    /// Understood everywhere.
+    Gzip,
+    /// Smaller and faster; not for docker's format.
+    Zstd,
+}
+
+/// How a manifest is written.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManifestFormat {
+    /// OCI image-spec.
+    Oci,
+    /// Docker, version 2 schema 2.
+    #[value(alias = "v2s2")]
+    Docker,
 }

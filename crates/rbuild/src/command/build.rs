@@ -8,7 +8,7 @@
 use std::{io, path::Path, process::ExitCode};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
-use rbuild_engine::{Builder, Confined, Error as BuildError, fetch::Fetcher};
+use rbuild_engine::{Builder, Confined, Error as BuildError, State, fetch::Fetcher};
 use rbuild_http::Client;
 use rbuild_oci::ImageId;
 use rbuild_plan::Plan;
@@ -17,18 +17,16 @@ use rbuild_store::Store;
 
 use super::call;
 use crate::{
-    advice,
-    allowance::Allowance,
-    bottoms,
+    advice, ahead, bottoms,
     cli::BuildArgs,
-    commission::{Request, committed},
+    commission::{Request, committed, grouping},
     contexts::Opener,
     dockerfile,
     failure::{Failure, hint},
-    metadata,
+    metadata, network,
     order::Order,
-    output,
-    planning::planned,
+    output::{self, Built, Ends, Output},
+    planning::{Resolved, planned},
     progress::Progress,
     registry::Registry,
     report, settings, signals,
@@ -47,7 +45,6 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     }
     let signals = signals::hold()?;
     let order = Order::of(args)?;
-    let allowance = Allowance::configured()?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -56,6 +53,7 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     let runner = Confined {
         sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
         cancel: Cancel::new()?,
+        private: network::private(args.steps.network),
     };
     signals::watch(signals, runner.cancel.clone());
 
@@ -75,59 +73,96 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
     advice::obey(&mut file, &order.inputs.build_args)?;
     advice::refuse(&file, &parsed, &source)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let (plan, resolved) = planned(&file, &source, order.inputs, &bases)?;
+    let (plan, resolved) = planned(&file, &source, order.inputs.clone(), &bases)?;
     let ignore_file = args.input.ignorefile.as_deref();
     let context = opener.open(context, ignore_file, source.path.as_deref())?;
     let contexts = order.contexts.open(&plan, &opener)?;
-    let found = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
-    let found = [found, plan.warnings.clone()].concat();
-    let found = advice::findings(&file, &source.text, parsed, found);
-    advise(&file, &source, &found)?;
+    let missed = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
+    let planned = [missed, plan.warnings.clone()].concat();
+    let found = advice::findings(&file, &source.text, parsed, planned);
+    advise((&file, &source), &found)?;
 
     let unmatched = unseen::InTrees::default();
     let progress = Progress::new(&plan, args.quiet, runner.cancel.clone());
-    let builder = Builder {
+    let wanted = ahead::wanted(&plan, grouping(args));
+    let files = order.description.files;
+    let states = ahead::hashing((&store, &session), wanted, files, |ahead| {
+        let builder = Builder {
+            store: &store,
+            session: &session,
+            runner: &runner,
+            context: &context,
+            named_contexts: &contexts,
+            bases: &resolved.trees,
+            bottoms: &bottoms.below,
+            fetcher,
+            confidential: &order.confidential,
+            capabilities: order.confines.capabilities,
+            devices: &order.confines.devices,
+            caching: order.caching,
+            jobs: settings::jobs(args.steps.jobs),
+            emit: &|event| {
+                ahead.note(&event);
+                unmatched.note(&event);
+                progress.show(&event);
+            },
+        };
+        builder.build(&plan)
+    });
+    let states = states.map_err(|error| explain(error, &plan, &source, &progress))?;
+    advise((&file, &source), &unmatched.findings(&file, &plan))?;
+    let ends = Ends {
         store: &store,
         session: &session,
-        runner: &runner,
-        context: &context,
-        named_contexts: &contexts,
-        bases: &resolved.trees,
-        bottoms: &bottoms.below,
-        fetcher,
-        confidential: &order.confidential,
-        capabilities: order.confines.capabilities,
-        devices: &order.confines.devices,
-        network: order.network,
-        caching: order.caching,
-        jobs: settings::jobs(args.steps.jobs),
-        emit: &|event| {
-            unmatched.note(&event);
-            progress.show(&event);
-        },
+        empty: &bottoms.below.empty,
+        registry: &registry,
     };
-    let states = builder
-        .build(&plan)
-        .map_err(|error| explain(error, &plan, &source, &progress))?;
-    advise(&file, &source, &unmatched.findings(&file, &plan))?;
-    for (&stage, target) in plan.targets.iter().zip(&order.targets) {
+    deliver_all((args, &order), ends, (&plan, &resolved, &states))
+}
+
+/// Delivers the image of each target.
+fn deliver_all(
+    (args, order): (&BuildArgs, &Order),
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<ExitCode, Failure> {
+    for (&stage, target) in work.0.targets.iter().zip(&order.targets) {
         let request = Request {
             args,
             stage,
             names: &target.names,
             description: &order.description,
         };
-        let image = committed(&request, (&store, &session), (&plan, &resolved, &states))?;
-        let empty = &bottoms.below.empty;
-        output::write(&order.outputs, (&store, &session), &image, empty)?;
-        finish(&request, &store, &image)?;
+        deliver(&request, &order.outputs, ends, work)?;
     }
-    allowance.enforce(&store);
+    order.allowance.enforce(ends.store);
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
+/// not go to standard output.
+fn deliver(
+    request: &Request<'_>,
+    outputs: &[Output],
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<(), Failure> {
+    let image = committed(request, (ends.store, ends.session), work)?;
+    let built = Built {
+        ends,
+        id: &image,
+        names: request.names,
+    };
+    output::write(outputs, built)?;
+    record(request, ends.store, &image)?;
+    match outputs.iter().any(Output::is_stdout) {
+        true => Ok(()),
+        false => Ok(report::print(&image.0.hex())?),
+    }
+}
+
 /// Tells what checks have found.
-fn advise(file: &Dockerfile, source: &Source, found: &[Diagnostic]) -> Result<(), Failure> {
+fn advise((file, source): (&Dockerfile, &Source), found: &[Diagnostic]) -> Result<(), Failure> {
     report::diagnostics(found, source, &mut io::stderr().lock());
     advice::tolerate(file, found)
 }
@@ -157,8 +192,8 @@ fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress)
     Failure::said(1)
 }
 
-/// Tells what was made.
-fn finish(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
+/// Tells files and the user what was made.
+fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
     let Request { args, names, .. } = request;
     if let Some(file) = &args.result.iidfile {
         std::fs::write(file, image.to_string()).map_err(|error| {
@@ -175,5 +210,5 @@ fn finish(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), F
             report::note(&format!("committed {name}"));
         }
     }
-    Ok(report::print(&image.0.hex())?)
+    Ok(())
 }

@@ -127,7 +127,11 @@ fn inputs(args: &InputArgs, contexts: &Named) -> Result<Inputs, Failure> {
         .transpose()?;
     let targets = understood(&args.target, &[])?;
     Ok(Inputs {
-        build_args: settings::build_args(&args.build_arg_file, &args.build_arg)?,
+        build_args: settings::build_args(
+            settings::proxies(),
+            &args.build_arg_file,
+            &args.build_arg,
+        )?,
         targets: targets.into_iter().filter_map(|it| it.stage).collect(),
         from: args.from.clone(),
         platform: platform.unwrap_or_default(),

@@ -45,7 +45,7 @@ pub fn execute(args: &UtilArgs) -> Result<ExitCode, Failure> {
 fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
     let (file, mut found) = parse(&source.text);
     let mut inputs = Inputs {
-        build_args: settings::build_args(&[], &args.build_arg)?,
+        build_args: settings::build_args(settings::proxies(), &[], &args.build_arg)?,
         targets: args.target.clone(),
         extent: args.extent(),
         platform: Platform::default(),

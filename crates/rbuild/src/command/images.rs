@@ -3,13 +3,15 @@
 use std::{path::Path, process::ExitCode};
 
 use jiff::Timestamp;
-use rbuild_export::local_digest;
+use rbuild_export::{local_digest, rfc3339};
 use rbuild_oci::{ImageConfig, ImageId, Name, Reference};
 use rbuild_store::ImageRecord;
+use serde_json::{Value, json};
 
 use crate::{
     cli::ImagesArgs,
     failure::Failure,
+    image_filter::{Candidate, ImageFilter},
     report::print,
     settings,
     template::{ago, columns, fill, size},
@@ -17,6 +19,7 @@ use crate::{
 
 /// Digits of a shortened id.
 const SHORT: usize = 12;
+const NONE: &str = "<none>";
 
 /// One line of the list.
 struct Row<'a> {
@@ -24,6 +27,8 @@ struct Row<'a> {
     name: Option<&'a Name>,
     id: ImageId,
     image: &'a ImageRecord,
+    /// As far as it can be understood.
+    config: ImageConfig,
     /// Seconds since 1970; `None` if the image does not say.
     created: Option<i64>,
 }
@@ -31,70 +36,67 @@ struct Row<'a> {
 /// Lists images, the youngest first.
 ///
 /// # Errors
-/// If the store cannot be read or the template is wrong.
+/// If the store cannot be read, or a filter or the template is wrong.
 pub fn execute(root: Option<&Path>, args: &ImagesArgs) -> Result<ExitCode, Failure> {
     let store = settings::store(root)?;
+    let filter = ImageFilter::parse(&args.filter, &store, &|config| created(&understood(config)))?;
     let images = store.images()?;
     let names = store.names()?;
     let mut rows = rows(&images, &names);
     if let Some(wanted) = &args.name {
         let wanted: Reference = wanted.parse()?;
-        let repositories: Vec<String> = wanted
-            .local_names()
-            .iter()
-            .map(|name| name.repository().to_owned())
-            .collect();
-        rows.retain(|row| {
-            row.name.is_some_and(|name| {
-                repositories
-                    .iter()
-                    .any(|repository| repository == name.repository())
-                    && (wanted.tag.is_none() || wanted.tag.as_deref() == name.tag())
-            })
-        });
+        rows.retain(|row| row.name.is_some_and(|name| is_meant(&wanted, name)));
     }
-    let now = settings::now();
-    let field = |row: &Row<'_>, name: &str| row.field(name, args.no_trunc, now);
-    if args.quiet {
+    rows.retain(|row| filter.fits(&row.candidate()));
+    if args.json || args.format.as_deref() == Some("json") {
+        print(&format!("{:#}", listed(&rows)))?;
+    } else if args.quiet {
         rows.dedup_by_key(|row| row.id);
         for row in &rows {
-            print(&field(row, "ID").expect("it is a field"))?;
+            print(&row.shown_id(args.no_trunc))?;
         }
     } else if let Some(template) = &args.format {
+        let now = settings::now();
         for row in &rows {
-            print(&fill(template, &|name| field(row, name)).map_err(Failure::message)?)?;
+            let fields = row.fields(args.no_trunc, now);
+            print(&fill(template, &fields).map_err(Failure::message)?)?;
         }
     } else {
-        table(&rows, args.noheading, &field)?;
+        table(&rows, args)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(
-    rows: &[Row<'_>],
-    noheading: bool,
-    field: &dyn Fn(&Row<'_>, &str) -> Option<String>,
-) -> Result<(), Failure> {
-    const COLUMNS: [(&str, &str); 5] = [
+/// Whether `name` is one of those that `wanted` may stand for.
+fn is_meant(wanted: &Reference, name: &Name) -> bool {
+    let mut repositories = wanted.local_names().into_iter();
+    repositories.any(|wanted| wanted.repository() == name.repository())
+        && (wanted.tag.is_none() || wanted.tag.as_deref() == name.tag())
+}
+
+fn table(rows: &[Row<'_>], args: &ImagesArgs) -> Result<(), Failure> {
+    const COLUMNS: [(&str, &str); 6] = [
         ("REPOSITORY", "Repository"),
         ("TAG", "Tag"),
+        ("DIGEST", "Digest"),
         ("IMAGE ID", "ID"),
         ("CREATED", "Created"),
         ("SIZE", "Size"),
     ];
-    let headings = COLUMNS.map(|(heading, _)| heading.to_owned()).to_vec();
-    let cells = |row: &Row<'_>| {
-        COLUMNS
-            .iter()
-            .map(|(_, name)| field(row, name).expect("it is a field"))
-            .collect()
+    let shown = || {
+        let columns = COLUMNS.iter();
+        columns.filter(|(_, field)| args.digests || *field != "Digest")
     };
-    let mut lines: Vec<Vec<String>> = if noheading {
-        Vec::new()
-    } else {
-        vec![headings]
-    };
-    lines.extend(rows.iter().map(cells));
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    if !args.noheading {
+        lines.push(shown().map(|(heading, _)| (*heading).to_owned()).collect());
+    }
+    let now = settings::now();
+    for row in rows {
+        let fields = row.fields(args.no_trunc, now);
+        let cell = |field: &str| fields[field].as_str().unwrap_or_default().to_owned();
+        lines.push(shown().map(|(_, field)| cell(field)).collect());
+    }
     print(columns(&lines).trim_end())?;
     Ok(())
 }
@@ -103,12 +105,8 @@ fn table(
 fn rows<'a>(images: &'a [(ImageId, ImageRecord)], names: &'a [(Name, ImageId)]) -> Vec<Row<'a>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (id, image) in images {
-        let created = serde_json::from_str::<ImageConfig>(&image.config)
-            .ok()
-            .and_then(|config| config.created);
-        let created = created
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .map(Timestamp::as_second);
+        let config = understood(&image.config);
+        let created = created(&config);
         let mut named = names
             .iter()
             .filter(|(_, target)| target == id)
@@ -119,6 +117,7 @@ fn rows<'a>(images: &'a [(ImageId, ImageRecord)], names: &'a [(Name, ImageId)]) 
             name,
             id: *id,
             image,
+            config: config.clone(),
             created,
         }));
     }
@@ -131,24 +130,91 @@ fn rows<'a>(images: &'a [(ImageId, ImageRecord)], names: &'a [(Name, ImageId)]) 
     rows
 }
 
+/// A configuration that is damaged says nothing.
+fn understood(config: &str) -> ImageConfig {
+    serde_json::from_str(config).unwrap_or_default()
+}
+
+fn created(config: &ImageConfig) -> Option<i64> {
+    let time = config.created.as_ref()?.parse::<Timestamp>().ok()?;
+    Some(time.as_second())
+}
+
+/// One object for each image, its fields named as podman names them.
+fn listed(rows: &[Row<'_>]) -> Value {
+    let mut images: Vec<Value> = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        if rows[..index].iter().any(|earlier| earlier.id == row.id) {
+            continue;
+        }
+        let same = rows.iter().filter(|other| other.id == row.id);
+        let names: Vec<&str> = same.filter_map(|row| Some(row.name?.as_str())).collect();
+        let digest = local_digest(row.image).to_string();
+        let repositories = names.iter().filter_map(|name| Name::parse(name));
+        let digests: Vec<String> = repositories
+            .map(|name| format!("{}@{digest}", name.repository()))
+            .collect();
+        let (created, size) = (row.created.unwrap_or(0), row.size());
+        images.push(json!({
+            "Id": row.id.0.hex(),
+            "ParentId": "",
+            "RepoTags": null,
+            "RepoDigests": digests,
+            "Size": size,
+            "SharedSize": 0,
+            "VirtualSize": size,
+            "Labels": row.config.config.labels,
+            "Containers": 0,
+            "Dangling": names.is_empty(),
+            "Names": names,
+            "Digest": digest,
+            "History": names,
+            "Created": created,
+            "CreatedAt": rfc3339(created),
+        }));
+    }
+    images.into()
+}
+
 impl Row<'_> {
-    /// The value of a template's field; `None` if there is no such field.
-    fn field(&self, field: &str, whole: bool, now: i64) -> Option<String> {
-        const NONE: &str = "<none>";
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            name: self.name,
+            labels: &self.config.config.labels,
+            created: self.created.unwrap_or(0),
+        }
+    }
+
+    /// Bytes of the layers' tars.
+    fn size(&self) -> u64 {
+        self.image.layers.iter().map(|layer| layer.size).sum()
+    }
+
+    fn shown_id(&self, whole: bool) -> String {
         let hex = self.id.0.hex();
-        Some(match field {
-            "Repository" => self.name.map_or(NONE, Name::repository).to_owned(),
-            "Tag" => self.name.and_then(Name::tag).unwrap_or(NONE).to_owned(),
-            "Name" | "Names" => self.name.map_or(NONE, Name::as_str).to_owned(),
-            "ID" | "Id" if whole => format!("sha256:{hex}"),
-            "ID" | "Id" => hex[..SHORT].to_owned(),
-            "Digest" => local_digest(self.image).to_string(),
-            "Created" | "CreatedSince" => self
-                .created
-                .map_or(NONE.to_owned(), |then| ago(now.saturating_sub(then))),
-            "CreatedAt" => self.created.map_or(NONE.to_owned(), rbuild_export::rfc3339),
-            "Size" => size(self.image.layers.iter().map(|layer| layer.size).sum()),
-            _ => return None,
+        match whole {
+            true => format!("sha256:{hex}"),
+            false => hex[..SHORT].to_owned(),
+        }
+    }
+
+    /// What a template or a column can show.
+    fn fields(&self, whole: bool, now: i64) -> Value {
+        let name = self.name.map_or(NONE, Name::as_str);
+        let (id, created) = (self.shown_id(whole), self.created);
+        let since = created.map_or(NONE.to_owned(), |then| ago(now.saturating_sub(then)));
+        json!({
+            "Repository": self.name.map_or(NONE, Name::repository),
+            "Tag": self.name.and_then(Name::tag).unwrap_or(NONE),
+            "Name": name,
+            "Names": name,
+            "ID": id,
+            "Digest": local_digest(self.image).to_string(),
+            "Created": since,
+            "CreatedSince": since,
+            "CreatedAt": created.map_or(NONE.to_owned(), rfc3339),
+            "Size": size(self.size()),
+            "Labels": self.config.config.labels,
         })
     }
 }

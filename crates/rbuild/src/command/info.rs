@@ -30,8 +30,12 @@ pub fn execute(root: Option<&Path>) -> Result<ExitCode, Failure> {
         ("new /proc", probe(&host.proc)),
         (
             "network of RUN",
-            "host (a private network is not supported yet)".to_owned(),
+            match &host.private_network {
+                Probe::Works => "private, through pasta".to_owned(),
+                Probe::Fails(reason) => format!("host; a private one does not work: {reason}"),
+            },
         ),
+        ("Landlock scopes", probe(&host.scope)),
         ("control groups", format!("{}, not used", host.cgroup)),
         (
             "no new privileges",
@@ -47,10 +51,6 @@ pub fn execute(root: Option<&Path>) -> Result<ExitCode, Failure> {
                 .map_or("unknown".to_owned(), |n| n.to_string()),
         ),
         ("/dev/fuse", format!("{} (not used yet)", probe(&host.fuse))),
-        (
-            "/dev/net/tun",
-            format!("{} (not used yet)", probe(&host.tun)),
-        ),
     ];
     for (what, answer) in lines {
         print(&format!("{what:<26}{answer}"))?;

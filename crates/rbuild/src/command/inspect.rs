@@ -7,12 +7,15 @@ use rbuild_oci::{ImageConfig, Name};
 use rbuild_store::Store;
 use serde_json::{Value, json};
 
-use crate::{cli::InspectArgs, failure::Failure, find::find, report::print, settings};
+use crate::{
+    cli::InspectArgs, failure::Failure, find::find, report::print, settings, template::fill,
+};
 
-/// Prints a JSON array with one object for each image, its fields named as podman names them.
+/// Prints a JSON array with one object for each image, its fields named as podman names them; with
+/// `--format` a line for each.
 ///
 /// # Errors
-/// If there is no such image, or its configuration is damaged.
+/// If there is no such image, its configuration is damaged, or the template is wrong.
 pub fn execute(root: Option<&Path>, args: &InspectArgs) -> Result<ExitCode, Failure> {
     let store = settings::store(root)?;
     let images: Vec<Value> = args
@@ -20,7 +23,14 @@ pub fn execute(root: Option<&Path>, args: &InspectArgs) -> Result<ExitCode, Fail
         .iter()
         .map(|name| describe(&store, name))
         .collect::<Result<_, _>>()?;
-    print(&format!("{:#}", Value::from(images)))?;
+    match args.format.as_deref() {
+        None | Some("json") => print(&format!("{:#}", Value::from(images)))?,
+        Some(template) => {
+            for image in &images {
+                print(&fill(template, image).map_err(Failure::message)?)?;
+            }
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -52,6 +62,9 @@ fn describe(store: &Store, text: &str) -> Result<Value, Failure> {
         "Author": config.author.unwrap_or_default(),
         "Architecture": config.architecture,
         "Os": config.os,
+        "Variant": config.variant.unwrap_or_default(),
+        "User": config.config.user,
+        "ManifestType": format_of(&image.record).manifest(),
         "Size": image.record.layers.iter().map(|layer| layer.size).sum::<u64>(),
         "Config": config.config,
         "Labels": config.config.labels,

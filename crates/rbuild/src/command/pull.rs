@@ -2,31 +2,65 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_oci::Platform;
+use rbuild_engine::{Bases, Policy};
+use rbuild_oci::{Location, Platform, Reference};
 
 use crate::{
-    cli::PullArgs,
+    cli::{PullArgs, PullPolicy},
     failure::Failure,
     registry::Registry,
     report::{self, print},
     settings,
 };
 
-/// Fetches the image, also if one of that name is here, and prints its id.
+/// Fetches the image as the policy says, and prints its id.
 ///
 /// # Errors
 /// If it cannot be found or does not verify.
 pub fn execute(root: Option<&Path>, args: &PullArgs) -> Result<ExitCode, Failure> {
+    let location: Location = args.image.parse()?;
+    let platform = match &args.platform {
+        Some(text) => text.parse()?,
+        None => Platform::default(),
+    };
     let registry = Registry::configured(&args.registry)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
-    let bases = registry.bases((&store, &session), Platform::default());
-    let id = bases.pull(&args.image, &mut |place| {
-        if !args.quiet {
-            report::note(&format!("pulling {place}"));
-        }
-    })?;
-    print(&id.0.hex())?;
+    let bases = registry.bases((&store, &session), platform);
+    let wanted = match args.all_tags {
+        true => all_tags(&bases, &location)?,
+        false => vec![args.image.clone()],
+    };
+    for name in &wanted {
+        let id = bases.pull(name, policy(args.policy), &mut |place| {
+            if !args.quiet {
+                report::note(&format!("pulling {place}"));
+            }
+        })?;
+        print(&id.0.hex())?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The names of all images in the repository.
+fn all_tags(bases: &Bases<'_>, location: &Location) -> Result<Vec<String>, Failure> {
+    match location.reference() {
+        Some(reference) if reference.tag.is_none() && reference.digest.is_none() => {
+            let tags = bases.tags(reference)?;
+            Ok(tags.iter().map(Reference::to_string).collect())
+        }
+        _ => Err(Failure::message(format!(
+            "--all-tags takes a repository without a tag, not `{location}`"
+        ))),
+    }
+}
+
+fn policy(policy: PullPolicy) -> Policy {
+    match policy {
+        PullPolicy::Always => Policy::Always,
+        PullPolicy::Missing => Policy::Missing,
+        PullPolicy::Newer => Policy::Newer,
+        PullPolicy::Never => Policy::Never,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{os::fd::AsFd, path::Path, process::ExitCode};
 
-use rbuild_engine::{HOSTNAME, environment, identity};
+use rbuild_engine::{Confined, HOSTNAME, Runner, environment, identity};
 use rbuild_oci::{DEFAULT_PATH, ImageConfig, ImagePath};
 use rbuild_sandbox::{Cancel, Sandbox, Security, Spec, Stdio};
 use rbuild_snapshot::{prepare, writable};
@@ -13,8 +13,7 @@ use crate::{
     confine::{Insecure, confines},
     failure::Failure,
     find::find,
-    order::network,
-    settings, signals,
+    network, settings, signals,
 };
 
 /// The status of podman and docker when the container could not be started.
@@ -57,8 +56,12 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
     };
     let tree = writable(&below, &bottoms.below.skeleton, upper)?;
 
-    let cancel = Cancel::new()?;
-    signals::watch(signals, cancel.clone());
+    let runner = Confined {
+        sandbox,
+        cancel: Cancel::new()?,
+        private: network::private(args.network),
+    };
+    signals::watch(signals, runner.cancel.clone());
     let user = args.user.as_ref().unwrap_or(&config.config.user);
     let identity =
         identity(&tree, user).map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
@@ -75,15 +78,13 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
         hostname: HOSTNAME.to_owned(),
         stdio: Stdio::Inherit,
         mounts: confines.devices.clone(),
-        network: network(args.network),
+        network: network::of_command(args.network),
         security: Security::Sandbox,
     };
-    let exit = sandbox
-        .run(&spec, &cancel, &mut |_, _| ())
-        .map_err(|error| {
-            let status = error.exit_status().unwrap_or(NOT_STARTED);
-            Failure::from(error).with_status(status)
-        })?;
+    let exit = runner.run(&spec, &mut |_, _| ()).map_err(|error| {
+        let status = error.exit_status().unwrap_or(NOT_STARTED);
+        Failure::from(error).with_status(status)
+    })?;
     Ok(ExitCode::from(signals::status().unwrap_or(exit.status)))
 }
 

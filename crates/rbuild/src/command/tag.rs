@@ -1,11 +1,11 @@
-//! `rbuild tag` and `rbuild rmi`: names come and go.
+//! `rbuild tag`, `untag` and `rmi`: names come and go.
 
 use std::{path::Path, process::ExitCode};
 
 use rbuild_store::{ImageRecord, Store};
 
 use crate::{
-    cli::{RmiArgs, TagArgs},
+    cli::{RmiArgs, TagArgs, UntagArgs},
     failure::Failure,
     find::{find, new_name},
     report::print,
@@ -27,6 +27,38 @@ pub fn add(root: Option<&Path>, args: &TagArgs) -> Result<ExitCode, Failure> {
     let session = store.begin()?;
     for name in names {
         session.set_name(&name, &image.id)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes names away from an image: those that are given, or all.
+///
+/// # Errors
+/// If there is no such image, or a name leads elsewhere.
+pub fn take(root: Option<&Path>, args: &UntagArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(root)?;
+    let image = find(&store, &args.image)?;
+    let mut doomed = Vec::new();
+    for text in &args.names {
+        let found = find(&store, text)?;
+        match found.name {
+            Some(name) if found.id == image.id => doomed.push(name),
+            _ => {
+                let message = format!("`{text}` is not a name of `{}`", args.image);
+                return Err(Failure::message(message));
+            }
+        }
+    }
+    if args.names.is_empty() {
+        let names = store.names()?.into_iter();
+        doomed.extend(
+            names
+                .filter(|(_, id)| *id == image.id)
+                .map(|(name, _)| name),
+        );
+    }
+    for name in doomed {
+        store.remove_name(&name)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,106 @@
+//! An image on its way to a place outside of the store: one arm for each kind of place.
+
+use std::{path::Path, slice};
+
+use rbuild_export::{
+    Exported, Looks, Named, Place, Tagged, export, local_digest, push, write_archive,
+    write_directory, write_docker_archive, write_layout,
+};
+use rbuild_oci::{BlobDigest, Format, Location, Name, Reference};
+use rbuild_registry::{Access, Repository, Scope};
+use rbuild_store::ImageRecord;
+
+use crate::{failure::Failure, find::new_name, registry::Registry, target::Target};
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub struct Parcel<'a> {
+    /// Where its parts are.
+    pub place: Place<'a>,
+    /// The image as the store has it.
+    pub image: &'a ImageRecord,
+    /// What others shall see.
+    pub looks: Looks,
+    /// What it is called here.
+    pub name: Option<&'a Name>,
+}
+
+/// Sends `parcel` to `destination`; returns the digest of its manifest there (here, for archives
+/// of docker, which have none).
+///
+/// # Errors
+/// If that refuses; a registry may have some of its blobs then.
+pub fn send(
+    parcel: Parcel<'_>,
+    destination: &Location,
+    registry: &Registry,
+) -> Result<BlobDigest, Failure> {
+    let Parcel {
+        place, image, name, ..
+    } = parcel;
+    if let Location::DockerArchive(to) = destination {
+        let given = to.tag.as_deref().map(new_name).transpose()?;
+        let names = given.as_ref().or(name).map_or(&[][..], slice::from_ref);
+        let named = [Named { image, names }];
+        file(&to.path).write(&mut |out| Ok(write_docker_archive(place, &named, out)?))?;
+        return Ok(local_digest(image));
+    }
+    let looks = match destination {
+        Location::Layout(_) | Location::OciArchive(_) => in_a_layout(parcel.looks)?,
+        _ => parcel.looks,
+    };
+    let exported = export(place, image, looks)?;
+    match destination {
+        Location::Layout(to) => {
+            write_layout(place, &exported, Path::new(&to.path), to.tag.as_deref())?;
+        }
+        Location::OciArchive(to) => {
+            let tag = to.tag.as_deref();
+            let image = &exported;
+            let tagged = [Tagged { image, tag }];
+            file(&to.path).write(&mut |out| Ok(write_archive(place, &tagged, out)?))?;
+        }
+        Location::Directory(path) => write_directory(place, &exported, Path::new(path))?,
+        Location::Name(reference) | Location::Registry(reference) => {
+            upload((place, &exported), &reference.on_docker_hub(), registry)?;
+        }
+        Location::DockerArchive(_) => {}
+    }
+    Ok(exported.descriptor.digest)
+}
+
+/// `looks` in a layout, whose readers know no format but OCI's.
+///
+/// # Errors
+/// If another one is asked for.
+pub fn in_a_layout(looks: Looks) -> Result<Looks, Failure> {
+    match looks.format {
+        Some(Format::Docker) => Err(Failure::message(
+            "an OCI layout has images in OCI's format only",
+        )
+        .with_hint("docker-archive: and dir: have them in docker's")),
+        Some(Format::Oci) | None => Ok(Looks {
+            format: Some(Format::Oci),
+            ..looks
+        }),
+    }
+}
+
+fn file(path: &str) -> Target {
+    Target::File(path.into())
+}
+
+fn upload(
+    (place, image): (Place<'_>, &Exported),
+    to: &Reference,
+    registry: &Registry,
+) -> Result<(), Failure> {
+    let endpoint = registry.registries.push_endpoint(to)?;
+    let access = Access {
+        scope: Scope::Push { mounts: Vec::new() },
+        security: registry.security_of(&endpoint),
+        credentials: registry.credentials.clone(),
+    };
+    let repository = Repository::new(&registry.http, &endpoint.reference, access);
+    Ok(push(place, &repository, image, &endpoint.reference)?)
+}

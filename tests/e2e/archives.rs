@@ -1,0 +1,519 @@
+//! Images as files: what we write others read, what others write we read, in every format.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use rbuild_testkit::{Host, Need, Output, Registry, unpack};
+use serde_json::Value;
+
+use crate::surroundings::{host, host_with};
+
+const DOCKERFILE: &str = "FROM alpine\n\
+    RUN mkdir -p /data/deep && echo built > /data/deep/file && chmod 2750 /data/deep && chown -R 5:6 /data\n\
+    RUN rm -r /home && ln -s deep /data/link\n\
+    ENV A=b\n\
+    LABEL kind=test\n\
+    CMD [\"cat\", \"/data/deep/file\"]\n";
+
+/// A host that has built `it:1`.
+fn built(tools: &[&'static str]) -> Option<Host> {
+    let needs: Vec<Need> = tools.iter().map(|tool| Need::Tool(tool)).collect();
+    let host = host_with(&needs)?;
+    host.build(DOCKERFILE, &["-t", "it:1"]).success();
+    Some(host)
+}
+
+#[track_caller]
+fn inspect(host: &Host, image: &str, template: &str) -> String {
+    let output = host.run(&["inspect", "--format", template, image]);
+    output.success().stdout.trim_end().to_owned()
+}
+
+#[track_caller]
+fn id(host: &Host, image: &str) -> String {
+    inspect(host, image, "{{.Id}}")
+}
+
+/// Runs skopeo, podman or buildah with a store of its own.
+#[track_caller]
+fn peer(host: &Host, program: &str, args: &[&str]) -> String {
+    let runtime = host.scratch.dir("runtime").unwrap();
+    let mut command = host.account.command(program);
+    command
+        .current_dir(host.scratch.path())
+        .env("XDG_RUNTIME_DIR", runtime);
+    match program {
+        "skopeo" => command.arg("--insecure-policy"),
+        _ => command.args([
+            "--root",
+            "peer",
+            "--runroot",
+            "peer-run",
+            "--storage-driver",
+            "overlay",
+        ]),
+    };
+    Output::of_success(command.args(args)).unwrap().stdout
+}
+
+const FORMATS: [(&str, &str); 4] = [
+    ("docker-archive", "docker-archive"),
+    ("oci-archive", "oci-archive"),
+    ("oci-dir", "oci"),
+    ("docker-dir", "dir"),
+];
+
+#[test]
+fn what_is_saved_is_loaded_and_is_the_same_image() {
+    let Some(host) = built(&[]) else { return };
+    let expected = id(&host, "it:1");
+    for (format, _) in FORMATS {
+        let Some(other) = host_with(&[]) else { return };
+        let file = host.scratch.path().join(format);
+        let file = file.to_str().unwrap();
+        host.run(&["save", "--format", format, "-o", file, "it:1"])
+            .success();
+        let output = other.run(&["load", "-i", file]).success();
+        let name = match format {
+            "docker-dir" => format!("sha256:{expected}"),
+            _ => "localhost/it:1".to_owned(),
+        };
+        assert_eq!(output.stdout, format!("Loaded image: {name}\n"), "{format}");
+        assert_eq!(id(&other, &expected), expected, "{format}");
+        let run = other.run(&["run", &expected]).success();
+        assert_eq!(run.stdout, "built\n", "{format}");
+        // And out again: the bytes of the layers are those that came.
+        other
+            .run(&["save", "--format", "oci-dir", "-o", "again", &expected])
+            .success();
+    }
+}
+
+#[test]
+fn skopeo_reads_every_format_that_is_saved() {
+    let Some(host) = built(&["skopeo", "umoci"]) else {
+        return;
+    };
+    let expected = host.tree("it:1").to_string();
+    for (format, transport) in FORMATS {
+        host.run(&["save", "--format", format, "-o", format, "it:1"])
+            .success();
+        let layout = format!("{format}.layout");
+        peer(
+            &host,
+            "skopeo",
+            &[
+                "copy",
+                &format!("{transport}:{format}"),
+                &format!("oci:{layout}:it"),
+            ],
+        );
+        let tree = unpack(&host, &host.scratch.path().join(layout), "it").unwrap();
+        assert_eq!(tree.to_string(), expected, "{format}");
+    }
+}
+
+#[test]
+fn every_format_that_skopeo_writes_is_pulled_and_is_a_base() {
+    let Some(host) = built(&["skopeo"]) else {
+        return;
+    };
+    let layout = host.push_to_layout("it:1");
+    let source = format!("oci:{}:it", layout.display());
+    for place in [
+        "oci-archive:a.oci:localhost/it:1",
+        "docker-archive:a.docker:localhost/it:1",
+        "dir:a.dir",
+        "oci:a.layout:some",
+    ] {
+        peer(&host, "skopeo", &["copy", &source, place]);
+        let output = host.run(&["pull", "-q", place]).success();
+        let pulled = output.stdout.trim_end().to_owned();
+        let run = host.run(&["run", &pulled]).success();
+        assert_eq!(run.stdout, "built\n", "{place}");
+        let file = format!("FROM {place}\nRUN test -e /data/deep/file && echo on-it > /x\n");
+        host.build(&file, &["-t", "on-it"]).success();
+    }
+}
+
+#[test]
+fn podman_loads_what_is_saved_and_its_archives_are_loaded() {
+    let Some(host) = built(&["podman"]) else {
+        return;
+    };
+    let expected = id(&host, "it:1");
+    for format in ["docker-archive", "oci-archive"] {
+        host.run(&["save", "--format", format, "-o", "ours.tar", "it:1"])
+            .success();
+        let said = peer(&host, "podman", &["load", "-q", "-i", "ours.tar"]);
+        assert!(said.contains("localhost/it:1"), "{said}");
+        let theirs = format!("{format}.theirs");
+        let args = ["save", "-q", "--format", format, "-o", &theirs, "it:1"];
+        peer(&host, "podman", &args);
+        let Some(other) = host_with(&[]) else { return };
+        let theirs = host.scratch.path().join(theirs);
+        let output = other.run(&["load", "-q", "-i", theirs.to_str().unwrap()]);
+        assert_eq!(output.success().stdout, "localhost/it:1\n", "{format}");
+        assert_eq!(id(&other, "it:1"), expected, "{format}");
+        let run = other.run(&["run", "it:1"]).success();
+        assert_eq!(run.stdout, "built\n", "{format}");
+        peer(&host, "podman", &["rmi", "-f", "it:1"]);
+    }
+}
+
+#[test]
+fn archives_go_through_pipes_and_compressors() {
+    let Some(host) = built(&["gzip", "zstd"]) else {
+        return;
+    };
+    let Some(other) = host_with(&[]) else { return };
+    for compressor in ["cat", "gzip", "zstd"] {
+        let script = format!(
+            "{} | {compressor} | {}",
+            shell(&host.rbuild(&["save", "it:1"])),
+            shell(&other.rbuild(&["load"]))
+        );
+        let mut command = host.account.command("sh");
+        let output = Output::of(
+            command
+                .args(["-c", &script])
+                .current_dir(other.scratch.path()),
+        );
+        assert_eq!(
+            output.unwrap().success().stdout,
+            "Loaded image: localhost/it:1\n"
+        );
+        other.run(&["rmi", "it:1"]).success();
+    }
+}
+
+fn shell(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    words.join(" ")
+}
+
+#[test]
+fn several_images_are_in_one_archive_if_asked_for() {
+    let Some(host) = built(&[]) else { return };
+    host.run(&["tag", "it:1", "it:2"]).success();
+    host.run(&["save", "-o", "x.tar", "it:1", "alpine"])
+        .failure()
+        .saying("hint: -m");
+    assert!(!host.scratch.path().join("x.tar").exists());
+    for format in ["docker-archive", "oci-archive"] {
+        let Some(other) = host_with(&[]) else { return };
+        other.run(&["rmi", "alpine"]).success();
+        let file = host.scratch.path().join(format);
+        let file = file.to_str().unwrap();
+        let args = ["save", "-m", "--format", format, "-o", file];
+        host.run(&[&args[..], &["it:1", "alpine", "it:2"]].concat())
+            .success();
+        let output = other.run(&["load", "-q", "-i", file]).success();
+        let mut names: Vec<&str> = output.stdout.lines().collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "localhost/alpine:latest",
+                "localhost/it:1",
+                "localhost/it:2"
+            ]
+        );
+        assert_eq!(id(&other, "it:2"), id(&host, "it:1"));
+    }
+}
+
+#[test]
+fn a_root_file_system_is_not_an_archive_of_images() {
+    let Some(host) = built(&[]) else { return };
+    host.run(&["export", "it:1", "-o", "files.tar"]).success();
+    host.run(&["load", "-i", "files.tar"])
+        .failure()
+        .saying("hint: `rbuild import files.tar NAME`");
+    host.run(&["import", "files.tar", "again"]).success();
+    let run = host.run(&["run", "again", "cat", "/data/link/file"]);
+    assert_eq!(run.success().stdout, "built\n");
+    host.run(&["run", "again", "test", "-e", "/home"]).failure();
+}
+
+#[test]
+fn a_place_of_another_program_says_how_to_get_there() {
+    let Some(host) = host() else { return };
+    for args in [
+        ["pull", "containers-storage:localhost/a"],
+        ["push", "alpine"],
+    ] {
+        let mut args = args.to_vec();
+        if args[0] == "push" {
+            args.push("containers-storage:a");
+        }
+        host.run(&args)
+            .failure()
+            .saying("`containers-storage:` is not supported")
+            .saying("podman load");
+    }
+}
+
+#[test]
+fn digests_pin_what_is_pulled_and_pushed() {
+    let Some(host) = built(&["docker-registry"]) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/it", registry.address());
+    let push = [
+        "push",
+        "it:1",
+        &format!("docker://{name}:1"),
+        "--digestfile",
+        "digest",
+    ];
+    host.run(&push).success();
+    let digest = fs::read_to_string(host.scratch.path().join("digest")).unwrap();
+    host.run(&["pull", &format!("{name}@{digest}")]).success();
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    host.run(&["pull", &format!("{name}@{wrong}")]).failure();
+    host.run(&["push", "it:1", &format!("docker://{name}@{wrong}")])
+        .failure()
+        .saying("says another digest");
+    let layout = host.push_to_layout("it:1");
+    let layout = layout.display();
+    host.run(&["pull", &format!("oci:{layout}@{digest}")])
+        .success();
+    host.run(&["pull", &format!("oci:{layout}@{wrong}")])
+        .failure()
+        .saying("no image has the digest");
+    host.build(&format!("FROM oci:{layout}@{wrong}\n"), &[])
+        .failure()
+        .saying("no image has the digest");
+}
+
+#[test]
+fn all_tags_and_policies_of_pull() {
+    let Some(host) = built(&["docker-registry"]) else {
+        return;
+    };
+    let Some(other) = host_with(&[]) else { return };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/it", registry.address());
+    for (image, tag) in [("it:1", "1"), ("alpine", "2")] {
+        host.run(&["push", image, &format!("docker://{name}:{tag}")])
+            .success();
+    }
+    let one = format!("{name}:1");
+    other
+        .run(&["pull", "--policy", "never", &one])
+        .failure()
+        .saying("may not be pulled");
+    let output = other.run(&["pull", "-q", "--all-tags", &name]).success();
+    let expected = [id(&host, "it:1"), id(&host, "alpine")];
+    assert_eq!(output.stdout.lines().collect::<Vec<_>>(), expected);
+    for policy in ["missing", "newer", "never", "always"] {
+        let output = other.run(&["pull", "--policy", policy, &one]).success();
+        assert_eq!(output.stdout.trim_end(), expected[0], "{policy}");
+        assert_eq!(
+            output.says("pulling"),
+            matches!(policy, "newer" | "always"),
+            "{policy}"
+        );
+    }
+    // What is here for one platform is not there for another one.
+    let other_platform = ["pull", "--policy", "never", "--platform", "s390x", &one];
+    other
+        .run(&other_platform)
+        .failure()
+        .saying("for linux/s390x");
+    drop(registry);
+    other
+        .run(&["pull", "--policy", "newer", "--retry", "0", &one])
+        .success();
+    other
+        .run(&["pull", "--policy", "always", "--retry", "0", &one])
+        .failure();
+}
+
+#[test]
+fn scripts_can_ask_whether_an_image_is_there() {
+    let Some(host) = host() else { return };
+    let id = id(&host, "alpine");
+    for (name, status) in [
+        ("alpine", 0),
+        (&id[..12], 0),
+        ("alpine:7", 1),
+        ("sha256:0", 1),
+    ] {
+        let output = host.run(&["exists", name]);
+        assert_eq!(output.status, status, "{name}");
+        assert_eq!(output.stdout, "", "{name}");
+    }
+}
+
+#[test]
+fn a_push_can_compress_and_convert() {
+    let Some(host) = built(&["skopeo"]) else {
+        return;
+    };
+    let raw = |place: &str| -> Value {
+        let text = peer(&host, "skopeo", &["inspect", "--raw", place]);
+        serde_json::from_str(&text).unwrap()
+    };
+    host.run(&[
+        "push",
+        "it:1",
+        "oci:z:1",
+        "--compression-format=zstd",
+        "--compression-level=9",
+    ])
+    .success();
+    for layer in raw("oci:z:1")["layers"].as_array().unwrap() {
+        assert_eq!(
+            layer["mediaType"],
+            "application/vnd.oci.image.layer.v1.tar+zstd"
+        );
+    }
+    let pulled = host.run(&["pull", "-q", "oci:z:1"]).success().stdout;
+    assert_eq!(pulled.trim_end(), id(&host, "it:1"));
+    host.run(&["push", "it:1", "dir:d", "--format", "docker"])
+        .success();
+    let manifest = raw("dir:d");
+    assert_eq!(
+        manifest["mediaType"],
+        "application/vnd.docker.distribution.manifest.v2+json"
+    );
+    host.run(&[
+        "push",
+        "it:1",
+        "dir:e",
+        "--format=docker",
+        "--compression-format=zstd",
+    ])
+    .failure()
+    .saying("docker's format has no layers");
+    host.run(&["push", "it:1", "dir:e", "--compression-level", "10"])
+        .failure()
+        .saying("0 to 9");
+}
+
+#[test]
+fn history_images_and_inspect_show_what_templates_ask_for() {
+    let Some(host) = built(&[]) else { return };
+    let history = |args: &[&str]| {
+        let output = host.run(&[&["history"], args, &["it:1"]].concat());
+        output.success().stdout
+    };
+    let table = history(&[]);
+    let heading = table.lines().next().unwrap();
+    let words: Vec<&str> = heading.split_whitespace().collect();
+    assert_eq!(words, ["ID", "CREATED", "CREATED", "BY", "SIZE", "COMMENT"]);
+    assert!(
+        table.contains("<missing>") && table.contains("CMD"),
+        "{table}"
+    );
+    let steps: Value = serde_json::from_str(&history(&["--format", "json"])).unwrap();
+    assert_eq!(steps[0]["id"], id(&host, "it:1"));
+    assert!(steps[0]["CreatedBy"].as_str().unwrap().starts_with("CMD"));
+    let quiet = history(&["-q", "--no-trunc"]);
+    assert_eq!(quiet.lines().next().unwrap(), id(&host, "it:1"));
+    assert_eq!(
+        inspect(&host, "it:1", "{{json .Config.Cmd}}"),
+        "[\"cat\",\"/data/deep/file\"]"
+    );
+    assert_eq!(
+        inspect(&host, "it:1", "{{index .Config.Labels \"kind\"}}"),
+        "test"
+    );
+    host.run(&["inspect", "--format", "{{.Colour}}", "it:1"])
+        .failure()
+        .saying("Colour");
+    let listed = |filters: &[&str]| {
+        let mut args = vec!["images", "--format", "{{.Names}}"];
+        args.extend(filters.iter().flat_map(|filter| ["--filter", filter]));
+        let output = host.run(&args).success().stdout;
+        output.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["label=kind=test"]), ["localhost/it:1"]);
+    assert_eq!(listed(&["reference=al*"]), ["localhost/alpine:latest"]);
+    assert!(listed(&["dangling=true"]).is_empty());
+    // Both may be of the same second, so only the other direction is certain.
+    assert!(listed(&["since=it:1"]).is_empty());
+    assert!(listed(&["before=alpine"]).is_empty());
+    let json: Value =
+        serde_json::from_str(&host.run(&["images", "--json"]).success().stdout).unwrap();
+    let named = |image: &Value| image["Names"] == serde_json::json!(["localhost/it:1"]);
+    assert!(json.as_array().unwrap().iter().any(named), "{json}");
+    host.run(&["images", "--digests"])
+        .success()
+        .saying("sha256:");
+    host.run(&["untag", "it:1"]).success();
+    assert_eq!(listed(&["dangling=true"]), ["<none>"]);
+}
+
+#[test]
+fn a_build_goes_where_its_outputs_say() {
+    let Some(host) = built(&["skopeo", "docker-registry"]) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/made:1", registry.address());
+    let pushed = format!("type=image,name={name},push=true");
+    let outputs = [
+        "type=oci,dest=a.oci",
+        "type=oci,dest=a.layout,tar=false,name=it",
+        "type=docker,dest=a.docker,name=localhost/made:2",
+        "type=docker,dest=a.dir,tar=false",
+        "type=tar,dest=a.tar",
+        "files",
+        &pushed,
+    ];
+    let args: Vec<&str> = outputs.iter().flat_map(|output| ["-o", output]).collect();
+    let built = host.build(DOCKERFILE, &args).success().stdout;
+    let expected = built.trim_end();
+    for place in [
+        "oci-archive:a.oci",
+        "oci:a.layout:it",
+        "docker-archive:a.docker:localhost/made:2",
+        "dir:a.dir",
+        &format!("docker://{name}"),
+    ] {
+        let output = host.run(&["pull", "-q", place]).success();
+        assert_eq!(output.stdout.trim_end(), expected, "{place}");
+    }
+    let path = host.scratch.path();
+    assert!(path.join("files/data").is_dir() && path.join("a.tar").is_file());
+}
+
+#[test]
+fn a_dash_is_standard_output_and_nothing_else_is_printed_there() {
+    let Some(host) = built(&[]) else { return };
+    for (output, is_image) in [
+        ("-", false),
+        ("type=tar,dest=-", false),
+        ("type=oci,dest=-", true),
+        ("type=docker,dest=-", true),
+    ] {
+        let file = host.scratch.path().join("out.tar");
+        let out = fs::File::create(&file).unwrap();
+        let mut command = host.rbuild(&["bud", "-q", "-o", output, "ctx"]);
+        let status = command.stdin(Stdio::null()).stdout(out).status().unwrap();
+        assert!(status.success(), "{output}");
+        let members = tar_members(&host, &file);
+        let wanted = if is_image { "json" } else { "data/deep/file" };
+        assert!(members.contains(wanted), "{output}: {members}");
+        let end = fs::read(&file).unwrap();
+        assert!(
+            end.len() % 512 == 0,
+            "{output}: something follows the archive"
+        );
+    }
+}
+
+fn tar_members(host: &Host, file: &Path) -> String {
+    let mut command = host.account.command("tar");
+    Output::of_success(command.arg("-tf").arg(file))
+        .unwrap()
+        .stdout
+}
