@@ -372,6 +372,10 @@ impl Work<'_> {
             let parent = self.parent.layers.last().copied();
             let parent = parent.filter(|_| !self.is_linked());
             let added = commit(self.builder.session, staged, parent)?;
+            (self.builder.emit)(Event::Frozen {
+                step: self.id,
+                layer: added.0,
+            });
             state.layers.push(added.0);
             state.added = Some(added);
         }

@@ -13,6 +13,7 @@ use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
 
 use crate::{
+    allowance::Allowance,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     confine::{Confines, Insecure, confines, limits},
     contexts::Named,
@@ -48,6 +49,8 @@ pub struct Order {
     pub targets: Vec<Target>,
     /// None if there are several targets.
     pub outputs: Vec<Output>,
+    /// What may stay in the store afterwards; of `storage.conf`, not of a flag.
+    pub allowance: Allowance,
 }
 
 impl Order {
@@ -80,6 +83,7 @@ impl Order {
             caching: caching(&args.steps),
             targets,
             outputs,
+            allowance: Allowance::configured()?,
         })
     }
 }
