@@ -21,7 +21,6 @@ use super::call;
 use crate::{
     advice,
     ahead::{self, Ahead},
-    allowance::Allowance,
     bottoms,
     cli::BuildArgs,
     commission::{Request, committed, grouping},
@@ -56,7 +55,6 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
     let order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
-    let allowance = Allowance::configured()?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
@@ -133,7 +131,7 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
         registry: &registry,
     };
     deliver_all((args, &order), ends, (plan, resolved, &states))?;
-    allowance.enforce(&store);
+    order.allowance.enforce(&store);
     Ok(ExitCode::SUCCESS)
 }
 
