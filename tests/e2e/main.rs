@@ -30,6 +30,7 @@ mod interop;
 mod isolation;
 mod language;
 mod logins;
+mod manifests;
 mod mistakes;
 mod mounts;
 mod network;

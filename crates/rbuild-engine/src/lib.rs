@@ -23,7 +23,7 @@ mod shelf;
 mod step;
 mod workers;
 
-pub use bases::{BaseTree, Bases, Policy, Resolved};
+pub use bases::{BaseTree, Bases, Extent, Policy, Resolved};
 pub use build::{Bottoms, Builder, Caching, State};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;

@@ -13,6 +13,9 @@ pub enum Error {
     /// A layer is gone, or was damaged.
     #[error("layer {0} is not in the store any more")]
     LayerMissing(rbuild_store::LayerId),
+    /// An image of an index is gone, or was damaged.
+    #[error("image {0} is not in the store any more")]
+    ImageMissing(rbuild_oci::ImageId),
     /// The bytes on disk are not those that the image was made of.
     #[error("layer {expected} has changed on disk: it now is {found}")]
     LayerChanged {

@@ -12,6 +12,7 @@ mod check;
 mod confine;
 mod description;
 mod images;
+mod manifest;
 mod registry;
 mod store;
 
@@ -22,6 +23,7 @@ pub use check::*;
 pub use confine::*;
 pub use description::*;
 pub use images::*;
+pub use manifest::*;
 pub use registry::*;
 pub use store::*;
 
@@ -88,6 +90,8 @@ pub enum Command {
     Pull(PullArgs),
     /// Send an image to a registry, an archive or a directory
     Push(PushArgs),
+    /// Make lists of images for several platforms, and push them
+    Manifest(ManifestArgs),
     /// Write images to an archive, with their names
     Save(SaveArgs),
     /// Take images from an archive, with their names

@@ -13,6 +13,7 @@ mod inspect;
 mod load;
 mod login;
 mod logout;
+mod manifest;
 mod prune;
 mod pull;
 mod push;
@@ -49,6 +50,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Rmi(args) => tag::remove(root, &args),
         Command::Pull(args) => pull::execute(root, &args),
         Command::Push(args) => push::execute(root, &args),
+        Command::Manifest(args) => manifest::execute(root, &args),
         Command::Save(args) => save::execute(root, &args),
         Command::Load(args) => load::execute(root, &args),
         Command::Login(args) => login::execute(&args),
