@@ -103,3 +103,14 @@ fn a_rebuilt_stage_with_the_same_bytes_does_not_disturb_its_users() {
     let first = id(&host, dockerfile, &["--build-arg", "A=1"]);
     assert_eq!(id(&host, dockerfile, &["--build-arg", "A=2"]), first);
 }
+
+#[test]
+fn t43_what_a_bind_mount_shows_is_a_reason_even_if_copy_cannot_see_it() {
+    let Some(host) = host() else { return };
+    host.scratch.file("ctx/.dockerignore", "input\n").unwrap();
+    let dockerfile = "FROM alpine\nRUN --mount=type=bind,target=/m cp /m/input /id\n";
+    for content in ["a\n", "b\n"] {
+        input(&host, content);
+        assert_eq!(id(&host, dockerfile, &[]), content);
+    }
+}
