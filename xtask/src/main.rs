@@ -15,6 +15,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
+mod devices;
 mod error;
 mod packages;
 mod privilege;
