@@ -318,6 +318,10 @@ impl Work<'_> {
             ..self.parent.clone()
         };
         if let Some(layer) = record.layer {
+            // A linked copy may be there twice, and a tree cannot have a layer twice.
+            if state.layers.contains(&layer) {
+                return Ok(None);
+            }
             if self.builder.session.finished_layer(&layer)?.is_none() {
                 return Ok(None);
             }

@@ -38,11 +38,7 @@ pub fn committed(
         layers: &built_layers(&plan.stage(request.stage).history, |step| {
             states[step.0 as usize].added
         }),
-        grouping: if request.args.result.squash {
-            Layers::Squashed
-        } else {
-            Layers::PerStep
-        },
+        grouping: grouping(request.args),
         epoch: description.epoch,
         files: description.files,
         telling: description.telling,

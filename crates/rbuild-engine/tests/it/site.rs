@@ -62,6 +62,8 @@ impl<'a> From<&'a str> for Order<'a> {
 pub struct Built {
     /// One line each.
     pub events: String,
+    /// The layers that were told of as they were frozen.
+    pub frozen: Vec<LayerId>,
     pub result: Result<Vec<State>, Error>,
 }
 
@@ -108,6 +110,7 @@ impl Site {
         let context =
             BuildContext::open(&self.path("context"), Ignoring::Usual(None), order.now).unwrap();
         let events = Mutex::new(String::new());
+        let frozen = Mutex::new(Vec::new());
         let builder = Builder {
             store: &self.store,
             session: &session,
@@ -127,11 +130,17 @@ impl Site {
             timeout: None,
             caching: order.caching,
             jobs: order.jobs,
-            emit: &|event| tell(&plan, &event, &mut events.lock().unwrap()),
+            emit: &|event| {
+                if let Event::Frozen { layer, .. } = &event {
+                    frozen.lock().unwrap().push(*layer);
+                }
+                tell(&plan, &event, &mut events.lock().unwrap());
+            },
         };
         let result = builder.build(&plan).map_err(|failed| failed.error);
         Built {
             events: events.into_inner().unwrap(),
+            frozen: frozen.into_inner().unwrap(),
             result,
         }
     }

@@ -175,6 +175,14 @@ impl Subject {
     }
 }
 
+/// The instructions, and what the parser found.
+fn understood(source: &Source, inputs: &Inputs) -> Result<(Dockerfile, Vec<Diagnostic>), Failure> {
+    let (mut file, parsed) = parse(&source.text);
+    advice::obey(&mut file, &inputs.build_args)?;
+    advice::refuse(&file, &parsed, source)?;
+    Ok((file, parsed))
+}
+
 /// Delivers the image of each target.
 fn deliver_all(
     (args, order): (&BuildArgs, &Order),
@@ -191,14 +199,6 @@ fn deliver_all(
         deliver(&request, &order.outputs, ends, work)?;
     }
     Ok(())
-}
-
-/// The instructions, and what the parser found.
-fn understood(source: &Source, inputs: &Inputs) -> Result<(Dockerfile, Vec<Diagnostic>), Failure> {
-    let (mut file, parsed) = parse(&source.text);
-    advice::obey(&mut file, &inputs.build_args)?;
-    advice::refuse(&file, &parsed, source)?;
-    Ok((file, parsed))
 }
 
 /// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
