@@ -39,7 +39,7 @@ fn id(host: &Host, image: &str) -> String {
 
 /// Runs skopeo, podman or buildah with a store of its own.
 #[track_caller]
-fn peer(host: &Host, program: &str, args: &[&str]) -> String {
+pub fn peer(host: &Host, program: &str, args: &[&str]) -> String {
     let runtime = host.scratch.dir("runtime").unwrap();
     let mut command = host.account.command(program);
     command

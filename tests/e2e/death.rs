@@ -79,14 +79,40 @@ fn a_second_after_sigkill_no_process_lives_and_the_next_build_works() {
 }
 
 #[test]
-fn an_interrupt_ends_the_build_with_130_and_leaves_no_process() {
+fn a_signal_ends_the_build_with_128_and_its_number_and_leaves_no_process_fault_36() {
     let Some(host) = host() else { return };
-    let mut hanging = Hanging::start(&host, 2);
-    hanging.signal(Signal::SIGINT);
-    let status = hanging.child.wait().unwrap();
-    assert_eq!(status.code(), Some(130), "{status}");
-    wait_until(Duration::from_secs(1), || sleepers(&hanging.marker) == 0);
-    host.run(&["inspect", "hanging"]).failure();
+    let signals = [
+        (Signal::SIGINT, 130),
+        (Signal::SIGTERM, 143),
+        (Signal::SIGHUP, 129),
+        (Signal::SIGQUIT, 131),
+    ];
+    for (number, (signal, expected)) in (20..).zip(signals) {
+        let mut hanging = Hanging::start(&host, number);
+        hanging.signal(signal);
+        let status = hanging.child.wait().unwrap();
+        assert_eq!(status.code(), Some(expected), "{signal}: {status}");
+        wait_until(Duration::from_secs(1), || sleepers(&hanging.marker) == 0);
+        host.run(&["inspect", "hanging"]).failure();
+    }
+}
+
+#[test]
+fn nobody_who_reads_is_an_end_without_processes_faults_37_38() {
+    let Some(host) = host() else { return };
+    let marker = format!("{}4", std::process::id());
+    let talkative = format!("FROM alpine\nRUN setsid sleep {marker} & yes\n");
+    host.scratch.file("ctx/Dockerfile", talkative).unwrap();
+    let mut build = host.rbuild(&["bud", "ctx"]);
+    let piped = build.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(Duration::from_secs(20), || sleepers(&marker) == 1);
+    drop((child.stdout.take(), child.stderr.take()));
+    wait_until(Duration::from_secs(5), || {
+        child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    wait_until(Duration::from_secs(1), || sleepers(&marker) == 0);
 }
 
 #[test]

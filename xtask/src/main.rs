@@ -15,11 +15,13 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
+mod devices;
 mod error;
 mod packages;
 mod privilege;
 mod test;
 mod tidy;
+mod torture;
 mod users;
 
 use std::process::ExitCode;
@@ -55,6 +57,10 @@ enum Task {
     Ci,
     /// Check the rules of docs/style.md that a machine can check.
     Tidy,
+    /// Kill rbuild at every system call, at a thousand moments, and with less and less room.
+    ///
+    /// What `ci` tries a sample of; takes about ten minutes.
+    Torture,
     /// Measure rbuild against buildah and podman, interleaved.
     ///
     /// Prints a markdown table of medians; peers that are not installed or
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::Torture => torture::run(),
         Task::Bench(args) => bench::run(&args),
     };
     match result {

@@ -36,6 +36,7 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("openssl", "openssl", "openssl"),
     tool("pasta", "passt", "passt"),
     tool("ip", "iproute2", "iproute"),
+    tool("faketime", "faketime", "libfaketime"),
     tool("podman", "podman", "podman"),
     tool("buildah", "buildah", "buildah"),
     tool("git", "git", "git"),

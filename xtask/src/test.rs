@@ -2,6 +2,7 @@
 
 use crate::bases;
 use crate::ci;
+use crate::devices;
 use crate::error::Error;
 use crate::packages::{FOR_DEMO, FOR_TESTS, ensure};
 use crate::users;
@@ -12,5 +13,6 @@ pub fn run() -> Result<(), Error> {
     users::ensure_unprivileged()?;
     users::ensure_without_range()?;
     bases::ensure_all()?;
+    devices::ensure_open()?;
     ci::run()
 }

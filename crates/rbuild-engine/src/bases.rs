@@ -51,6 +51,37 @@ pub enum Policy {
     Never,
 }
 
+/// How much of an index is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The image for the platform.
+    Platform,
+    /// All images that it lists.
+    Index,
+}
+
+/// A place that is asked for an image.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// The image's full name.
+    full: &'a Reference,
+    /// The place.
+    endpoint: &'a Endpoint,
+    /// Whether the name can only mean that one.
+    is_only: bool,
+}
+
+impl Asked<'_> {
+    /// What a user who has typed `name` is told.
+    fn told(&self, name: &str) -> String {
+        let place = &self.endpoint.reference;
+        match self.is_only && !self.endpoint.is_mirror && place == self.full {
+            true => name.to_owned(),
+            false => format!("{name} from {place}"),
+        }
+    }
+}
+
 /// A base image's file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseTree {
@@ -183,6 +214,51 @@ impl Bases<'_> {
             let record = self.fetch_from_files(&location)?;
             return Ok((None, record));
         };
+        let (full, record) = self.first((name, reference), &mut |asked| {
+            fetching(&asked.told(name));
+            self.fetch_from_registry(asked)
+        })?;
+        let full = full.local_name();
+        self.session.set_name(&full, &record.id())?;
+        Ok((Some(full), record))
+    }
+
+    /// Fetches the image `name`, or all that an index of that name lists, and gives it no name; tells
+    /// `fetching` each place before it is asked.
+    ///
+    /// # Errors
+    /// As [`Bases::resolve`]; [`Error::NoIndex`] for all of what is in files.
+    pub fn fetch_unnamed(
+        &self,
+        name: &str,
+        extent: Extent,
+        fetching: &mut dyn FnMut(&str),
+    ) -> Result<Vec<ImageRecord>, Error> {
+        let location: Location = name.parse()?;
+        let Some(reference) = location.reference() else {
+            fetching(name);
+            return match extent {
+                Extent::Platform => Ok(vec![self.fetch_from_files(&location)?]),
+                Extent::Index => Err(Error::NoIndex(name.to_owned())),
+            };
+        };
+        let fetched = self.first((name, reference), &mut |asked| {
+            fetching(&asked.told(name));
+            match extent {
+                Extent::Platform => Ok(vec![self.fetch_from_registry(asked)?]),
+                Extent::Index => self.fetch_index(asked),
+            }
+        });
+        fetched.map(|(_, records)| records)
+    }
+
+    /// What `ask` gets from the first place for `reference` that has an answer, and the full name of
+    /// that.
+    fn first<T>(
+        &self,
+        (name, reference): (&str, &Reference),
+        ask: &mut dyn FnMut(Asked<'_>) -> Result<T, PullError>,
+    ) -> Result<(Reference, T), Error> {
         let fail = |tried: &[String], source: PullError| Error::Pull {
             name: name.to_owned(),
             tried: match tried.len() {
@@ -199,34 +275,26 @@ impl Bases<'_> {
         let (mut tried, mut last) = (Vec::new(), None);
         for target in &targets {
             for endpoint in &target.endpoints {
-                let place = endpoint.reference.to_string();
-                let is_plain = is_only && !endpoint.is_mirror && endpoint.reference == target.name;
-                fetching(&match is_plain {
-                    true => name.to_owned(),
-                    false => format!("{name} from {place}"),
-                });
-                match self.fetch_from_registry(endpoint, is_only) {
-                    Ok(record) => {
-                        let name = target.name.local_name();
-                        self.session.set_name(&name, &record.id())?;
-                        return Ok((Some(name), record));
-                    }
+                let full = &target.name;
+                let asked = Asked {
+                    full,
+                    endpoint,
+                    is_only,
+                };
+                match ask(asked) {
+                    Ok(answer) => return Ok((full.clone(), answer)),
                     Err(error) => last = Some(error),
                 }
-                tried.push(place);
+                tried.push(endpoint.reference.to_string());
             }
         }
         let last = last.expect("`pull_targets` returns at least one, with its registry");
         Err(fail(&tried, last))
     }
 
-    fn fetch_from_registry(
-        &self,
-        endpoint: &Endpoint,
-        is_only: bool,
-    ) -> Result<ImageRecord, PullError> {
-        let repository = self.repository(endpoint, is_only);
-        let manifest = repository.resolve(&endpoint.reference, &self.platform)?;
+    fn fetch_from_registry(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
+        let repository = self.repository(asked);
+        let manifest = repository.resolve(&asked.endpoint.reference, &self.platform)?;
         pull(
             &Origin::Registry(Box::new(repository)),
             manifest,
@@ -234,9 +302,24 @@ impl Bases<'_> {
         )
     }
 
+    /// All images of an index, or the only one.
+    fn fetch_index(&self, asked: Asked<'_>) -> Result<Vec<ImageRecord>, PullError> {
+        let repository = self.repository(asked);
+        let manifests = repository
+            .resolve_all(&asked.endpoint.reference)?
+            .into_iter();
+        let origin = Origin::Registry(Box::new(repository));
+        manifests
+            .map(|manifest| pull(&origin, manifest, self.session))
+            .collect()
+    }
+
     /// A login given for this command is for the registry that was named: neither for mirrors nor
     /// for the candidates of a short name.
-    fn repository(&self, endpoint: &Endpoint, is_only: bool) -> Repository {
+    fn repository(&self, asked: Asked<'_>) -> Repository {
+        let Asked {
+            endpoint, is_only, ..
+        } = asked;
         let by_rule = match endpoint.insecure {
             true => Security::Insecure,
             false => Security::Verified,
@@ -258,34 +341,15 @@ impl Bases<'_> {
     /// # Errors
     /// [`Error::Pull`] if none does.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<Reference>, Error> {
-        let fail = |source: PullError| Error::Pull {
-            name: reference.to_string(),
-            tried: String::new(),
-            source: Box::new(source),
+        let (full, tags) = self.first((&reference.to_string(), reference), &mut |asked| {
+            Ok(self.repository(asked).tags()?)
+        })?;
+        let tagged = |tag| Reference {
+            tag: Some(tag),
+            digest: None,
+            ..full.clone()
         };
-        let targets = self
-            .registries
-            .pull_targets(reference)
-            .map_err(|source| fail(source.into()))?;
-        let is_only = targets.len() == 1;
-        let mut last = None;
-        for target in &targets {
-            for endpoint in &target.endpoints {
-                match self.repository(endpoint, is_only).tags() {
-                    Ok(tags) => {
-                        let tagged = |tag| Reference {
-                            tag: Some(tag),
-                            digest: None,
-                            ..target.name.clone()
-                        };
-                        return Ok(tags.into_iter().map(tagged).collect());
-                    }
-                    Err(error) => last = Some(error),
-                }
-            }
-        }
-        let last = last.expect("`pull_targets` returns at least one, with its registry");
-        Err(fail(last.into()))
+        Ok(tags.into_iter().map(tagged).collect())
     }
 
     /// An image from files gets no name: it would stand for another one tomorrow.

@@ -3,7 +3,7 @@
 //! Knows: which state a tree of the plan is in. Does not know: what a step does ([`crate::work`]),
 //! nor which is next ([`crate::schedule`]).
 
-use std::{collections::BTreeMap, num::NonZero};
+use std::{collections::BTreeMap, num::NonZero, time::Duration};
 
 use rbuild_plan::{Key, Plan, Source, StepId, Tree};
 use rbuild_sandbox::{CapabilitySet, Mount};
@@ -14,6 +14,7 @@ use rbuild_sys::Dir;
 use crate::{
     BaseTree, BuildContext, Caching, Error, Event, Memory, Runner,
     fetch::Fetcher,
+    remains::{Failed, Failure},
     selection::Staging,
     step::mounts::Confidential,
     work::Work,
@@ -44,6 +45,8 @@ pub struct Builder<'a> {
     pub capabilities: CapabilitySet,
     /// Devices that every command has.
     pub devices: &'a [Mount<'a>],
+    /// How long a command may take; `None`: as long as it wants.
+    pub timeout: Option<Duration>,
     /// Which results of earlier builds count.
     pub caching: &'a Caching,
     /// What is remembered of earlier builds, to explain why steps are executed.
@@ -78,7 +81,7 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
-    pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+    pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
         let built = self.execute(plan);
         // A build that failed has read the context too.
         for context in self.named_contexts.values().chain([self.context]) {
@@ -88,7 +91,7 @@ impl Builder<'_> {
         built
     }
 
-    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Error> {
+    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
         let execute = |id: StepId, made: &Made<State>| {
             let state = |tree: &Tree| {
                 let of = |id: StepId| made[id.0 as usize].get().cloned();
@@ -102,7 +105,14 @@ impl Builder<'_> {
             stop: &|| self.runner.stop(),
             jobs: self.jobs,
         };
-        steps.of(plan)
+        steps.of(plan).map_err(|stopped| {
+            let Failure { error, remains } = *stopped.failure;
+            Box::new(Failed {
+                error,
+                remains,
+                states: stopped.made,
+            })
+        })
     }
 
     /// The state that `tree` names, if `made` knows that of its step.

@@ -103,6 +103,9 @@ pub enum Error {
         /// What it must run on.
         platform: Platform,
     },
+    /// All images of an index are wanted, and there is none.
+    #[error("`{0}` is no index in a registry: only its one image can be taken")]
+    NoIndex(String),
     /// Files that are damaged, or lack the image.
     #[error("cannot take the image from `{location}`")]
     Files {

@@ -20,6 +20,7 @@ mod list;
 mod load;
 mod memory;
 mod pull;
+mod remains;
 mod schedule;
 mod selection;
 mod shelf;
@@ -27,7 +28,7 @@ mod step;
 mod work;
 mod workers;
 
-pub use bases::{BaseTree, Bases, Policy, Resolved};
+pub use bases::{BaseTree, Bases, Extent, Policy, Resolved};
 pub use build::{Bottoms, Builder, State};
 pub use caching::{Caching, Stages};
 pub use context::{BuildContext, Ignoring};
@@ -37,9 +38,10 @@ pub use forecast::{Doubt, Forecast};
 pub use load::{Loaded, load};
 pub use memory::Memory;
 pub use pull::PullError;
+pub use remains::{Failed, Remains};
 pub use shelf::{Shelf, ShelfError};
 pub use step::{
     StepError,
     mounts::Confidential,
-    run::{Confined, HOSTNAME, Private, Runner, environment, identity},
+    run::{Confined, HOSTNAME, Private, Runner, environment, identity, with_terminal},
 };

@@ -7,6 +7,8 @@ pub mod place;
 pub mod run;
 pub mod workdir;
 
+use std::time::Duration;
+
 use rbuild_sys::Error as SysError;
 
 /// Why a step failed. Which step it was, and where in the Dockerfile, is said by
@@ -17,6 +19,19 @@ pub enum StepError {
     #[error("the command exited with status {status}")]
     Status {
         /// As a shell reports it: 128 + number for a signal.
+        status: u8,
+    },
+    /// The command was ended because it took too long.
+    #[error("the command was ended: it took longer than {}", shown_duration(*.limit))]
+    Timeout {
+        /// How much time it had.
+        limit: Duration,
+    },
+    /// The command ended, but not well, and it had no room to write to. Not every program says
+    /// so itself.
+    #[error("the command exited with status {status}: No space left on the store's disk")]
+    Full {
+        /// As a shell reports it.
         status: u8,
     },
     /// The command could not be run.
@@ -128,6 +143,7 @@ impl StepError {
         match self {
             Self::Sandbox(error) => error.hint(),
             Self::Source(error) => error.hint().map(str::to_owned),
+            Self::Full { .. } => Some("`rbuild prune` deletes what no image needs".to_owned()),
             Self::LinkedUser { .. } => Some("give numbers, or leave --link out".to_owned()),
             _ => None,
         }
@@ -144,4 +160,9 @@ impl StepError {
 /// A path of the tree for a message.
 fn shown(path: &[u8]) -> String {
     format!("/{}", String::from_utf8_lossy(path).trim_matches('/'))
+}
+
+/// A time for a message: `90 s`, `0.5 s`.
+fn shown_duration(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }

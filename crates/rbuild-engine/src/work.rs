@@ -11,17 +11,20 @@ use std::{
 };
 
 use rbuild_plan::{
-    Absence, Account, Copy, Key, Listing, Op, Parent, Plan, Reason, SourceDigest, Step, StepId,
-    Tree, step_key,
+    Absence, Account, Copy, Key, Listing, Op, Parent, Plan, Reason, Run, SourceDigest, Step,
+    StepId, Tree, step_key,
 };
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
-use rbuild_store::{CacheRecord, Key as StoreKey, LayerId, LayerRecord, StagedLayer, Wait};
+use rbuild_store::{
+    CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Wait,
+};
 use rbuild_sys::{Dir, Upper};
 
 use crate::{
     Error, Event,
     build::{Bottoms, Builder, Layers, State},
     list::{List, Unlisted},
+    remains::{Failure, Remains},
     selection::{Root, Selection},
     step::{
         StepError,
@@ -80,7 +83,7 @@ impl<'a> Work<'a> {
 
 impl Work<'_> {
     /// Branches are here, work is below.
-    pub fn execute(&self) -> Result<State, Error> {
+    pub fn execute(&self) -> Result<State, Box<Failure>> {
         let definition = self.definition()?;
         if let Found::Hit(hit, _) = self.lookup(&definition)? {
             return Ok(self.cached(hit));
@@ -90,7 +93,8 @@ impl Work<'_> {
             waiting: &mut || (self.builder.emit)(Event::Waiting(self.id)),
             give_up: &|| self.builder.runner.is_cancelled(),
         };
-        let _lock = self.builder.session.key_lock(&lock, &mut wait)?;
+        let session = self.builder.session;
+        let _lock = session.key_lock(&lock, &mut wait).map_err(Error::Store)?;
         let absence = match self.lookup(&definition)? {
             Found::Hit(hit, _) => return Ok(self.cached(hit)),
             Found::Miss(absence) => absence,
@@ -113,7 +117,7 @@ impl Work<'_> {
         let why = self.explain(absence, &account);
         if self.builder.caching.required.has(self.step.stage) {
             let step = self.id;
-            return Err(Error::Uncached { step, why });
+            return Err(Error::Uncached { step, why }.into());
         }
         let step = self.id;
         (self.builder.emit)(Event::Started { step, why });
@@ -247,6 +251,10 @@ impl Work<'_> {
         let key = Key::from_bytes(*record.state.as_bytes());
         let mut state = self.expected_state(key);
         if let Some(layer) = record.layer {
+            // A linked copy may be there twice, and a tree cannot have a layer twice.
+            if state.layers.contains(&layer) {
+                return Ok(Found::Miss(Absence::Unknown));
+            }
             if self.builder.session.finished_layer(&layer)?.is_none() {
                 return Ok(Found::Miss(Absence::Deleted));
             }
@@ -269,32 +277,39 @@ impl Work<'_> {
     }
 
     /// Executes the step on a tree of its own and freezes what it changed.
-    fn make(&self, key: Key) -> Result<State, Error> {
+    fn make(&self, key: Key) -> Result<State, Box<Failure>> {
         let Builder { store, session, .. } = self.builder;
         let layers = Layers::open(store, &self.parent.layers)?;
         let below = layers.top_first();
         // A linked copy looks at nothing below, not even at the root's mode (C22).
-        let (like, parent) = match self.is_linked() {
-            true => (None, None),
-            false => (below.first().copied(), self.parent.layers.last().copied()),
-        };
-        let staged = session.new_layer()?;
-        prepare(&staged.diff, like)?;
-        self.apply(&below, &staged)?;
+        let like = below.first().copied().filter(|_| !self.is_linked());
+        let staged = session.new_layer().map_err(Error::Store)?;
+        prepare(&staged.diff, like).map_err(Error::Snapshot)?;
+        match self.apply(&below, &staged) {
+            Ok(()) => Ok(self.freeze(key, staged, like)?),
+            Err(error) => Err(Box::new(Failure {
+                error,
+                remains: match &self.step.op {
+                    Op::Run(_) => Some(Remains::new(self, staged)),
+                    Op::Copy(_) | Op::Workdir(_) => None,
+                },
+            })),
+        }
+    }
+
+    /// Makes what the step changed, if it did, a layer.
+    fn freeze(&self, key: Key, staged: StagedLayer, like: Option<&Dir>) -> Result<State, Error> {
         let mut state = self.expected_state(key);
         if has_changes(&staged.diff, like)? {
-            let id = LayerId::random().map_err(Error::Random)?;
-            let record = LayerRecord {
-                parent,
-                ..LayerRecord::default()
-            };
-            session.commit_layer(staged, id, &record)?;
+            let parent = self.parent.layers.last().copied();
+            let parent = parent.filter(|_| !self.is_linked());
+            let added = commit(self.builder.session, staged, parent)?;
             (self.builder.emit)(Event::Frozen {
                 step: self.id,
-                layer: id,
+                layer: added.0,
             });
-            state.layers.push(id);
-            state.added = Some((id, now()));
+            state.layers.push(added.0);
+            state.added = Some(added);
         }
         Ok(state)
     }
@@ -308,19 +323,7 @@ impl Work<'_> {
         };
         let done = match &self.step.op {
             Op::Run(command) => {
-                let mut output = |stream, line: &[u8]| {
-                    let line = line.to_vec();
-                    (self.builder.emit)(Event::Output {
-                        step: self.id,
-                        stream,
-                        line,
-                    });
-                };
-                let tree = writable(below, skeleton, upper)?;
-                let ran = run(self, &tree, command, &mut output);
-                let traces = ran.map_err(|error| self.failed(error))?;
-                drop(tree);
-                return traces.erase(&staged.diff).map_err(Error::Traces);
+                return self.run(writable(below, skeleton, upper)?, staged, command);
             }
             Op::Copy(command) => {
                 let tree = readable(below, empty)?;
@@ -334,6 +337,24 @@ impl Work<'_> {
             Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
         };
         done.map_err(|error| self.failed(error))
+    }
+
+    /// Runs `command` in `tree`, the changes of which are in `staged`.
+    fn run(&self, tree: Dir, staged: &StagedLayer, command: &Run) -> Result<(), Error> {
+        let mut output = |stream, line: &[u8]| {
+            let line = line.to_vec();
+            (self.builder.emit)(Event::Output {
+                step: self.id,
+                stream,
+                line,
+            });
+        };
+        let ran = run(self, &tree, command, &mut output);
+        drop(tree);
+        let ran = ran.map_err(|error| self.failed(error))?;
+        let erased = ran.traces.erase(&staged.diff).map_err(Error::Traces);
+        ran.outcome.map_err(|error| self.failed(error))?;
+        erased
     }
 
     fn copy(
@@ -393,12 +414,27 @@ impl Work<'_> {
         }
     }
 
-    fn failed(&self, source: StepError) -> Error {
+    pub fn failed(&self, source: StepError) -> Error {
         Error::Step {
             step: self.id,
             source: Box::new(source),
         }
     }
+}
+
+/// Freezes `staged` as a layer on `parent`; says which it is and when that was.
+pub(crate) fn commit(
+    session: &Session,
+    staged: StagedLayer,
+    parent: Option<LayerId>,
+) -> Result<(LayerId, i64), Error> {
+    let id = LayerId::random().map_err(Error::Random)?;
+    let record = LayerRecord {
+        parent,
+        ..LayerRecord::default()
+    };
+    session.commit_layer(staged, id, &record)?;
+    Ok((id, now()))
 }
 
 fn store_key(key: &Key) -> StoreKey {

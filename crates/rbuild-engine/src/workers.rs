@@ -32,13 +32,22 @@ pub struct Steps<'a, T, E> {
     pub jobs: NonZero<usize>,
 }
 
+/// Not all steps were executed.
+#[derive(Debug)]
+pub struct Stopped<T, E> {
+    /// The first failure.
+    pub failure: E,
+    /// What each step made, if it was executed.
+    pub made: Vec<Option<T>>,
+}
+
 impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
     /// Executes every step of `plan`; returns what each made. After a failure no step starts, and
     /// what those return that run does not count.
     ///
     /// # Errors
-    /// The first failure.
-    pub fn of(&self, plan: &Plan) -> Result<Vec<T>, E> {
+    /// The first failure, and what was made until the others had stopped.
+    pub fn of(&self, plan: &Plan) -> Result<Vec<T>, Stopped<T, E>> {
         let board = Board {
             made: plan.steps.iter().map(|_| OnceLock::new()).collect(),
             progress: Mutex::new((Schedule::new(plan), None)),
@@ -52,13 +61,13 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
             self.worker(&board);
         });
         let failure = board.lock().1.take();
+        let made = board.made.into_iter().map(OnceLock::into_inner);
         match failure {
-            Some(failure) => Err(failure),
-            None => Ok(board
-                .made
-                .into_iter()
-                .filter_map(OnceLock::into_inner)
-                .collect()),
+            Some(failure) => Err(Stopped {
+                failure,
+                made: made.collect(),
+            }),
+            None => Ok(made.flatten().collect()),
         }
     }
 

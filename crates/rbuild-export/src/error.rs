@@ -13,6 +13,9 @@ pub enum Error {
     /// A layer is gone, or was damaged.
     #[error("layer {0} is not in the store any more")]
     LayerMissing(rbuild_store::LayerId),
+    /// An image of an index is gone, or was damaged.
+    #[error("image {0} is not in the store any more")]
+    ImageMissing(rbuild_oci::ImageId),
     /// The bytes on disk are not those that the image was made of.
     #[error("layer {expected} has changed on disk: it now is {found}")]
     LayerChanged {
@@ -96,6 +99,20 @@ pub enum Error {
     /// The registry refused, or could not be reached.
     #[error("cannot push")]
     Registry(#[from] rbuild_registry::Error),
+    /// There is nothing of that name in a tree.
+    #[error("cannot find `{path}` in the image")]
+    Select {
+        /// In the tree.
+        path: String,
+        /// Why.
+        source: rbuild_sys::Error,
+    },
+    /// A device, a socket or a pipe.
+    #[error("`{path}` in the image is neither a file nor a directory")]
+    NotCopied {
+        /// In the tree.
+        path: String,
+    },
 }
 
 impl Error {

@@ -6,13 +6,13 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rbuild_oci::{BlobDigest, Descriptor, Hasher, media_type};
 use serde_json::{Value, json};
 
-use crate::{Error, Exported, Place};
+use crate::{Error, Exported, ExportedIndex, Place};
 
 const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Annotation that carries a tag in `index.json`.
@@ -32,32 +32,76 @@ pub fn write_layout(
     directory: &Path,
     tag: Option<&str>,
 ) -> Result<(), Error> {
-    let index = directory.join("index.json");
-    let old = read_index(directory, &index)?;
-    let blobs = directory.join("blobs/sha256");
-    fs::create_dir_all(&blobs).map_err(Error::file("create", &blobs))?;
-    let write = |path: &Path, bytes: &[u8]| replace(path, &mut |file| file.write_all(bytes));
-    for layer in &image.layers {
-        let path = blobs.join(layer.digest.0.hex());
-        if fs::metadata(&path).is_ok_and(|file| file.len() == layer.size) {
-            continue;
+    let layout = Begun::at(directory)?;
+    layout.add_blobs(place, image)?;
+    layout.finish(&image.descriptor, tag)
+}
+
+/// The same for an index with all its images: the tag leads to the index.
+///
+/// # Errors
+/// As [`write_layout`].
+pub fn write_index_layout(
+    place: Place<'_>,
+    index: &ExportedIndex,
+    directory: &Path,
+    tag: Option<&str>,
+) -> Result<(), Error> {
+    let layout = Begun::at(directory)?;
+    for image in &index.images {
+        layout.add_blobs(place, image)?;
+    }
+    layout.add_text(&index.descriptor, &index.text)?;
+    layout.finish(&index.descriptor, tag)
+}
+
+/// A layout that gets blobs.
+struct Begun<'a> {
+    directory: &'a Path,
+    blobs: PathBuf,
+    /// What `index.json` was.
+    old: Value,
+}
+
+impl<'a> Begun<'a> {
+    fn at(directory: &'a Path) -> Result<Self, Error> {
+        let old = read_index(directory, &directory.join("index.json"))?;
+        let blobs = directory.join("blobs/sha256");
+        fs::create_dir_all(&blobs).map_err(Error::file("create", &blobs))?;
+        Ok(Self {
+            directory,
+            blobs,
+            old,
+        })
+    }
+
+    fn add_blobs(&self, place: Place<'_>, image: &Exported) -> Result<(), Error> {
+        for layer in &image.layers {
+            let path = self.blobs.join(layer.digest.0.hex());
+            if fs::metadata(&path).is_ok_and(|file| file.len() == layer.size) {
+                continue;
+            }
+            let mut blob = open(place, layer)?;
+            replace(&path, &mut |file| io::copy(&mut blob, file).map(drop))?;
         }
-        let mut blob = open(place, layer)?;
-        replace(&path, &mut |file| io::copy(&mut blob, file).map(drop))?;
+        self.add_text(&image.config_descriptor, &image.config)?;
+        self.add_text(&image.descriptor, &image.manifest)
     }
-    for (descriptor, text) in [
-        (&image.config_descriptor, &image.config),
-        (&image.descriptor, &image.manifest),
-    ] {
-        write(&blobs.join(descriptor.digest.0.hex()), text.as_bytes())?;
+
+    fn add_text(&self, descriptor: &Descriptor, text: &str) -> Result<(), Error> {
+        write(&self.blobs.join(descriptor.digest.0.hex()), text)
     }
-    write(&directory.join("oci-layout"), MARKER.as_bytes())?;
-    write(
-        &index,
-        with_image(old, &image.descriptor, tag)
-            .to_string()
-            .as_bytes(),
-    )
+
+    /// The image or index appears.
+    fn finish(self, descriptor: &Descriptor, tag: Option<&str>) -> Result<(), Error> {
+        write(&self.directory.join("oci-layout"), MARKER)?;
+        let index = with_image(self.old, descriptor, tag);
+        write(&self.directory.join("index.json"), &index.to_string())
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    replace(path, &mut |file| file.write_all(text.as_bytes()))
 }
 
 /// An image and what it is called in a layout.

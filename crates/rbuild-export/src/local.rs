@@ -1,12 +1,18 @@
 //! The files of an image, all layers merged: a plain directory (`-o type=local`), or a tar
-//! (`-o type=tar`, `rbuild export`).
+//! (`-o type=tar`, `rbuild export`). Parts of a tree as files of the host.
 
-use std::{io::Write, path::Path};
+use std::{
+    fs::{self, File},
+    io::Write,
+    os::fd::AsFd,
+    path::Path,
+};
 
 use rbuild_layer::{Form, PackOptions, pack};
+use rbuild_oci::ImagePath;
 use rbuild_snapshot::readable;
 use rbuild_store::{ImageRecord, Store};
-use rbuild_sys::Dir;
+use rbuild_sys::{Dir, FileKind, set_file_mode};
 
 use crate::{Error, import::through_tar};
 
@@ -21,8 +27,7 @@ pub fn write_tree(
     empty: &Dir,
     directory: &Path,
 ) -> Result<(), Error> {
-    std::fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
-    let to = Dir::open(directory).map_err(Error::directory(directory))?;
+    let to = made(directory)?;
     let tree = merged(store, image, empty)?;
     through_tar(&[&tree], &PackOptions::new(Form::Plain), &to)
 }
@@ -56,4 +61,46 @@ fn merged(store: &Store, image: &ImageRecord, empty: &Dir) -> Result<Dir, Error>
     }
     let below: Vec<&Dir> = dirs.iter().collect();
     Ok(readable(&below, empty)?)
+}
+
+/// Copies what is at `path` in `tree` to `to`: a file to a file, or into the directory that is
+/// there; what is in a directory into a directory, made if it is missing.
+///
+/// # Errors
+/// [`Error::Select`] if there is nothing, or something else; [`Error::File`], [`Error::Unpack`].
+pub fn write_path(tree: &Dir, path: &ImagePath, to: &Path) -> Result<(), Error> {
+    let cannot = |source| Error::Select {
+        path: path.to_string(),
+        source,
+    };
+    let stat = tree
+        .resolve_stat(path.as_str().as_bytes())
+        .map_err(cannot)?;
+    if stat.is_dir() {
+        let from = tree.resolve_dir(path.as_str().as_bytes()).map_err(cannot)?;
+        return through_tar(&[&from], &PackOptions::new(Form::Plain), &made(to)?);
+    }
+    if stat.kind != FileKind::File {
+        return Err(Error::NotCopied {
+            path: path.to_string(),
+        });
+    }
+    let name = path.as_str().rsplit('/').next().unwrap_or_default();
+    let to = &if to.is_dir() {
+        to.join(name)
+    } else {
+        to.to_owned()
+    };
+    let mut from = tree
+        .resolve_file(path.as_str().as_bytes())
+        .map_err(cannot)?;
+    let mut copy = File::create(to).map_err(Error::file("create", to))?;
+    std::io::copy(&mut from, &mut copy).map_err(Error::file("write", to))?;
+    set_file_mode(copy.as_fd(), stat.mode & 0o777).map_err(Error::directory(to))
+}
+
+/// The directory `path` of the host, made if it is missing.
+fn made(path: &Path) -> Result<Dir, Error> {
+    fs::create_dir_all(path).map_err(Error::file("create", path))?;
+    Dir::open(path).map_err(Error::directory(path))
 }

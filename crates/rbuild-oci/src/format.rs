@@ -35,6 +35,14 @@ impl Format {
         }
     }
 
+    /// Media type of a list of manifests.
+    pub const fn index(self) -> &'static str {
+        match self {
+            Self::Oci => media_type::OCI_INDEX,
+            Self::Docker => media_type::DOCKER_INDEX,
+        }
+    }
+
     /// Media type of the configuration.
     pub const fn config(self) -> &'static str {
         match self {

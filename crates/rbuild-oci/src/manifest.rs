@@ -11,6 +11,8 @@ use crate::{BlobDigest, Descriptor, Digest, Platform, media_type, spec};
 
 const MANIFESTS: [&str; 2] = [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
 const INDEXES: [&str; 2] = [media_type::OCI_INDEX, media_type::DOCKER_INDEX];
+/// No index lists more (sandbox.md, Limits).
+const ENTRY_LIMIT: usize = 1_024;
 /// Annotation that carries a tag in the index of a layout. OCI image-spec, annotations.md.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Annotation of containerd and docker with the whole name.
@@ -159,6 +161,24 @@ impl Index {
             Ok((trusted(entry)?, name.map(str::to_owned)))
         };
         self.0.manifests().iter().map(entry).collect()
+    }
+
+    /// The images that are listed, without what is attached to them (attestations are of the
+    /// platform `unknown/unknown`).
+    ///
+    /// # Errors
+    /// [`ManifestError::Malformed`] if a digest is not sha256, or there are more than 1,024.
+    pub fn images(&self) -> Result<Vec<Descriptor>, ManifestError> {
+        let entries = self.0.manifests();
+        if entries.len() > ENTRY_LIMIT {
+            let why = format!("it lists {} images", entries.len());
+            return Err(ManifestError::Malformed(why));
+        }
+        let is_image = |entry: &&spec::Descriptor| {
+            let platform = entry.platform().as_ref().map(platform_of);
+            platform.is_none_or(|platform| platform.os != "unknown")
+        };
+        entries.iter().filter(is_image).map(trusted).collect()
     }
 
     /// What is listed with that digest.
@@ -335,6 +355,20 @@ mod tests {
         check_choice(&[arm, amd], "linux/s390x", false);
         check_choice(&[""], "linux/amd64", true);
         check_choice(&["", ""], "linux/amd64", false);
+    }
+
+    #[test]
+    fn attestations_are_no_images() {
+        let arm = r#","platform":{"os":"linux","architecture":"arm64"}"#;
+        let attached = r#","platform":{"os":"unknown","architecture":"unknown"}"#;
+        let Ok(Document::Index(listed)) = Document::parse(index(&[arm, attached, ""]), "") else {
+            unreachable!("it is one")
+        };
+        assert_eq!(listed.images().unwrap().len(), 2);
+        let Ok(Document::Index(endless)) = Document::parse(index(&[""; 1_025]), "") else {
+            unreachable!("it is one")
+        };
+        assert!(endless.images().is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ const NAMES: usize = 3;
 pub enum Absence {
     /// It was not asked: the step is to be executed anyway.
     Unasked,
-    /// It does not know the key.
+    /// It does not know the key, or nothing that can be used here.
     Unknown,
     /// It knows what the key led to, and that is deleted.
     Deleted,

@@ -46,6 +46,30 @@ impl Repository {
         Err(self.unusable(&tag, ManifestError::Malformed(why)))
     }
 
+    /// The manifests of all images that `reference` means: those of an index, or the only one.
+    ///
+    /// # Errors
+    /// As [`Repository::resolve`].
+    pub fn resolve_all(&self, reference: &Reference) -> Result<Vec<Manifest>> {
+        let tag = reference.tag_or_latest().unwrap_or("latest").to_owned();
+        let index = match self.document(&tag, reference.digest.map(BlobDigest))? {
+            Document::Manifest(manifest) => return Ok(vec![*manifest]),
+            Document::Index(index) => index,
+        };
+        let listed = index.images().map_err(|why| self.unusable(&tag, why))?;
+        let mut manifests = Vec::with_capacity(listed.len());
+        for entry in listed {
+            match self.document(&tag, Some(entry.digest))? {
+                Document::Manifest(manifest) => manifests.push(*manifest),
+                Document::Index(_) => {
+                    let why = "it is an index of indexes".to_owned();
+                    return Err(self.unusable(&tag, ManifestError::Malformed(why)));
+                }
+            }
+        }
+        Ok(manifests)
+    }
+
     /// The image configuration of `manifest`, byte for byte.
     ///
     /// # Errors

@@ -46,7 +46,17 @@ pub enum Ids {
 /// # Errors
 /// Each reason of hosts.md has its own, with a hint. The process is of no further use then.
 pub fn enter() -> Result<Entered, Error> {
-    let ids = if is_full_root() {
+    let ids = enter_unguarded()?;
+    let guardian = Guardian::start().map_err(|source| Error::Guardian { source })?;
+    Ok(Entered { guardian, ids })
+}
+
+/// As [`enter`], without the guardian: for a process that runs no commands itself.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_unguarded() -> Result<Ids, Error> {
+    Ok(if is_full_root() {
         enter_mount_namespace().map_err(|source| Error::Prepare {
             what: "a mount namespace".to_owned(),
             source,
@@ -60,9 +70,7 @@ pub fn enter() -> Result<Entered, Error> {
                 .map_err(|error| explain(error, uids))?;
         }
         ids
-    };
-    let guardian = Guardian::start().map_err(|source| Error::Guardian { source })?;
-    Ok(Entered { guardian, ids })
+    })
 }
 
 /// The subordinate ids of the caller: from the files, else from `getsubids`.

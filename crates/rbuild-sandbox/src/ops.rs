@@ -25,6 +25,8 @@ pub enum Op {
     ResetSignals,
     /// A session without a terminal.
     NewSession,
+    /// Descriptor 0 becomes the terminal of the session.
+    ControllingTerminal,
     /// Standard descriptor 0, 1 or 2 as [`Stdio`] says.
     Descriptor(i32),
     /// How soon the kernel ends the command when memory runs out: -1000 to 1000.
@@ -215,10 +217,13 @@ pub(crate) fn limits(mount: Fixture) -> MountLimits {
 /// Decides what the child does. `etc` are the files whose place in the tree was found.
 pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     let mut ops = vec![Op::ResetSignals];
-    if spec.stdio == Stdio::Capture {
+    if !matches!(spec.stdio, Stdio::Inherit(_)) {
         ops.push(Op::NewSession);
     }
     ops.extend((0..=2).map(Op::Descriptor));
+    if matches!(spec.stdio, Stdio::Terminal(_)) {
+        ops.push(Op::ControllingTerminal);
+    }
     ops.extend(around.out_of_memory_score.map(Op::OutOfMemoryScore));
     match spec.network {
         Network::Host => {}
@@ -256,6 +261,8 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     ops.extend([
         Op::Hostname(spec.hostname.clone()),
         Op::Umask(0o022),
+        // Before the limits: the descriptor that it takes may have a number above that of open files.
+        Op::WorkingDirectory(spec.cwd.clone()),
         Op::ResourceLimit(Resource::Core, 0, 0),
         Op::ResourceLimit(Resource::OpenFiles, OPEN_FILES_SOFT.min(hard), hard),
     ]);
@@ -272,7 +279,6 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
         ops.push(Op::Filter);
     }
     ops.extend([
-        Op::WorkingDirectory(spec.cwd.clone()),
         Op::Bounding(spec.capabilities),
         Op::Groups(spec.identity.groups.clone()),
         Op::Group(spec.identity.gid),
@@ -329,6 +335,7 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ResetSignals => f.write_str("reset signals"),
+            Self::ControllingTerminal => f.write_str("controlling terminal"),
             Self::NewSession => f.write_str("new session"),
             Self::Descriptor(number) => write!(f, "descriptor {number}"),
             Self::OutOfMemoryScore(score) => write!(f, "out of memory score {score}"),

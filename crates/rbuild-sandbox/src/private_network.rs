@@ -83,10 +83,11 @@ impl PrivateNetwork {
     }
 }
 
-/// Where pasta is, by our `PATH`.
+/// Where pasta is, by our `PATH`; never in the working directory, which may be a stranger's.
 fn program() -> Result<PathBuf, Error> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
         .map(|dir| dir.join("pasta"))
         .find(|file| file.is_file())
         .ok_or(Error::NoPasta)

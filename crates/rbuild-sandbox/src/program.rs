@@ -62,6 +62,7 @@ impl<'a> Scope<'a, '_> {
         Ok(match op {
             Op::ResetSignals => Step::ResetSignals,
             Op::NewSession => Step::NewSession,
+            Op::ControllingTerminal => Step::ControllingTerminal,
             Op::Descriptor(number) => Step::Descriptor {
                 from: self.stdio(*number),
                 to: *number,

@@ -1,17 +1,14 @@
 //! Runs one command: sets it up, passes on what it writes, waits for it, ends it when asked.
 
 use std::{
-    fs::File,
-    io::{PipeReader, Read},
     os::fd::{AsFd, OwnedFd},
+    time::Duration,
 };
 
-use rbuild_sys::{
-    self as sys, Child, Dir, Ended, Errno, Flag, NetworkNamespace, SpawnError, set_file_owner,
-    set_nonblocking, spawn, wait_readable,
-};
+use rbuild_sys::{self as sys, Dir, Ended, Errno, NetworkNamespace, SpawnError, spawn};
 
 use crate::{
+    ending::{Cancel, Running},
     error::Error,
     etc_files::EtcFile,
     mount::{Mount, Shape, order},
@@ -21,7 +18,8 @@ use crate::{
     program::{Handles, program},
     resource_limit::ResourceLimit,
     sandbox::Sandbox,
-    spec::{Network, Spec, Stdio},
+    spec::{Network, Spec},
+    stdio::descriptors,
     traces::Traces,
 };
 
@@ -39,42 +37,14 @@ pub enum Stream {
 pub struct Exit {
     /// Its exit status; 128 + n if signal n killed it, as in a shell.
     pub status: u8,
+    /// How much time it had, if it was killed because that was over.
+    pub timed_out: Option<Duration>,
     /// Files of `/etc` that found no place in the tree and were not to be seen.
     pub without: Vec<EtcFile>,
     /// What mount points may have left among the tree's changes: to be erased when the tree is
     /// unmounted.
     pub traces: Traces,
 }
-
-/// Ends commands: all that run with a clone of it, and all that will.
-#[derive(Clone, Debug)]
-pub struct Cancel(Flag);
-
-impl Cancel {
-    /// Not cancelled.
-    ///
-    /// # Errors
-    /// When descriptors run out.
-    pub fn new() -> Result<Self, sys::Error> {
-        Flag::new().map(Self)
-    }
-
-    /// Kills the commands, at once.
-    pub fn cancel(&self) {
-        self.0.raise();
-    }
-
-    /// Whether [`Cancel::cancel`] was called.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.is_raised()
-    }
-}
-
-/// Bytes in a pipe at most, without privileges over the machine; pipe(7).
-const MAX_PIPE: usize = 1 << 20;
-
-/// Where the parent reads what the child writes.
-type Outputs = [(Stream, PipeReader); 2];
 
 impl Sandbox {
     /// Runs `spec` until it ends, calling `output` with what it writes, as it comes: pieces of
@@ -93,7 +63,6 @@ impl Sandbox {
             program: spec.program().to_owned(),
             source,
         };
-        let (stdio, outputs) = descriptors(spec).map_err(failed)?;
         let mut points = MountPoints::new(tree(spec).map_err(failed)?);
         let etc: Vec<_> = self
             .provided
@@ -114,6 +83,7 @@ impl Sandbox {
             .map(|op| self.mount(op, spec.network))
             .collect::<Result<Vec<_>, _>>()?;
         enter_devices(&mut points, &ops, &mounts).map_err(failed)?;
+        let (stdio, ours) = descriptors(spec, terminals(&ops, &mounts)).map_err(failed)?;
         let asked = self.asked(spec, &mut points)?;
         let handles = Handles {
             network,
@@ -140,14 +110,17 @@ impl Sandbox {
             ..
         } = handles;
         drop((stdio, mounts, etc));
-        let ended = follow(child, outputs, &cancel.0, output).map_err(failed)?;
+        let ending = Running::new(child, cancel, spec.timeout)
+            .and_then(|running| ours.follow(running, output))
+            .map_err(failed)?;
         drop(asked);
         let absent = |file: &EtcFile| !placed.contains(file);
         Ok(Exit {
-            status: match ended {
+            status: match ending.ended {
                 Ended::Exited(status) => status,
                 Ended::Killed(signal) => 128_u8.saturating_add(signal),
             },
+            timed_out: spec.timeout.filter(|_| ending.timed_out),
             without: self.provided.iter().copied().filter(absent).collect(),
             traces: points.remove(),
         })
@@ -183,6 +156,15 @@ fn duplicate(fd: impl AsFd) -> Result<OwnedFd, sys::Error> {
             operand: String::new(),
             source,
         })
+}
+
+/// The mount at /dev/pts.
+fn terminals<'a>(ops: &[Op], mounts: &'a [Option<OwnedFd>]) -> Option<&'a OwnedFd> {
+    let mut attached = ops.iter().zip(mounts);
+    attached.find_map(|(op, mount)| match op {
+        Op::Attach(Fixture::Pts, _) => mount.as_ref(),
+        _ => None,
+    })
 }
 
 /// Lets `points` find what is below the mounts at /dev.
@@ -237,93 +219,6 @@ fn place(
         points.enter(point.path.clone(), Dir::from_fd(root));
     }
     Ok(point)
-}
-
-/// The child's standard descriptors, and our ends of the pipes among them.
-fn descriptors(spec: &Spec<'_>) -> Result<([OwnedFd; 3], Option<Outputs>), sys::Error> {
-    let io = |call| {
-        move |source| sys::Error {
-            call,
-            operand: String::new(),
-            source,
-        }
-    };
-    if spec.stdio == Stdio::Inherit {
-        let own = |fd: &dyn AsFd| fd.as_fd().try_clone_to_owned().map_err(io("dup"));
-        let (input, output, errors) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-        return Ok(([own(&input)?, own(&output)?, own(&errors)?], None));
-    }
-    let pipe = || {
-        let (reader, writer) = std::io::pipe().map_err(io("pipe"))?;
-        set_nonblocking(&reader)?;
-        // So that the command can open /dev/stdout, as images with log files linked there do.
-        // An id that is not mapped is reported by the step that takes it on.
-        let _ = set_file_owner(&writer, spec.identity.uid, spec.identity.gid);
-        Ok((reader, OwnedFd::from(writer)))
-    };
-    let input = File::open("/dev/null").map_err(io("open"))?;
-    let ((from_output, output), (from_errors, errors)) = (pipe()?, pipe()?);
-    let outputs = [(Stream::Stdout, from_output), (Stream::Stderr, from_errors)];
-    Ok(([input.into(), output, errors], Some(outputs)))
-}
-
-/// Reads and waits until the command has ended.
-fn follow(
-    mut child: Child,
-    outputs: Option<Outputs>,
-    cancel: &Flag,
-    output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Ended, sys::Error> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut outputs: Vec<_> = outputs.into_iter().flatten().collect();
-    loop {
-        let idle = child.as_fd();
-        let pipe = |index: usize| outputs.get(index).map_or(idle, |(_, pipe)| pipe.as_fd());
-        let [ended, cancelled, ..] = wait_readable([idle, cancel.as_fd(), pipe(0), pipe(1)])?;
-        read_once(&mut outputs, &mut buffer, output)?;
-        if ended || cancelled {
-            child.kill();
-            let ended = child.wait()?;
-            // When process 1 of a pid namespace has ended so have all others: what is in the
-            // pipes now is all there will be. But a pipe that was passed to the outside need
-            // not end: so no more is read than a pipe can hold.
-            for _ in 0..MAX_PIPE / buffer.len() {
-                read_once(&mut outputs, &mut buffer, output)?;
-            }
-            return Ok(ended);
-        }
-    }
-}
-
-/// Reads from each pipe what is there, without waiting; forgets the pipes that have ended.
-fn read_once(
-    outputs: &mut Vec<(Stream, PipeReader)>,
-    buffer: &mut [u8],
-    output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<(), sys::Error> {
-    let mut failure = None;
-    outputs.retain_mut(|(stream, pipe)| {
-        match pipe.read(buffer) {
-            Ok(0) => return false,
-            Ok(count) => output(*stream, &buffer[..count]),
-            Err(error) if is_empty_pipe(&error) => {}
-            Err(source) => failure = Some(source),
-        }
-        true
-    });
-    match failure {
-        None => Ok(()),
-        Some(source) => Err(sys::Error {
-            call: "read",
-            operand: String::new(),
-            source,
-        }),
-    }
-}
-
-fn is_empty_pipe(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{Interrupted, WouldBlock};
-    matches!(error.kind(), WouldBlock | Interrupted)
 }
 
 /// Says what a failed step means for the user.

@@ -1,10 +1,10 @@
 //! What to run, and in what.
 
-use std::os::fd::BorrowedFd;
+use std::{os::fd::BorrowedFd, time::Duration};
 
 use rbuild_oci::ImagePath;
 
-use crate::{capability::CapabilitySet, mount::Mount, users::Identity};
+use crate::{capability::CapabilitySet, console::Console, mount::Mount, users::Identity};
 
 /// One command.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Spec<'root> {
     /// Name of the machine, as the command sees it.
     pub hostname: String,
     /// Where input comes from and output goes to.
-    pub stdio: Stdio,
+    pub stdio: Stdio<'root>,
     /// What is mounted beside `/proc`, `/sys`, `/dev` and the files of `/etc`. Targets can be
     /// inside of each other; of equal ones the last is seen.
     pub mounts: Vec<Mount<'root>>,
@@ -34,6 +34,8 @@ pub struct Spec<'root> {
     pub network: Network,
     /// What it is kept from inside of its namespaces.
     pub security: Security,
+    /// After so long it is ended; `None`: it has all the time in the world.
+    pub timeout: Option<Duration>,
 }
 
 /// The network of a command.
@@ -58,13 +60,25 @@ pub enum Security {
 }
 
 /// The standard descriptors of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stdio {
+#[derive(Clone, Copy, Debug)]
+pub enum Stdio<'a> {
     /// No input; output is collected through pipes. The command has a session of its own and
     /// no terminal.
     Capture,
-    /// The builder's own, for interactive use; the session stays.
-    Inherit,
+    /// The builder's own output; the session stays.
+    Inherit(Input),
+    /// A terminal in the command's own `/dev/pts`, shown by the console. It belongs to the
+    /// command's session.
+    Terminal(&'a Console),
+}
+
+/// What a command reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The builder's standard input.
+    Builders,
+    /// Nothing.
+    Nothing,
 }
 
 /// Where programs are looked up if the environment has no `PATH`.

@@ -6,8 +6,11 @@ use rbuild_sys::{Dir, Upper, overlay};
 
 use crate::Error;
 
-/// Most layers that one overlay can have; the kernel's `OVL_MAX_STACK`.
-pub const MAX_LAYERS: usize = 500;
+/// Most directories that one overlay can have; the kernel's `OVL_MAX_STACK`.
+const MAX_STACK: usize = 500;
+
+/// Most layers of a tree: an overlay can have another one among its directories, but no third.
+pub const MAX_LAYERS: usize = 2 * MAX_STACK - 2;
 
 /// A tree to work in: what is written goes to `upper`.
 ///
@@ -35,10 +38,23 @@ pub fn readable(below: &[&Dir], empty: &Dir) -> Result<Dir, Error> {
 }
 
 fn mount(below: &[&Dir], bottom: &Dir, upper: Option<Upper<'_>>) -> Result<Dir, Error> {
-    let layers = below.len() + 1;
-    if layers > MAX_LAYERS {
+    if below.len() > MAX_LAYERS {
         return Err(Error::TooManyLayers(below.len()));
     }
-    let lowers: Vec<&Dir> = below.iter().copied().chain([bottom]).collect();
-    overlay(&lowers, upper).map_err(|source| Error::Mount { layers, source })
+    let layers = below.len() + 1;
+    let failed = |source| Error::Mount { layers, source };
+    let (top, deep) = below.split_at(split(below.len()));
+    let folded = (!deep.is_empty()).then(|| overlay(deep, None));
+    let folded = folded.transpose().map_err(failed)?;
+    let lowers = top.iter().copied().chain(&folded).chain([bottom]);
+    overlay(&lowers.collect::<Vec<_>>(), upper).map_err(failed)
+}
+
+/// How many of `layers` are stacked one by one, on one overlay of all others. Since Linux 6.15 an
+/// overlay may be part of another one before it has a place in the tree.
+fn split(layers: usize) -> usize {
+    match layers < MAX_STACK {
+        true => layers,
+        false => layers - MAX_STACK,
+    }
 }

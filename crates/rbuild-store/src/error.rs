@@ -108,6 +108,14 @@ pub enum Error {
         /// Size of what came.
         found_size: u64,
     },
+    /// An image in an index is not removed.
+    #[error("image {image} is listed in the index `{index}`")]
+    Listed {
+        /// The image.
+        image: ImageId,
+        /// The name of an index that lists it.
+        index: Name,
+    },
     /// An image with names is not removed.
     #[error("image {image} still has the name `{name}`")]
     StillNamed {

@@ -9,7 +9,7 @@ use rbuild_oci::{Descriptor, DiffId, Digest, FileTimes, Format, ImageId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    LayerId, Session, Store,
+    IndexRecord, LayerId, Session, Store,
     error::{Context, Error, Result},
     gc::aside,
     record,
@@ -127,10 +127,14 @@ impl Store {
     /// stay until a prune. Returns whether it was there.
     ///
     /// # Errors
-    /// [`Error::StillNamed`] if a name leads to it, [`Error::Remove`] if it cannot be deleted.
+    /// [`Error::StillNamed`] if a name leads to it, [`Error::Listed`], [`Error::Remove`] if it cannot be deleted.
     pub fn remove_image(&self, id: &ImageId) -> Result<bool> {
         if let Some((name, _)) = self.names()?.into_iter().find(|(_, named)| named == id) {
             return Err(Error::StillNamed { image: *id, name });
+        }
+        let lists = |index: &IndexRecord| index.images.iter().any(|listed| listed.image == *id);
+        if let Some((index, _)) = self.indexes()?.into_iter().find(|it| lists(&it.1)) {
+            return Err(Error::Listed { image: *id, index });
         }
         let remove = || match self.subdirectory("images")? {
             Some(images) => rbuild_sys::Error::absent(images.unlink(id.0.hex().as_bytes())),

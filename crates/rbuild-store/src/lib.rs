@@ -18,6 +18,7 @@ mod error;
 mod gc;
 mod id;
 mod image;
+mod index;
 mod layer;
 mod lock;
 mod name;
@@ -37,6 +38,7 @@ pub use gc::{
 };
 pub use id::{Key, LayerId};
 pub use image::{Draft, ImageLayer, ImageRecord};
+pub use index::{IndexRecord, ListedImage};
 pub use layer::{Layer, LayerRecord, StagedLayer};
 pub use lock::KeyLock;
 pub use session::Session;

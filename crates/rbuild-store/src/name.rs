@@ -100,12 +100,12 @@ impl Store {
     }
 }
 
-fn encode(name: &str) -> String {
+pub(crate) fn encode(name: &str) -> String {
     name.replace('%', "%25").replace('/', "%2F")
 }
 
 /// `None` if `file_name` was not made by [`encode`].
-fn decode(file_name: &str) -> Option<String> {
+pub(crate) fn decode(file_name: &str) -> Option<String> {
     let name = file_name.replace("%2F", "/").replace("%25", "%");
     (encode(&name) == file_name).then_some(name)
 }

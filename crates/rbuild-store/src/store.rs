@@ -31,8 +31,9 @@ use crate::{
 };
 
 const VERSION: u32 = 1;
-const SUBDIRECTORIES: [&str; 10] = [
-    "blobs", "layers", "images", "names", "cache", "caches", "notes", "leases", "staging", "trash",
+const SUBDIRECTORIES: [&str; 11] = [
+    "blobs", "layers", "images", "names", "indexes", "cache", "caches", "notes", "leases",
+    "staging", "trash",
 ];
 
 /// When a committed object must survive a crash of the machine.

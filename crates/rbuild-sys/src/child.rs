@@ -62,6 +62,7 @@ unsafe fn carry_out(step: &Step<'_>, handles: &mut Handles) -> Result<(), c_int>
     match step {
         Step::ResetSignals => return reset_signals(),
         Step::NewSession => call!(libc::SYS_setsid),
+        Step::ControllingTerminal => call!(libc::SYS_ioctl, 0, libc::TIOCSCTTY, 0),
         Step::Descriptor { from, to } => return descriptor(from.as_raw_fd(), *to),
         Step::NewMount { kind, limits, made } => return new_mount(kind, *limits, *made, handles),
         Step::EnterRoot(root) => return enter_root(root.as_raw_fd()),

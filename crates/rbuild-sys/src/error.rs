@@ -50,8 +50,14 @@ impl Error {
         self.errno() == Some(errno)
     }
 
-    /// What to try, if there is something: an owner that no id of this user stands for (T51).
+    /// What to try, if there is something: a disk that is full, or an owner that no id of this
+    /// user stands for (T51).
     pub fn hint(&self) -> Option<&'static str> {
+        if self.is(Errno::NOSPC) || self.is(Errno::DQUOT) {
+            return Some(
+                "if the store is on that disk, `rbuild prune` deletes what no image needs",
+            );
+        }
         let changes_owner = ["fchown", "fchownat"].contains(&self.call);
         (changes_owner && self.is(Errno::INVAL)).then_some(
             "the owner is beyond the ids that this user has; `rbuild info` says how many",

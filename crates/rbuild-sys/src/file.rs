@@ -26,7 +26,12 @@ pub struct FileSystem {
     pub magic: u64,
     /// Bytes that an ordinary user can still write.
     pub free: u64,
+    /// Whether nothing more can be written: no block is left for an ordinary user, or no inode.
+    pub is_full: bool,
 }
+
+/// Less than this, in bytes, is as good as nothing: a disk that is full keeps some odd blocks.
+const NOTHING: u64 = 64 << 10;
 
 impl FileSystem {
     /// The usual name; `None` if it is not one that rbuild knows.
@@ -75,9 +80,13 @@ pub fn file_system(fd: impl AsFd) -> Result<FileSystem> {
     let raw = fs::fstatfs(fd).on("fstatfs", "")?;
     let magic = u64::from_ne_bytes(raw.f_type.to_ne_bytes()) & 0xFFFF_FFFF;
     let block = u64::try_from(raw.f_bsize).unwrap_or(0);
+    let free = raw.f_bavail.saturating_mul(block);
+    // Where inodes are made as they are needed, there are none at all.
+    let counts_inodes = raw.f_files > 0;
     Ok(FileSystem {
         magic,
-        free: raw.f_bavail.saturating_mul(block),
+        free,
+        is_full: free < NOTHING || (counts_inodes && raw.f_ffree == 0),
     })
 }
 

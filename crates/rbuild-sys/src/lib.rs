@@ -19,6 +19,7 @@ mod mounts;
 mod network;
 mod overlay;
 mod process;
+mod pty;
 mod signal;
 mod spawn;
 mod stat;
@@ -44,14 +45,16 @@ pub use mounts::{
 pub use network::new_network_namespace;
 pub use overlay::{Upper, overlay};
 pub use process::{
-    Child, Ended, Flag, effective_ids, in_child, open_files_limit, set_nonblocking, wait_readable,
+    Child, Ended, Flag, Interest, Timer, effective_ids, in_child, open_files_limit,
+    set_nonblocking, wait_readable, wait_ready,
 };
+pub use pty::Pty;
 pub use rustix::fs::{Mode, OFlags};
 pub use rustix::io::Errno;
-pub use signal::{TerminationSignals, block_termination_signals};
+pub use signal::{TerminationSignals, WindowChanges, block_termination_signals};
 pub use spawn::{NetworkNamespace, SpawnError, spawn};
 pub use stat::{FileKind, Stat, Timestamp};
 pub use step::{Exec, Handle, Made, Resource, Step};
-pub use terminal::Unechoed;
+pub use terminal::{RawTerminal, Unechoed, copy_window_size, is_terminal, restore_terminal};
 pub use userns::{EnterError, IdMapping, enter_mount_namespace, enter_user_namespace};
 pub use xattr::{Xattr, file_xattrs, set_file_xattr};

@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
 use rustix::{
@@ -10,6 +11,10 @@ use rustix::{
     process::{
         Pid, Resource, Signal, WaitId, WaitIdOptions, WaitOptions, getrlimit, pidfd_send_signal,
         waitid, waitpid,
+    },
+    time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
     },
 };
 
@@ -105,10 +110,7 @@ impl Flag {
     /// Whether it was raised.
     pub fn is_raised(&self) -> bool {
         let mut fds = [PollFd::new(&*self.0, PollFlags::IN)];
-        let now = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let now = Timespec::default();
         poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
     }
 }
@@ -119,12 +121,68 @@ impl AsFd for Flag {
     }
 }
 
+/// A point in time that [`wait_readable`] sees. timerfd_create(2).
+#[derive(Debug)]
+pub struct Timer(OwnedFd);
+
+impl Timer {
+    /// Readable when so much time is over, with the time that the machine sleeps.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn after(time: Duration) -> Result<Self> {
+        let fd = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)
+            .on("timerfd_create", "")?;
+        // Zero would switch it off.
+        let time = time.max(Duration::from_nanos(1));
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: seconds,
+                tv_nsec: time.subsec_nanos().into(),
+            },
+        };
+        timerfd_settime(&fd, TimerfdTimerFlags::empty(), &once).on("timerfd_settime", "")?;
+        Ok(Self(fd))
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What one waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to read, or a hang-up.
+    Read,
+    /// Room to write, or a hang-up.
+    Write,
+}
+
 /// Waits until at least one of `fds` can be read or was hung up; says for each whether it is so.
 ///
 /// # Errors
 /// As poll(2).
 pub fn wait_readable<const N: usize>(fds: [BorrowedFd<'_>; N]) -> Result<[bool; N]> {
-    let mut polled = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    wait_ready(fds.map(|fd| (fd, Interest::Read)))
+}
+
+/// Waits until there is what one of `fds` is waited for; says for each whether it is so.
+///
+/// # Errors
+/// As poll(2).
+pub fn wait_ready<const N: usize>(fds: [(BorrowedFd<'_>, Interest); N]) -> Result<[bool; N]> {
+    let mut polled = fds.map(|(fd, interest)| {
+        let flags = match interest {
+            Interest::Read => PollFlags::IN,
+            Interest::Write => PollFlags::OUT,
+        };
+        PollFd::from_borrowed_fd(fd, flags)
+    });
     loop {
         match poll(&mut polled, None) {
             Err(rustix::io::Errno::INTR) => {}

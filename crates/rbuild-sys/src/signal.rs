@@ -1,6 +1,12 @@
-//! Signals that ask the process to end, taken one by one instead of interrupting it.
+//! Signals that are taken one by one instead of interrupting the process: those that ask it to end,
+//! and the one that tells of a terminal that changed its size.
 
-use nix::sys::signal::{SigSet, Signal};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::{
+    signal::{SigSet, Signal},
+    signalfd::{SfdFlags, SignalFd},
+};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -38,6 +44,37 @@ impl TerminationSignals {
             .wait()
             .map(|signal| signal as i32)
             .map_err(|errno| failed("sigwait", errno))
+    }
+}
+
+/// Readable when the terminal of this process has another size than before. SIGWINCH, signalfd(2).
+#[derive(Debug)]
+pub struct WindowChanges(SignalFd);
+
+impl WindowChanges {
+    /// From now on; to be called before other threads are started, which would take the signal.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn watch() -> Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGWINCH);
+        set.thread_block()
+            .map_err(|errno| failed("pthread_sigmask", errno))?;
+        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map(Self)
+            .map_err(|errno| failed("signalfd", errno))
+    }
+
+    /// Takes notice of all changes so far.
+    pub fn acknowledge(&self) {
+        while let Ok(Some(_)) = self.0.read_signal() {}
+    }
+}
+
+impl AsFd for WindowChanges {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Step<'fd> {
     ResetSignals,
     /// setsid(2).
     NewSession,
+    /// Descriptor 0 is the terminal of the session. ioctl_tty(2), TIOCSCTTY.
+    ControllingTerminal,
     /// `from` becomes descriptor `to`, which stays open in the program.
     Descriptor {
         /// Open in the parent.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{Account, Base, Error, Output, Scratch, Tree, target_dir, unpack};
+use crate::{Account, Base, Error, Output, Scratch, Size, Terminal, Tree, target_dir, unpack};
 
 /// Where a test runs rbuild.
 #[derive(Debug)]
@@ -49,6 +49,22 @@ impl Host {
             .args(args)
             .current_dir(self.scratch.path());
         command
+    }
+
+    /// `rbuild --root STORE args…` in a terminal of that size.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[track_caller]
+    pub fn in_terminal(&self, args: &[&str], size: Size) -> Terminal {
+        let rbuild = self.rbuild(args);
+        let mut command = self.account.command("setsid");
+        command
+            .arg("--ctty")
+            .arg(&self.program)
+            .args(rbuild.get_args());
+        command.current_dir(self.scratch.path());
+        Terminal::start(&mut command, size).expect("setsid is part of every system")
     }
 
     /// The files of an image as umoci unpacks them after a push to a layout.

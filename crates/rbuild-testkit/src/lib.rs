@@ -14,6 +14,7 @@ mod need;
 mod output;
 mod registry;
 mod scratch;
+mod terminal;
 mod tree;
 
 pub use account::Account;
@@ -25,4 +26,5 @@ pub use need::{Need, need, skip};
 pub use output::Output;
 pub use registry::Registry;
 pub use scratch::Scratch;
+pub use terminal::{Size, Terminal};
 pub use tree::{Entry, Kind, Tree};

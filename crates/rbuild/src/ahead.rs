@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         atomic::{AtomicBool, Ordering},
-        mpsc::{Sender, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
 };
@@ -22,44 +22,54 @@ use rbuild_store::{LayerId, Session, Store};
 /// Takes layers as they are finished.
 pub struct Ahead {
     wanted: BTreeSet<StepId>,
-    layers: Sender<LayerId>,
+    /// `None` ends it.
+    layers: Sender<Option<LayerId>>,
 }
 
+/// The other end of [`Ahead`].
+pub struct Finished(Receiver<Option<LayerId>>);
+
 impl Ahead {
+    /// For the layers of the steps in `wanted`.
+    pub fn new(wanted: BTreeSet<StepId>) -> (Self, Finished) {
+        let (layers, finished) = channel();
+        (Self { wanted, layers }, Finished(finished))
+    }
+
     /// Has the layer hashed that `event` tells of, if it will be one of an image.
     pub fn note(&self, event: &Event) {
         if let Event::Frozen { step, layer } = event
             && self.wanted.contains(step)
         {
             // Fails only when nobody hashes any more.
-            let _ = self.layers.send(*layer);
+            let _ = self.layers.send(Some(*layer));
         }
     }
 }
 
-/// Calls `build` with something that hashes layers of the steps in `wanted` meanwhile; returns
-/// when what was begun is done. Failures are left to the commit, which does it again.
+/// Calls `build`, which tells `ahead` what happens, and hashes meanwhile what comes out as
+/// `finished`; returns when what was begun is done. Failures are left to the commit, which does it
+/// again.
 pub fn hashing<T, E>(
     (store, session): (&Store, &Session),
-    wanted: BTreeSet<StepId>,
+    (ahead, finished): (&Ahead, Finished),
     times: FileTimes,
-    build: impl FnOnce(&Ahead) -> Result<T, E>,
+    build: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    let (layers, finished) = channel();
-    let ahead = Ahead { wanted, layers };
     let failed = AtomicBool::new(false);
+    let failed = &failed;
     thread::scope(|scope| {
-        scope.spawn(|| {
-            for layer in finished {
+        scope.spawn(move || {
+            for layer in finished.0.iter().map_while(|layer| layer) {
                 if failed.load(Ordering::Relaxed) {
                     return;
                 }
                 let _ = packed(store, session, layer, times);
             }
         });
-        let built = build(&ahead);
+        let built = build();
         failed.store(built.is_err(), Ordering::Relaxed);
-        drop(ahead);
+        let _ = ahead.layers.send(None);
         built
     })
 }

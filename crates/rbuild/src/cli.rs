@@ -2,7 +2,7 @@
 //!
 //! Spellings are buildah's and podman's (cli.md section 2). Knows nothing of what they do.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use rbuild_plan::Extent;
@@ -13,9 +13,12 @@ mod check;
 mod confine;
 mod description;
 mod images;
+mod manifest;
 mod plan;
 mod registry;
 mod store;
+
+use crate::amount;
 
 pub use build::*;
 pub use cache::*;
@@ -23,6 +26,7 @@ pub use check::*;
 pub use confine::*;
 pub use description::*;
 pub use images::*;
+pub use manifest::*;
 pub use plan::*;
 pub use registry::*;
 pub use store::*;
@@ -70,6 +74,9 @@ pub enum Command {
     Plan(Box<PlanArgs>),
     /// Run a command in an image, in the foreground
     Run(Box<RunArgs>),
+    /// Run a command of this machine in the user namespace of builds: it can read and remove what
+    /// their users own
+    Unshare(UnshareArgs),
     /// List the images in the store
     #[command(visible_alias = "ls")]
     Images(ImagesArgs),
@@ -89,6 +96,8 @@ pub enum Command {
     Pull(PullArgs),
     /// Send an image to a registry, an archive or a directory
     Push(PushArgs),
+    /// Make lists of images for several platforms, and push them
+    Manifest(ManifestArgs),
     /// Write images to an archive, with their names
     Save(SaveArgs),
     /// Take images from an archive, with their names
@@ -173,10 +182,11 @@ pub enum Dumped {
 
 const RUN_NOTES: &str = "\
 The command gets the sandbox of RUN (docker's default capabilities, a network of its own), changed by
-the flags below, and the terminal. What it writes is gone when it ends; so are the processes it leaves behind.
+the flags below. What it writes is gone when it ends; so are the processes it leaves behind.
+With -it it has a terminal: rbuild run -it NAME sh.
 
-Exit status: that of the command; 125 if it cannot be started, 126 if the program cannot be executed,
-127 if it is not there.";
+Exit status: that of the command, 128 + N after signal N, 137 after --timeout; 125 if it cannot be
+started, 126 if the program cannot be executed, 127 if it is not there.";
 
 /// Run a command in an image, in the foreground.
 #[derive(Args, Debug)]
@@ -185,6 +195,15 @@ pub struct RunArgs {
     /// Remove what the command wrote when it ends; always so, accepted for podman's users
     #[arg(long)]
     pub rm: bool,
+    /// Let the command read this program's standard input
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal of its own, shown on standard output
+    #[arg(short, long)]
+    pub tty: bool,
+    /// End the command after so long: `90s`, `10m`; a number alone is seconds
+    #[arg(long, value_name = "DURATION", value_parser = amount::delay)]
+    pub timeout: Option<Duration>,
     /// Set an environment variable; repeatable
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
@@ -212,6 +231,21 @@ pub struct RunArgs {
     pub command: Vec<String>,
     #[command(flatten, next_help_heading = "The sandbox")]
     pub confine: ConfineArgs,
+}
+
+/// Run a command of this machine in the user namespace of builds.
+///
+/// There, this user is root, and the ids that files of images belong to are numbers from 1 on. RBUILD_STORE names the
+/// store. Nothing else is different: the command has this machine's files, network and processes.
+#[derive(Args, Debug)]
+pub struct UnshareArgs {
+    /// Command and arguments [default: $SHELL, else /bin/sh]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<String>,
 }
 
 #[cfg(test)]

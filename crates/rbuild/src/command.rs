@@ -14,6 +14,7 @@ mod inspect;
 mod load;
 mod login;
 mod logout;
+mod manifest;
 mod prune;
 mod pull;
 mod push;
@@ -21,6 +22,7 @@ mod run;
 mod save;
 mod store;
 mod tag;
+mod unshare;
 
 use std::process::ExitCode;
 
@@ -36,16 +38,11 @@ use crate::{
 pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let root = cli.global.root.as_deref();
     match cli.command {
-        Command::Build(args) => match args.call.question() {
-            Some(question) => call::answer(question, &args.input),
-            None => build::execute(root, &args, build::Purpose::of(&args)),
-        },
+        Command::Build(args) => build::execute(root, &args),
         Command::Check(args) => call::check(&args),
-        Command::Plan(args) => {
-            let purpose = build::Purpose::Forecast(args.format);
-            build::execute(root, &args.build(), purpose)
-        }
+        Command::Plan(args) => build::plan(root, *args),
         Command::Run(args) => run::execute(root, &args),
+        Command::Unshare(args) => unshare::execute(root, &args),
         Command::Images(args) => images::execute(root, &args),
         Command::Inspect(args) => inspect::execute(root, &args),
         Command::History(args) => history::execute(root, &args),
@@ -55,6 +52,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Rmi(args) => tag::remove(root, &args),
         Command::Pull(args) => pull::execute(root, &args),
         Command::Push(args) => push::execute(root, &args),
+        Command::Manifest(args) => manifest::execute(root, &args),
         Command::Save(args) => save::execute(root, &args),
         Command::Load(args) => load::execute(root, &args),
         Command::Login(args) => login::execute(&args),

@@ -6,8 +6,8 @@
 use rbuild_engine::State;
 use rbuild_export::{BuiltLayer, Commit, Layers, Origin, commit};
 use rbuild_oci::{ImageId, Name};
-use rbuild_plan::{Base, Plan, StageId, StepId};
-use rbuild_store::{Session, Store};
+use rbuild_plan::{Base, History, Plan, StageId, StepId};
+use rbuild_store::{LayerId, Session, Store};
 
 use crate::{
     cli::BuildArgs, description::Description, failure::Failure, planning::Resolved, settings,
@@ -35,7 +35,9 @@ pub fn committed(
     let commission = Commit {
         stage: plan.stage(request.stage),
         base: base_image(plan, request.stage, resolved),
-        layers: &built_layers(plan, request.stage, states),
+        layers: &built_layers(&plan.stage(request.stage).history, |step| {
+            states[step.0 as usize].added
+        }),
         grouping: grouping(request.args),
         epoch: description.epoch,
         files: description.files,
@@ -57,7 +59,7 @@ pub fn grouping(args: &BuildArgs) -> Layers {
 }
 
 /// The image that `stage` stands on, however many stages lie between.
-fn base_image<'a>(plan: &Plan, stage: StageId, resolved: &'a Resolved) -> Option<Origin<'a>> {
+pub fn base_image<'a>(plan: &Plan, stage: StageId, resolved: &'a Resolved) -> Option<Origin<'a>> {
     match &plan.stage(root_stage(plan, stage)).base {
         Base::Image(name) => Some(Origin {
             image: resolved.images.get(name)?,
@@ -74,12 +76,15 @@ fn root_stage(plan: &Plan, mut stage: StageId) -> StageId {
     stage
 }
 
-/// The layers of the history of `stage`, bottom first.
-fn built_layers(plan: &Plan, stage: StageId, states: &[State]) -> Vec<BuiltLayer> {
-    let history = plan.stage(stage).history.iter();
-    let steps = history.filter_map(|entry| entry.step);
+/// The layers of the steps in `history`, bottom first; `added` says which layer a step added, and
+/// when.
+pub fn built_layers(
+    history: &[History],
+    added: impl Fn(StepId) -> Option<(LayerId, i64)>,
+) -> Vec<BuiltLayer> {
+    let steps = history.iter().filter_map(|entry| entry.step);
     let built = |step: StepId| {
-        let (layer, created) = states[step.0 as usize].added?;
+        let (layer, created) = added(step)?;
         Some(BuiltLayer {
             step,
             layer,

@@ -3,8 +3,9 @@
 use std::{path::Path, slice};
 
 use rbuild_export::{
-    Exported, Looks, Named, Place, Tagged, export, local_digest, push, write_archive,
-    write_directory, write_docker_archive, write_layout,
+    Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export, local_digest, push,
+    push_index, write_archive, write_directory, write_docker_archive, write_index_layout,
+    write_layout,
 };
 use rbuild_oci::{BlobDigest, Format, Location, Name, Reference};
 use rbuild_registry::{Access, Repository, Scope};
@@ -86,6 +87,32 @@ pub fn in_a_layout(looks: Looks) -> Result<Looks, Failure> {
     }
 }
 
+/// Sends an index, and what `images` says of those that it lists, to `destination`.
+///
+/// # Errors
+/// If that refuses, or cannot have an index.
+pub fn send_index(
+    (place, registry): (Place<'_>, &Registry),
+    index: &ExportedIndex,
+    destination: &Location,
+    images: Images,
+) -> Result<(), Failure> {
+    match destination {
+        Location::Name(reference) | Location::Registry(reference) => {
+            let (repository, to) = repository(&reference.on_docker_hub(), registry)?;
+            Ok(push_index(place, (&repository, &to), index, images)?)
+        }
+        Location::Layout(to) if images == Images::Included => {
+            let (directory, tag) = (Path::new(&to.path), to.tag.as_deref());
+            Ok(write_index_layout(place, index, directory, tag)?)
+        }
+        _ => Err(
+            Failure::message(format!("a list cannot be written to `{destination}`"))
+                .with_hint("docker://HOST/NAME[:TAG] and oci:DIR[:TAG] (with its images) can"),
+        ),
+    }
+}
+
 fn file(path: &str) -> Target {
     Target::File(path.into())
 }
@@ -95,6 +122,12 @@ fn upload(
     to: &Reference,
     registry: &Registry,
 ) -> Result<(), Failure> {
+    let (repository, to) = repository(to, registry)?;
+    Ok(push(place, &repository, image, &to)?)
+}
+
+/// What is pushed to when `to` is named, and the reference there.
+fn repository(to: &Reference, registry: &Registry) -> Result<(Repository, Reference), Failure> {
     let endpoint = registry.registries.push_endpoint(to)?;
     let access = Access {
         scope: Scope::Push { mounts: Vec::new() },
@@ -102,5 +135,5 @@ fn upload(
         credentials: registry.credentials.clone(),
     };
     let repository = Repository::new(&registry.http, &endpoint.reference, access);
-    Ok(push(place, &repository, image, &endpoint.reference)?)
+    Ok((repository, endpoint.reference))
 }

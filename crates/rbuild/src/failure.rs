@@ -77,36 +77,23 @@ impl<E: Error + 'static> From<E> for Failure {
 /// The first advice that `error` or one of its causes has.
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     std::iter::successors(Some(error), |&cause| cause.source()).find_map(|cause| {
-        let sandbox = cause
-            .downcast_ref::<rbuild_sandbox::Error>()
-            .and_then(rbuild_sandbox::Error::hint);
-        let step = cause
-            .downcast_ref::<rbuild_engine::StepError>()
-            .and_then(rbuild_engine::StepError::hint);
-        let store = cause
-            .downcast_ref::<rbuild_store::Error>()
-            .and_then(rbuild_store::Error::hint);
-        let http = cause
-            .downcast_ref::<rbuild_http::Error>()
-            .and_then(rbuild_http::Error::hint);
-        let registry = cause
-            .downcast_ref::<rbuild_registry::Error>()
-            .and_then(rbuild_registry::Error::hint);
-        let pull = cause
-            .downcast_ref::<rbuild_engine::Error>()
-            .and_then(rbuild_engine::Error::hint);
-        let sys = cause
-            .downcast_ref::<rbuild_sys::Error>()
-            .and_then(rbuild_sys::Error::hint);
-        let name = cause
-            .downcast_ref::<rbuild_oci::Error>()
-            .and_then(rbuild_oci::Error::hint);
-        sandbox
-            .or(step)
-            .or(store.or(http).or(sys).or(name).map(str::to_owned))
-            .or(registry)
-            .or(pull)
+        None.or_else(|| of(cause, rbuild_sandbox::Error::hint))
+            .or_else(|| of(cause, rbuild_engine::StepError::hint))
+            .or_else(|| of(cause, rbuild_store::Error::hint))
+            .or_else(|| of(cause, rbuild_http::Error::hint))
+            .or_else(|| of(cause, rbuild_sys::Error::hint))
+            .or_else(|| of(cause, rbuild_oci::Error::hint))
+            .or_else(|| of(cause, rbuild_registry::Error::hint))
+            .or_else(|| of(cause, rbuild_engine::Error::hint))
     })
+}
+
+/// The advice of `cause`, if it is an `E`.
+fn of<E: Error + 'static, Hint: Into<String>>(
+    cause: &(dyn Error + 'static),
+    hint: impl Fn(&E) -> Option<Hint>,
+) -> Option<String> {
+    cause.downcast_ref().and_then(hint).map(Into::into)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use rbuild_export::local_digest;
 use rbuild_oci::{ImageId, Name, Reference};
-use rbuild_store::{ImageRecord, Store};
+use rbuild_store::{ImageRecord, IndexRecord, Store};
 
 use crate::failure::Failure;
 
@@ -95,6 +95,34 @@ fn pinned(store: &Store, reference: &Reference) -> Result<Option<Found>, Failure
         {
             let name = Some(name);
             return Ok(Some(Found { id, record, name }));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds a list of images by its name.
+///
+/// # Errors
+/// If there is none.
+pub fn find_index(store: &Store, text: &str) -> Result<(Name, IndexRecord), Failure> {
+    look_up_index(store, text)?.ok_or_else(|| {
+        Failure::message(format!("no list of images `{text}` in the store"))
+            .with_hint("`rbuild manifest create` makes one")
+            .with_status(125)
+    })
+}
+
+/// The same; `None` if there is none.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn look_up_index(store: &Store, text: &str) -> Result<Option<(Name, IndexRecord)>, Failure> {
+    let Ok(reference) = text.parse::<Reference>() else {
+        return Ok(None);
+    };
+    for name in reference.local_names() {
+        if let Some(index) = store.index(&name)? {
+            return Ok(Some((name, index)));
         }
     }
     Ok(None)

@@ -1,6 +1,6 @@
 //! What `--network` means: to the plan, to the sandbox, and where there is no private network.
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use rbuild_engine::Private;
 use rbuild_plan as plan;
@@ -35,7 +35,7 @@ pub fn private(mode: NetworkMode) -> Private {
         return Private::Strict;
     }
     let said = Once::new();
-    Private::OrHost(Box::new(move |reason| {
+    Private::OrHost(Arc::new(move |reason| {
         said.call_once(|| {
             let why = report::one_line(reason);
             report::note(&format!(

@@ -3,13 +3,17 @@
 //! Knows: which flags belong together, and which contradict each other.
 //! Does not know: the Dockerfile, the store, the sandbox.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rbuild_engine::Confidential;
 use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
 
 use crate::{
+    allowance::Allowance,
     caching::CacheWish,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     confine::{Confines, Insecure, confines, limits},
@@ -18,6 +22,7 @@ use crate::{
     dockerfile,
     failure::Failure,
     network,
+    on_failure::{self, OnFailure},
     output::Output,
     secrets, settings,
     targets::{self, Target},
@@ -37,10 +42,16 @@ pub struct Order {
     pub confines: Confines,
     /// Which results of earlier builds count.
     pub caching: CacheWish,
+    /// How long a RUN may take.
+    pub timeout: Option<Duration>,
+    /// What is done with what a failed RUN leaves.
+    pub on_failure: Vec<OnFailure>,
     /// At least one.
     pub targets: Vec<Target>,
     /// None if there are several targets.
     pub outputs: Vec<Output>,
+    /// What may stay in the store afterwards; of `storage.conf`, not of a flag.
+    pub allowance: Allowance,
 }
 
 impl Order {
@@ -69,8 +80,11 @@ impl Order {
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
             caching: CacheWish::of(&args.steps)?,
+            timeout: args.steps.timeout,
+            on_failure: on_failure::possible(&args.steps.on_failure)?,
             targets,
             outputs,
+            allowance: Allowance::configured()?,
         })
     }
 }

@@ -12,6 +12,9 @@ use std::{
 
 use rbuild_engine::Event;
 use rbuild_plan::{Base, Plan, Reason, StageId, StepId};
+use rbuild_sandbox::Cancel;
+
+use crate::signals;
 
 /// Shows what a build does.
 pub struct Progress {
@@ -24,14 +27,16 @@ pub struct Progress {
     verbose: bool,
     started: Mutex<HashMap<StepId, Instant>>,
     kept: Mutex<HashMap<StepId, Vec<u8>>>,
+    /// Ends the build when nobody reads standard error any more.
+    cancel: Cancel,
 }
 
 /// Most bytes of output that a quiet build keeps to show when it fails.
 const KEPT: usize = 64 << 10;
 
 impl Progress {
-    /// Ready to draw a build of `plan`.
-    pub fn new(plan: &Plan, quiet: bool) -> Self {
+    /// Ready to draw a build of `plan`, which `cancel` ends.
+    pub fn new(plan: &Plan, quiet: bool, cancel: Cancel) -> Self {
         let (labels, stages) = labels(plan);
         Self {
             labels,
@@ -40,6 +45,7 @@ impl Progress {
             verbose: !quiet,
             started: Mutex::default(),
             kept: Mutex::default(),
+            cancel,
         }
     }
 
@@ -79,7 +85,7 @@ impl Progress {
             }
             // Told with the findings of checks.
             Event::Unmatched { .. } | Event::Frozen { .. } => {}
-            Event::Warning(text) => write_line(format!("warning: {text}").as_bytes()),
+            Event::Warning(text) => self.write(format!("warning: {text}").as_bytes()),
         }
     }
 
@@ -114,7 +120,15 @@ impl Progress {
 
     fn line(&self, text: &[u8]) {
         if self.verbose {
-            write_line(text);
+            self.write(text);
+        }
+    }
+
+    /// One write for the whole line, so that lines of parallel steps do not mix.
+    fn write(&self, line: &[u8]) {
+        let written = io::stderr().lock().write_all(&[line, b"\n"].concat());
+        if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            signals::broken_pipe(&self.cancel);
         }
     }
 }
@@ -152,11 +166,6 @@ fn because(why: &Reason) -> String {
         Reason::Asked | Reason::First => String::new(),
         Reason::Expired | Reason::Deleted | Reason::Changed(_) => format!("  ({why})"),
     }
-}
-
-/// One write for the whole line, so that lines of parallel steps do not mix.
-fn write_line(text: &[u8]) {
-    let _ = io::stderr().lock().write_all(&[text, b"\n"].concat());
 }
 
 fn base(plan: &Plan, base: &Base) -> String {

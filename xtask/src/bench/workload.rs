@@ -53,6 +53,7 @@ pub const WORKLOADS: &[Workload] = &[
         changes: Some("tree/0/0"),
         ..Workload::new("copy-small-files", copy_small_files)
     },
+    Workload::new("copy-many-files", copy_many_files),
     Workload::new("copy-large-file", copy_large_file),
     Workload {
         base: Some(HIGH),
@@ -100,6 +101,23 @@ fn copy_small_files(scratch: &Scratch, name: &str, scale: Scale) -> Result<(), E
         for file in 0..100 {
             let content: Vec<u8> = (0..128).flat_map(|_| noise.next_bytes()).collect();
             scratch.file(&format!("{name}/tree/{directory}/{file}"), content)?;
+        }
+    }
+    Ok(())
+}
+
+/// 200,000 empty files: what a name costs, in memory too.
+fn copy_many_files(scratch: &Scratch, name: &str, scale: Scale) -> Result<(), Error> {
+    scratch.file(
+        &format!("{name}/Dockerfile"),
+        "FROM alpine\nCOPY tree /tree\n",
+    )?;
+    let directories = if scale == Scale::Full { 200 } else { 10 };
+    for directory in 0..directories {
+        let directory = scratch.dir(&format!("{name}/tree/{directory}"))?;
+        for file in 0..1000 {
+            let path = directory.join(format!("file-number-{file}"));
+            File::create(&path).map_err(Error::file("create", &path))?;
         }
     }
     Ok(())

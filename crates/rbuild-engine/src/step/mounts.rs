@@ -89,18 +89,9 @@ pub(crate) fn digest(
     let pattern = literal(path.map_or(&b""[..], |path| path.as_bytes()));
     match root {
         Root::Context(context) => {
-            let filter = Filter {
-                ignored: context.rules(),
-                excluded: None,
-            };
-            let found = sources(
-                context.root(),
-                &pattern,
-                &Select {
-                    filter,
-                    ..Select::default()
-                },
-            )?;
+            // The command sees ignored files too, so they count.
+            let filter = Filter::default();
+            let found = sources(context.root(), &pattern, &Select::default())?;
             context.with_digests(staging.store, &mut |known| {
                 let mut known = Listed { known, list };
                 Ok(digest_of(&found, &filter, Owners::Ignored, &mut known)?)

@@ -1,6 +1,6 @@
 //! RUN: a command in a tree, and who it runs as.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, sync::Arc};
 
 use rbuild_plan::{self as plan, Run, Security};
 use rbuild_sandbox::{
@@ -8,7 +8,7 @@ use rbuild_sandbox::{
     Traces,
     users::{Accounts, Identity},
 };
-use rbuild_sys::Dir;
+use rbuild_sys::{Dir, Error as SysError};
 
 use super::{StepError, copy::Owner, mounts};
 use crate::{lines::Lines, work::Work};
@@ -39,9 +39,10 @@ pub trait Runner: Sync {
 }
 
 /// The sandbox, and what ends its commands early.
-pub struct Confined {
+#[derive(Clone)]
+pub struct Confined<'a> {
     /// Where commands run.
-    pub sandbox: Sandbox,
+    pub sandbox: &'a Sandbox,
     /// Ends them.
     pub cancel: Cancel,
     /// What commands get that are to have a private network.
@@ -49,15 +50,30 @@ pub struct Confined {
 }
 
 /// What commands get that are to have a private network.
+#[derive(Clone)]
 pub enum Private {
     /// That, or they fail.
     Strict,
     /// The builder's network where there is none to be had; the closure is told the reason each
     /// time.
-    OrHost(Box<dyn Fn(&SandboxError) + Send + Sync>),
+    OrHost(Arc<dyn Fn(&SandboxError) + Send + Sync>),
 }
 
-impl Runner for Confined {
+impl<'a> Confined<'a> {
+    /// Runs commands in `sandbox` until it is cancelled.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn new(sandbox: &'a Sandbox, private: Private) -> Result<Self, SysError> {
+        Ok(Self {
+            sandbox,
+            cancel: Cancel::new()?,
+            private,
+        })
+    }
+}
+
+impl Runner for Confined<'_> {
     fn run(
         &self,
         spec: &Spec<'_>,
@@ -85,17 +101,94 @@ impl Runner for Confined {
     }
 }
 
+/// What became of a command.
+pub(crate) struct Ran {
+    /// [`StepError::Status`] if it did not exit with 0, [`StepError::Full`] if the disk may be
+    /// why; [`StepError::Timeout`].
+    pub outcome: Result<(), StepError>,
+    /// To be erased from the tree's changes when the tree is unmounted.
+    pub traces: Traces,
+}
+
 /// Runs `command` in `tree`; tells `output` each line that it writes, without the newline.
-/// What it returns is to be erased from the tree's changes when the tree is unmounted.
 ///
 /// # Errors
-/// [`StepError::Status`] if it does not exit with 0; [`StepError::User`], [`StepError::Sandbox`].
+/// If it could not be run: [`StepError::User`], [`StepError::Sandbox`] and those of its mounts.
 pub(crate) fn run<'a>(
     work: &Work<'a>,
     tree: &Dir,
     command: &'a Run,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Traces, StepError> {
+) -> Result<Ran, StepError> {
+    let mut lines = Lines::default();
+    let runner = work.builder.runner;
+    let exit = with_spec(work, tree, command, |spec| {
+        runner.run(&spec, &mut |stream, piece| lines.add(stream, piece, output))
+    })?;
+    lines.finish(output);
+    let outcome = match (exit.status, exit.timed_out) {
+        (0, None) => Ok(()),
+        // The tree still has what the command wrote.
+        (status, None) if rbuild_sys::file_system(tree).is_ok_and(|disk| disk.is_full) => {
+            Err(StepError::Full { status })
+        }
+        (status, None) => Err(StepError::Status { status }),
+        (_, Some(limit)) => Err(StepError::Timeout { limit }),
+    };
+    Ok(Ran {
+        outcome,
+        traces: exit.traces,
+    })
+}
+
+/// Runs a shell in `tree` as `command` was to be run there: with its mounts, variables and user,
+/// in its directory. `stdio` connects it with the user. Returns how it ended.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn shell<'a>(
+    work: &Work<'a>,
+    tree: &Dir,
+    command: &'a Run,
+    stdio: Stdio<'_>,
+) -> Result<Exit, StepError> {
+    let runner = work.builder.runner;
+    with_spec(work, tree, command, |spec| {
+        let spec = Spec {
+            argv: vec![shell_of(&command.argv)],
+            env: with_terminal(spec.env),
+            stdio,
+            timeout: None,
+            ..spec
+        };
+        runner.run(&spec, &mut |_, _| ())
+    })
+}
+
+/// The shell that `argv` calls with `-c`, or the one that everybody has.
+fn shell_of(argv: &[String]) -> String {
+    let called = match argv {
+        [shell, .., flag, _script] if flag == "-c" => Some(shell),
+        _ => None,
+    };
+    called.map_or_else(|| "/bin/sh".to_owned(), Clone::clone)
+}
+
+/// `env` with the type of the terminal that programs in it have, unless it says one.
+pub fn with_terminal(mut env: Vec<String>) -> Vec<String> {
+    if !env.iter().any(|variable| variable.starts_with("TERM=")) {
+        env.push("TERM=xterm".to_owned());
+    }
+    env
+}
+
+/// Gives `then` all that the sandbox needs to run `command` in `tree`.
+fn with_spec<'a, T>(
+    work: &Work<'a>,
+    tree: &Dir,
+    command: &'a Run,
+    then: impl FnOnce(Spec<'_>) -> Result<T, SandboxError>,
+) -> Result<T, StepError> {
     let identity = identity(tree, &command.user)?;
     let opened = mounts::open(work, command, &identity)?;
     let variables = command.env.iter().chain(&command.proxy_env);
@@ -124,17 +217,9 @@ pub(crate) fn run<'a>(
             Security::Sandbox => rbuild_sandbox::Security::Sandbox,
             Security::Insecure => rbuild_sandbox::Security::Insecure,
         },
+        timeout: work.builder.timeout,
     };
-    let mut lines = Lines::default();
-    let runner = work.builder.runner;
-    let exit = runner
-        .run(&spec, &mut |stream, piece| lines.add(stream, piece, output))
-        .map_err(StepError::Sandbox)?;
-    lines.finish(output);
-    match exit.status {
-        0 => Ok(exit.traces),
-        status => Err(StepError::Status { status }),
-    }
+    then(spec).map_err(StepError::Sandbox)
 }
 
 /// `variables` and, if they have none, the user's `HOME` (T48). What is no `NAME=value` is left

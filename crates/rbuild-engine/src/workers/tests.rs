@@ -32,7 +32,7 @@ fn diamond(
         stop,
         jobs: NonZero::new(jobs).unwrap(),
     };
-    steps.of(&plan)
+    steps.of(&plan).map_err(|stopped| stopped.failure)
 }
 
 #[test]

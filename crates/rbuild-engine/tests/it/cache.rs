@@ -401,3 +401,26 @@ fn c22_a_linked_copy_of_other_content_is_another_one() {
         "#]],
     );
 }
+
+#[test]
+fn c22_a_linked_copy_can_be_there_twice() {
+    let twice = "FROM scratch\nCOPY --link f /d/\nRUN rm /d/f\nCOPY --link f /d/\nRUN write /x 1\n";
+    let Some(site) = Site::new() else { return };
+    for content in ["one", "two"] {
+        site.file("f", content);
+        for _ in 0..2 {
+            let state = site.state(twice);
+            assert!(site.tree(&state.layers).to_string().contains("/d/f"));
+        }
+    }
+}
+
+#[test]
+fn each_layer_is_told_of_when_it_is_frozen() {
+    let Some(site) = Site::new() else { return };
+    let dockerfile = "FROM scratch\nRUN write /x 1\nRUN nothing\nRUN write /y 1\n";
+    let built = site.build(dockerfile);
+    let layers = built.result.unwrap().pop().unwrap().layers;
+    assert_eq!(built.frozen, layers);
+    assert_eq!(site.build(dockerfile).frozen, [], "they were frozen before");
+}

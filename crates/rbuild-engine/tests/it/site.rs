@@ -64,6 +64,8 @@ pub struct Built {
     pub events: String,
     /// Why each step was executed, one line each.
     pub whys: String,
+    /// The layers that were told of as they were frozen.
+    pub frozen: Vec<LayerId>,
     pub result: Result<Vec<State>, Error>,
 }
 
@@ -108,18 +110,23 @@ impl Site {
         let plan = planned(&order);
         let events = Mutex::new(String::new());
         let whys = Mutex::new(String::new());
+        let frozen = Mutex::new(Vec::new());
         let emit = |event| {
             tell(&plan, &event, &mut events.lock().unwrap());
             if let Event::Started { step, why } = &event {
                 let title = &plan.step(*step).title;
                 writeln!(whys.lock().unwrap(), "{title}: {why}").unwrap();
             }
+            if let Event::Frozen { layer, .. } = &event {
+                frozen.lock().unwrap().push(*layer);
+            }
         };
         let result = self.with_builder(&order, &emit, |builder| builder.build(&plan));
         Built {
             events: events.into_inner().unwrap(),
             whys: whys.into_inner().unwrap(),
-            result,
+            frozen: frozen.into_inner().unwrap(),
+            result: result.map_err(|failed| failed.error),
         }
     }
 
@@ -166,6 +173,7 @@ impl Site {
             confidential: &Confidential::default(),
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
+            timeout: None,
             caching: &order.caching,
             memory: &Memory::of(b"site"),
             jobs: order.jobs,

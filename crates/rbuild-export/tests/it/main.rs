@@ -6,6 +6,7 @@ mod commit;
 mod damage;
 mod docker_archive;
 mod import;
+mod index;
 mod layout;
 mod local;
 mod place;

@@ -8,7 +8,7 @@ use rbuild_sys::{Dir, Upper};
 
 use super::{Calls, Surroundings, dump, ops};
 use crate::{
-    BindAccess, CacheAccess, CapabilitySet, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Mount,
+    BindAccess, CacheAccess, CapabilitySet, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Input, Mount,
     MountKind, Network, NewPrivileges, SecretBytes, Security, Spec, Stdio, users::Identity,
 };
 
@@ -25,6 +25,7 @@ fn plain(root: &File) -> Spec<'_> {
         mounts: Vec::new(),
         network: Network::Host,
         security: Security::Sandbox,
+        timeout: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn check_tail(change: impl FnOnce(&mut Spec<'_>), expected: &Expect) {
         mounts: Vec::new(),
         network: Network::Host,
         security: Security::Sandbox,
+        timeout: None,
     };
     change(&mut spec);
     let text = dump(&ops(&spec, &Surroundings::default(), &[]));
@@ -105,11 +107,11 @@ fn a_command_of_root_on_a_usual_host() {
             attach hosts at /etc/hosts ro,nosuid,nodev,noexec
             hostname rbuild
             umask 0022
+            working directory /
             limit Core 0 0
             limit OpenFiles 1024 4096
             session keyring
             filter system calls
-            working directory /
             bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
             groups []
             group 0
@@ -128,7 +130,7 @@ fn an_interactive_command_keeps_its_session_on_a_bare_host() {
         ..Surroundings::default()
     };
     check(
-        |spec| spec.stdio = Stdio::Inherit,
+        |spec| spec.stdio = Stdio::Inherit(Input::Builders),
         &around,
         &expect![[r#"
             reset signals
@@ -153,11 +155,11 @@ fn an_interactive_command_keeps_its_session_on_a_bare_host() {
             attach hosts at /etc/hosts ro,nosuid,nodev,noexec
             hostname rbuild
             umask 0022
+            working directory /
             limit Core 0 0
             limit OpenFiles 512 512
             session keyring
             filter system calls
-            working directory /
             bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
             groups []
             group 0
@@ -180,7 +182,6 @@ fn another_user_is_taken_on_after_the_groups_and_the_program_looked_up_in_path()
         &expect![[r#"
             session keyring
             filter system calls
-            working directory /src
             bounding CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
             groups [1, 29]
             group 100

@@ -9,6 +9,7 @@
 mod confinement;
 mod guard;
 mod mounts;
+mod races;
 mod scenarios;
 mod world;
 

@@ -2,25 +2,25 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     time::{Duration, Instant},
 };
 
 use rbuild_sandbox::{
-    Cancel, Error, EtcFile, Host, Probe, Stdio, enter,
+    Cancel, Error, EtcFile, Host, Input, Probe, Stdio, enter,
     users::{Accounts, Identity},
 };
 
 use crate::{
-    User, confinement, mounts,
+    User, confinement, mounts, races,
     world::{Wish, World},
 };
 
 type Scenario = (&'static str, fn(&Path));
 
 /// Scenarios for every user who can run commands.
-const ALL: [Scenario; 25] = [
+const ALL: [Scenario; 29] = [
     (
         "status_and_output_are_passed_on",
         status_and_output_are_passed_on,
@@ -58,6 +58,22 @@ const ALL: [Scenario; 25] = [
         mounts::hostile_sources,
     ),
     ("targets_stay_inside_of_the_tree", mounts::hostile_targets),
+    (
+        "cve_2021_30465_targets_that_are_swapped_stay_inside",
+        races::targets,
+    ),
+    (
+        "cve_2024_11218_sources_that_are_swapped_stay_inside",
+        races::sources,
+    ),
+    (
+        "a_command_ends_when_its_time_is_over",
+        a_command_ends_when_its_time_is_over,
+    ),
+    (
+        "the_builder_s_program_cannot_be_written",
+        the_builders_program,
+    ),
     ("mount_points_leave_no_trace", mounts::traces),
     ("mounts_lie_inside_of_mounts", mounts::nested),
     ("an_agent_is_forwarded", mounts::agent),
@@ -431,13 +447,47 @@ fn threads_run_commands_side_by_side(place: &Path) {
     });
 }
 
+fn a_command_ends_when_its_time_is_over(place: &Path) {
+    let world = World::new(place);
+    let limit = Duration::from_millis(200);
+    let run = |script: &str| {
+        let ran = world.run(&Wish {
+            argv: &["sh", "-c", script],
+            timeout: Some(limit),
+            ..Wish::default()
+        });
+        ran.unwrap()
+    };
+    let ran = run("setsid sleep 1000 & echo first; sleep 1000");
+    assert_eq!((ran.exit.status, ran.exit.timed_out), (137, Some(limit)));
+    assert_eq!(ran.stdout, "first\n");
+    let ran = run("exit 3");
+    assert_eq!((ran.exit.status, ran.exit.timed_out), (3, None));
+}
+
+/// CVE-2019-5736: neither by a process that is the builder, nor by what it has open.
+fn the_builders_program(place: &Path) {
+    let world = World::new(place);
+    let before = fs::read(std::env::current_exe().unwrap()).unwrap();
+    let script = "echo x > /proc/self/exe; for p in /proc/[0-9]*; do readlink $p/exe; \
+                  echo x > $p/exe; done; ls /proc/self/fd; head -c 4 /proc/1/exe | wc -c";
+    let ran = world.sh(&format!("({script}) 2>/dev/null"));
+    let program = place.parent().unwrap().join("it");
+    assert!(!ran.stdout.contains(program.to_str().unwrap()), "{ran:?}");
+    // As what a program is that executes itself: `#!/proc/self/exe`.
+    fs::write(world.image("again"), "#!/proc/self/exe\n").unwrap();
+    fs::set_permissions(world.image("again"), fs::Permissions::from_mode(0o755)).unwrap();
+    let _ = world.sh("/again; true");
+    assert_eq!(fs::read(std::env::current_exe().unwrap()).unwrap(), before);
+}
+
 fn interactive(place: &Path) {
     let world = World::new(place);
     let own = fs::read_link("/proc/self/fd/1").unwrap();
     let script = format!("[ $(readlink /proc/$$/fd/1) = '{}' ]", own.display());
     let ran = world.run(&Wish {
         argv: &["sh", "-c", &script],
-        stdio: Stdio::Inherit,
+        stdio: Stdio::Inherit(Input::Builders),
         ..Wish::default()
     });
     assert_eq!(ran.unwrap().exit.status, 0);

@@ -38,7 +38,8 @@ pub struct Wish<'a> {
     pub env: &'a [&'a str],
     pub cwd: &'a str,
     pub identity: Identity,
-    pub stdio: Stdio,
+    pub stdio: Stdio<'a>,
+    pub timeout: Option<Duration>,
     pub mounts: Vec<Mount<'a>>,
     pub network: Network,
     pub security: Security,
@@ -52,6 +53,7 @@ impl Default for Wish<'_> {
             cwd: "/",
             identity: Identity::root(),
             stdio: Stdio::Capture,
+            timeout: None,
             mounts: Vec::new(),
             network: Network::Host,
             security: Security::Sandbox,
@@ -186,6 +188,7 @@ impl World {
             mounts: wish.mounts.clone(),
             network: wish.network,
             security: wish.security,
+            timeout: wish.timeout,
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let start = Instant::now();

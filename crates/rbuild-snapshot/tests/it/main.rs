@@ -8,8 +8,15 @@
 
 use std::path::Path;
 
-use rbuild_snapshot::{has_changes, prepare, readable, writable};
-use rbuild_sys::{Dir, Upper};
+use rbuild_snapshot::{Error, MAX_LAYERS, has_changes, prepare, readable, writable};
+use rbuild_sys::{Dir, FileKind, Node, Upper};
+
+/// What deletes a name of the layers below.
+const WHITEOUT: Node = Node {
+    kind: FileKind::CharDevice,
+    mode: 0,
+    rdev: (0, 0),
+};
 
 /// A stack in a temporary directory, or `None` (with a word why) where nothing can be mounted.
 fn workplace() -> Option<(tempfile::TempDir, impl Fn(&str) -> Dir)> {
@@ -133,16 +140,35 @@ fn a_prepared_upper_has_the_metadata_of_the_root_below() {
     assert!(has_changes(&upper, Some(&base)).unwrap());
 }
 
+/// Reads a tree of so many layers: each has a file of its own, and deletes that of the one before.
+#[track_caller]
+fn check_height(layers: &[Dir], dir: &dyn Fn(&str) -> Dir) {
+    let below: Vec<&Dir> = layers.iter().rev().collect();
+    let tree = readable(&below, &dir("empty")).unwrap();
+    let expected = format!("f{}", layers.len() - 1);
+    let names: Vec<_> = tree.entries().unwrap();
+    assert_eq!(names.len(), 1, "{} layers", layers.len());
+    assert_eq!(names[0].name, expected.as_bytes());
+}
+
 #[test]
-fn a_stack_of_three_hundred_layers_can_be_read() {
+fn a_stack_can_be_higher_than_one_overlay() {
     let Some((_temp, dir)) = workplace() else {
         return;
     };
-    let layers: Vec<Dir> = (0..300).map(|n| dir(&format!("l{n}"))).collect();
+    // As many as a process with the usual limit of 1024 open files has room for.
+    let layers: Vec<Dir> = (0..800).map(|n| dir(&format!("l{n}"))).collect();
     for (n, layer) in layers.iter().enumerate() {
         write(layer, &format!("f{n}"), "x");
+        if let Some(before) = n.checked_sub(1) {
+            layer
+                .mknod(format!("f{before}").as_bytes(), WHITEOUT)
+                .unwrap();
+        }
     }
-    let below: Vec<&Dir> = layers.iter().collect();
-    let tree = readable(&below, &dir("empty")).unwrap();
-    assert_eq!(tree.entries().unwrap().len(), 300);
+    for height in [1, 300, 499, 500, 501, 800] {
+        check_height(&layers[..height], &dir);
+    }
+    let refused = readable(&[&layers[0]; MAX_LAYERS + 1], &dir("empty"));
+    assert!(matches!(refused, Err(Error::TooManyLayers(999))));
 }

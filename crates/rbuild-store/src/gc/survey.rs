@@ -50,7 +50,7 @@ pub struct Use {
 /// An image.
 #[derive(Clone, Debug, Default)]
 pub struct SurveyedImage {
-    /// Whether a name leads to it.
+    /// Whether a name or an index leads to it.
     pub named: bool,
     /// The labels of its configuration.
     pub labels: BTreeMap<String, String>,
@@ -130,7 +130,10 @@ struct Surveyor<'a> {
 
 impl Surveyor<'_> {
     fn images(&mut self) -> Result<BTreeMap<ImageId, SurveyedImage>> {
-        let named: BTreeSet<ImageId> = self.store.names()?.into_iter().map(|it| it.1).collect();
+        let mut named: BTreeSet<ImageId> = self.store.names()?.into_iter().map(|it| it.1).collect();
+        for (_, index) in self.store.indexes()? {
+            named.extend(index.images.iter().map(|listed| listed.image));
+        }
         let Some(dir) = self.directory("images")? else {
             return Ok(BTreeMap::new());
         };

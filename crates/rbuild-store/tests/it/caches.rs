@@ -77,7 +77,7 @@ fn what_is_in_a_cache_stays_and_ids_are_never_paths() {
     assert!(caches.iter().any(|cache| cache.name.id == "../../.."));
     assert_eq!(
         scratch.list(""),
-        "blobs,cache,caches,images,layers,leases,lock,names,notes,staging,trash,version"
+        "blobs,cache,caches,images,indexes,layers,leases,lock,names,notes,staging,trash,version"
     );
 }
 

@@ -1,13 +1,16 @@
 //! Pruning for real: beside sessions that build, killed half-way, on a full disk.
 
 use std::{
+    collections::BTreeMap,
     os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use rbuild_oci::ListedPlatform;
 use rbuild_store::{
-    Cache, CacheRecord, Damage, Durability, Key, LayerId, LayerRecord, Policy, Store,
+    Cache, CacheRecord, Damage, Durability, IndexRecord, Key, LayerId, LayerRecord, ListedImage,
+    Policy, Store,
 };
 
 use crate::{Scratch, image, name, put_blob, put_layer};
@@ -53,6 +56,38 @@ fn only_what_a_name_leads_to_is_left() {
     assert_eq!(scratch.list("images"), named.0.hex());
     assert_eq!(scratch.list("trash"), "");
     assert_eq!(store.lookup(&Key::of(b"step")).unwrap(), None);
+}
+
+#[test]
+fn what_an_index_lists_is_left() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    let session = store.begin().unwrap();
+    put_layer(&session, layer(1), "a");
+    let listed = session.put_image(&image(layer(1), "listed")).unwrap();
+    let index = IndexRecord {
+        images: vec![ListedImage {
+            image: listed,
+            platform: ListedPlatform::default(),
+            annotations: BTreeMap::new(),
+        }],
+        ..IndexRecord::default()
+    };
+    let list = name("a.b/list:1");
+    session.set_index(&list, &index).unwrap();
+    drop(session);
+    assert_eq!(store.indexes().unwrap(), [(list.clone(), index)]);
+    assert_eq!(store.prune(&all()).unwrap().unwrap(), []);
+    let error = store.remove_image(&listed).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("is listed in the index `a.b/list:1`")
+    );
+    assert!(store.remove_index(&list).unwrap());
+    assert!(!store.remove_index(&list).unwrap());
+    store.prune(&all()).unwrap();
+    assert_eq!(scratch.list("images"), "");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The child of [`spawn`] shares our memory: it must not allocate, whatever its steps are.
 //!
+//! The allocator of this program ends a process that is not the one that it was started as.
 //! Knows every kind of step. Needs root; says SKIP without.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test without the test harness
@@ -11,36 +12,54 @@ use std::{
     fs::File,
     os::fd::AsFd,
     process::ExitCode,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
 };
 
 use rbuild_sys::{
     Ended, Errno, Exec, Filter, Guardian, Handle, Instruction, Made, MountLimits, NetworkNamespace,
-    Resource, SpawnError, Step, effective_ids, enter_mount_namespace, new_mount, spawn,
+    Pty, Resource, SpawnError, Step, effective_ids, enter_mount_namespace, new_mount, spawn,
 };
 
 /// Calls of the allocator, by us and by children that share our memory.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
-struct Counting;
+/// The process that may allocate; 0 until it is known. It is looked at by number: a child that
+/// shares our memory shares every variable too.
+static ALLOCATING: AtomicI32 = AtomicI32::new(0);
+
+struct Guarded;
+
+impl Guarded {
+    /// Counts; ends the process if it is a child.
+    fn check() {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        let allowed = ALLOCATING.load(Ordering::Relaxed);
+        // SAFETY: numbers; not getpid(3), which a libc may answer from memory.
+        unsafe {
+            if allowed != 0 && libc::syscall(libc::SYS_getpid) != i64::from(allowed) {
+                libc::_exit(libc::SIGABRT + 128);
+            }
+        }
+    }
+}
 
 // SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for Guarded {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
+        Self::check();
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        CALLS.fetch_add(1, Ordering::Relaxed);
+        Self::check();
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Guarded = Guarded;
 
 fn main() -> ExitCode {
     if effective_ids().0 != 0 || enter_mount_namespace().is_err() {
@@ -49,6 +68,10 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::from(required));
     }
     let guardian = Guardian::start().unwrap();
+    ALLOCATING.store(
+        i32::try_from(std::process::id()).unwrap(),
+        Ordering::Relaxed,
+    );
     a_failed_step_is_told(&guardian);
     the_child_does_not_allocate(&guardian);
     println!("2 passed");
@@ -100,6 +123,9 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
     rbuild_sys::Dir::from_fd(root.try_clone().unwrap())
         .mkdir(b"proc", 0o755)
         .unwrap();
+    // A terminal is a device.
+    let devices = MountLimits::default();
+    let pty = Pty::open(new_mount("devpts", &[("newinstance", None)], devices).unwrap()).unwrap();
     let made = Handle::Made(Made::First);
     // `return allow`.
     let allow = Filter::new(vec![Instruction {
@@ -113,8 +139,13 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
         Step::ResetSignals,
         Step::NewSession,
         Step::Descriptor {
-            from: null.as_fd(),
+            from: pty.terminal.as_fd(),
             to: 0,
+        },
+        Step::ControllingTerminal,
+        Step::Descriptor {
+            from: null.as_fd(),
+            to: 1,
         },
         Step::NewMount {
             kind: c"proc".to_owned(),

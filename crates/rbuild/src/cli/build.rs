@@ -1,11 +1,12 @@
 //! What can be typed after `rbuild bud`, in the groups of its help.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use rbuild_plan::Extent;
 
 use super::{CallArgs, ConfineArgs, DescriptionArgs, RegistryArgs};
+use crate::{amount, on_failure::OnFailure};
 
 const BUILD_NOTES: &str = "\
 CONTEXT is a directory, an archive (tar, also compressed), a git repository
@@ -167,6 +168,14 @@ pub struct StepArgs {
     #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true,
           default_missing_value = "", conflicts_with = "no_cache")]
     pub require_cached: Vec<String>,
+    /// End a RUN that takes longer, and fail: `500ms`, `90s`, `10m`, `1h`
+    #[arg(long, value_name = "DURATION", value_parser = amount::delay)]
+    pub timeout: Option<Duration>,
+    /// What to do with the files of a RUN that failed: `shell`, a shell among them, with the RUN's
+    /// mounts, variables and user; `keep`, make them an image without a name, whose id is told;
+    /// `export=PATH[=DEST]`, copy PATH out of them, here or to DEST; `fail`, nothing; repeatable
+    #[arg(long, value_name = "WHAT", value_parser = OnFailure::parse)]
+    pub on_failure: Vec<OnFailure>,
     /// The network of RUN instructions that do not say
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,

@@ -1,108 +1,92 @@
-//! `rbuild bud`: the pipeline, on one screen.
+//! `rbuild bud` and `rbuild plan`: the pipeline, on one screen.
 //!
 //! ```text
 //! context → text → parse → plan ⇄ base images → build (steps become frozen layers)
 //!     → for each target: commit → outputs
 //! ```
 
-use std::{io, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
-use rbuild_dockerfile::{Diagnostic, Dockerfile, ast::Span, parse};
-use rbuild_engine::{
-    Builder, Confined, Error as BuildError, Forecast, Memory, State, fetch::Fetcher,
-};
+use rbuild_engine::{Builder, Confined, fetch::Fetcher};
 use rbuild_http::Client;
-use rbuild_oci::ImageId;
-use rbuild_plan::{Plan, Reason, Step};
-use rbuild_sandbox::{Cancel, Sandbox};
-use rbuild_store::Store;
+use rbuild_sandbox::Sandbox;
 
+use super::call;
 use crate::{
-    advice, ahead, bottoms,
-    cli::{BuildArgs, CallFormat},
-    commission::{Request, committed, grouping},
+    ahead::{self, Ahead},
+    bottoms,
+    cli::{BuildArgs, CallFormat, PlanArgs},
+    commission::grouping,
     contexts::Opener,
-    dockerfile,
-    failure::{Failure, hint},
-    forecast, metadata, network,
+    delivery::deliver_all,
+    explanation::explain,
+    failure::Failure,
+    forecast, network,
+    on_failure::{self, Aftermath},
     order::Order,
-    output::{self, Built, Ends, Output},
-    planning::{Absent, Resolved, planned},
+    output::Ends,
+    planning::Absent,
     progress::Progress,
     registry::Registry,
-    report, settings, signals,
-    source::Source,
+    settings, signals,
+    subject::{Subject, advise},
     unseen,
 };
 
-/// Exit status when `--require-cached` is not met.
-const UNCACHED: u8 = 3;
-
 /// What the pipeline is gone through for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+enum Purpose {
     /// For images.
-    Build,
-    /// To tell what a build would do.
+    Images,
+    /// To tell what would be executed for them.
     Forecast(CallFormat),
 }
 
-/// What came of it.
-enum Outcome {
-    Built(Vec<State>),
-    Foreseen(Vec<Forecast>, CallFormat),
-}
-
 impl Purpose {
-    /// What `bud` with `args` is for.
-    pub fn of(args: &BuildArgs) -> Self {
-        match args.dry_run {
-            true => Self::Forecast(CallFormat::Text),
-            false => Self::Build,
-        }
-    }
-
-    fn pursue(self, builder: &Builder<'_>, plan: &Plan) -> Result<Outcome, BuildError> {
-        match self {
-            Self::Build => builder.build(plan).map(Outcome::Built),
-            Self::Forecast(format) => {
-                let forecasts = builder.forecast(plan)?;
-                Ok(Outcome::Foreseen(forecasts, format))
-            }
-        }
-    }
-
     const fn absent(self) -> Absent {
         match self {
-            Self::Build => Absent::Fetch,
+            Self::Images => Absent::Fetch,
             Self::Forecast(_) => Absent::Suppose,
         }
     }
 }
 
-/// Builds, commits, exports; prints the images' ids. Or only tells what that would execute.
+/// Builds, commits, exports; prints the images' ids. Or only tells what that would execute, or what
+/// the Dockerfile says.
 ///
 /// # Errors
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
-pub fn execute(
-    root: Option<&Path>,
-    args: &BuildArgs,
-    purpose: Purpose,
-) -> Result<ExitCode, Failure> {
+pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+    match args.call.question() {
+        Some(question) => call::answer(question, &args.input),
+        None if args.dry_run => pursue(Purpose::Forecast(CallFormat::Text), root, args),
+        None => pursue(Purpose::Images, root, args),
+    }
+}
+
+/// Tells which steps of a build would be executed, and why.
+///
+/// # Errors
+/// As [`execute`].
+pub fn plan(root: Option<&Path>, args: PlanArgs) -> Result<ExitCode, Failure> {
+    pursue(Purpose::Forecast(args.format), root, &args.build())
+}
+
+fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
     let order = Order::of(args)?;
+    let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
-    let runner = Confined {
-        sandbox: Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?,
-        cancel: Cancel::new()?,
-        private: network::private(args.steps.network),
-    };
-    signals::watch(signals, runner.cancel.clone());
+    let sandbox = &Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
+    let private = network::private(args.steps.network);
+    let runner = Confined::new(sandbox, private.clone())?;
+    let afterwards = Confined::new(sandbox, private)?;
+    signals::watch(signals, [&runner, &afterwards].map(|it| it.cancel.clone()));
 
     let fetcher = Fetcher {
         http: &Client::new(settings::http(registry.http.backoff())),
@@ -114,186 +98,60 @@ pub fn execute(
         fetcher,
         git_dir: settings::git_dir(&order.inputs.build_args),
     };
-    let context = opener.main(&args.input.context)?;
-    let source = dockerfile::read(&args.input.file, &context, fetcher.http)?;
-    let (mut file, parsed) = parse(&source.text);
-    advice::obey(&mut file, &order.inputs.build_args)?;
-    advice::refuse(&file, &parsed, &source)?;
     let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let inputs = order.inputs.clone();
-    let (plan, resolved) = planned(&file, &source, inputs, (&bases, purpose.absent()))?;
-    let ignore_file = args.input.ignorefile.as_deref();
-    let context = opener.open(context, ignore_file, source.path.as_deref())?;
-    let contexts = order.contexts.open(&plan, &opener)?;
-    let missed = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
-    tell_findings((&file, parsed), &source, (&plan, missed))?;
+    let subject = Subject::prepared(args, &order, &opener, (&bases, purpose.absent()))?;
+    let (file, source) = (&subject.file, &subject.source);
+    let (plan, resolved) = (&*subject.plan, &subject.resolved);
 
-    let caching = order.caching.for_plan(&file, &plan)?;
-    let memory = memory(&args.input.context, &source);
     let unmatched = unseen::InTrees::default();
-    let progress = Progress::new(&plan, args.quiet);
-    let wanted = ahead::wanted(&plan, grouping(args));
-    let files = order.description.files;
-    let outcome = ahead::hashing((&store, &session), wanted, files, |ahead| {
-        let builder = Builder {
-            store: &store,
-            session: &session,
-            runner: &runner,
-            context: &context,
-            named_contexts: &contexts,
-            bases: &resolved.trees,
-            bottoms: &bottoms.below,
-            fetcher,
-            confidential: &order.confidential,
-            capabilities: order.confines.capabilities,
-            devices: &order.confines.devices,
-            caching: &caching,
-            memory: &memory,
-            jobs: settings::jobs(args.steps.jobs),
-            emit: &|event| {
-                ahead.note(&event);
-                unmatched.note(&event);
-                progress.show(&event);
-            },
-        };
-        purpose.pursue(&builder, &plan)
-    });
-    let states = match outcome.map_err(|error| explain(error, &plan, &source, &progress))? {
-        Outcome::Built(states) => states,
-        Outcome::Foreseen(forecasts, format) => return forecast::print(&plan, &forecasts, format),
+    let progress = Progress::new(plan, args.quiet, runner.cancel.clone());
+    let (ahead, finished) = Ahead::new(ahead::wanted(plan, grouping(args)));
+    let builder = Builder {
+        store: &store,
+        session: &session,
+        runner: &runner,
+        context: &subject.context,
+        named_contexts: &subject.contexts,
+        bases: &resolved.trees,
+        bottoms: &bottoms.below,
+        fetcher,
+        confidential: &order.confidential,
+        capabilities: order.confines.capabilities,
+        devices: &order.confines.devices,
+        timeout: order.timeout,
+        caching: &subject.caching,
+        memory: &subject.memory,
+        jobs: settings::jobs(args.steps.jobs),
+        emit: &|event| {
+            ahead.note(&event);
+            unmatched.note(&event);
+            progress.show(&event);
+        },
     };
-    advise((&file, &source), &unmatched.findings(&file, &plan))?;
+    if let Purpose::Forecast(format) = purpose {
+        let forecasts = builder.forecast(plan);
+        let forecasts = forecasts.map_err(|error| explain(error, plan, source, &progress))?;
+        return forecast::print(plan, &forecasts, format);
+    }
+    let (place, times) = ((&store, &session), order.description.files);
+    let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(plan));
+    let states = built.map_err(|failed| {
+        let runner = &afterwards;
+        let aftermath = Aftermath {
+            builder: Builder { runner, ..builder },
+            subject: &subject,
+            console: console.as_ref(),
+        };
+        aftermath.of(*failed, &order.on_failure, &progress)
+    })?;
+    advise((file, source), &unmatched.findings(file, plan))?;
     let ends = Ends {
         store: &store,
         session: &session,
         empty: &bottoms.below.empty,
         registry: &registry,
     };
-    deliver_all((args, &order), ends, (&plan, &resolved, &states))
-}
-
-/// What is remembered of builds of `source` with the context `context`.
-fn memory(context: &str, source: &Source) -> Memory {
-    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = canonical(Path::new(context))
-        .into_os_string()
-        .into_encoded_bytes();
-    for file in source.names() {
-        name.push(0);
-        name.extend(
-            canonical(Path::new(file))
-                .into_os_string()
-                .into_encoded_bytes(),
-        );
-    }
-    Memory::of(&name)
-}
-
-/// Delivers the image of each target.
-fn deliver_all(
-    (args, order): (&BuildArgs, &Order),
-    ends: Ends<'_>,
-    work: (&Plan, &Resolved, &[State]),
-) -> Result<ExitCode, Failure> {
-    for (&stage, target) in work.0.targets.iter().zip(&order.targets) {
-        let request = Request {
-            args,
-            stage,
-            names: &target.names,
-            description: &order.description,
-        };
-        deliver(&request, &order.outputs, ends, work)?;
-    }
+    deliver_all((args, &order), ends, (plan, resolved, &states))?;
+    order.allowance.enforce(&store);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
-/// not go to standard output.
-fn deliver(
-    request: &Request<'_>,
-    outputs: &[Output],
-    ends: Ends<'_>,
-    work: (&Plan, &Resolved, &[State]),
-) -> Result<(), Failure> {
-    let image = committed(request, (ends.store, ends.session), work)?;
-    let built = Built {
-        ends,
-        id: &image,
-        names: request.names,
-    };
-    output::write(outputs, built)?;
-    record(request, ends.store, &image)?;
-    match outputs.iter().any(Output::is_stdout) {
-        true => Ok(()),
-        false => Ok(report::print(&image.0.hex())?),
-    }
-}
-
-/// Tells what is found before anything is executed.
-fn tell_findings(
-    (file, parsed): (&Dockerfile, Vec<Diagnostic>),
-    source: &Source,
-    (plan, unseen): (&Plan, Vec<Diagnostic>),
-) -> Result<(), Failure> {
-    let planned = [unseen, plan.warnings.clone()].concat();
-    let found = advice::findings(file, &source.text, parsed, planned);
-    advise((file, source), &found)
-}
-
-/// Tells what checks have found.
-fn advise((file, source): (&Dockerfile, &Source), found: &[Diagnostic]) -> Result<(), Failure> {
-    report::diagnostics(found, source, &mut io::stderr().lock());
-    advice::tolerate(file, found)
-}
-
-/// A failing step is shown at its line of the Dockerfile.
-fn explain(error: BuildError, plan: &Plan, source: &Source, progress: &Progress) -> Failure {
-    if let Some(status) = signals::status() {
-        return Failure::message("interrupted").with_status(status);
-    }
-    let (step, reason) = match error {
-        BuildError::Step { step, source } => (step, source),
-        BuildError::Uncached { step, why } => return uncached(plan.step(step), &why, source),
-        other => return other.into(),
-    };
-    progress.show_kept(step);
-    let span: Span = plan.step(step).span.clone();
-    let mut out = io::stderr().lock();
-    report::diagnostics(
-        &[Diagnostic::error(span, reason.to_string())],
-        source,
-        &mut out,
-    );
-    report::causes(reason.as_ref(), &mut out);
-    report::hint(hint(reason.as_ref()).as_deref(), &mut out);
-    Failure::said(1)
-}
-
-/// A step that would have to be executed is shown at its line.
-fn uncached(step: &Step, why: &Reason, source: &Source) -> Failure {
-    let message = format!("this step is not cached: {why}");
-    let diagnostic = Diagnostic::error(step.span.clone(), message);
-    report::diagnostics(&[diagnostic], source, &mut io::stderr().lock());
-    Failure::said(UNCACHED)
-}
-
-/// Tells files and the user what was made.
-fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
-    let Request { args, names, .. } = request;
-    if let Some(file) = &args.result.iidfile {
-        std::fs::write(file, image.to_string()).map_err(|error| {
-            Failure::message(format!("cannot write `{}`: {error}", file.display()))
-        })?;
-    }
-    if let Some(file) = &args.result.metadata_file {
-        let gone = || Failure::message(format!("image {image} is not in the store any more"));
-        let record = store.image(image)?.ok_or_else(gone)?;
-        metadata::write(file, (image, &record), names)?;
-    }
-    if !args.quiet {
-        for name in *names {
-            report::note(&format!("committed {name}"));
-        }
-    }
-    Ok(())
 }

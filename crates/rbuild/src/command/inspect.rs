@@ -64,7 +64,6 @@ fn describe(store: &Store, text: &str) -> Result<Value, Failure> {
         "Os": config.os,
         "Variant": config.variant.unwrap_or_default(),
         "User": config.config.user,
-        "ManifestType": format_of(&image.record).manifest(),
         "Size": image.record.layers.iter().map(|layer| layer.size).sum::<u64>(),
         "Config": config.config,
         "Labels": config.config.labels,

@@ -3,13 +3,13 @@
 use std::{path::Path, process::ExitCode};
 
 use rbuild_export::{Affected, Compress, Looks, Place};
-use rbuild_oci::{Format, Location, media_type::Compression};
+use rbuild_oci::{Format, Location, Name, media_type::Compression};
 
 use crate::{
     cli::{CompressionArgs, CompressionFormat, ManifestFormat, PushArgs},
     destination::{Parcel, send},
     failure::Failure,
-    find::{Found, find},
+    find::find,
     registry::Registry,
     report, settings,
 };
@@ -22,7 +22,10 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
     let store_before = settings::store(root)?;
     let image = find(&store_before, &args.image)?;
     drop(store_before);
-    let destination = destination(args, &image)?;
+    let destination = match &args.destination {
+        Some(text) => text.parse()?,
+        None => home(&args.image, image.name.as_ref())?,
+    };
     let looks = Looks {
         format: args.format.map(format),
         compress: compress(&args.compression)?,
@@ -53,22 +56,24 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-/// Without a destination the image goes where its name says.
-fn destination(args: &PushArgs, image: &Found) -> Result<Location, Failure> {
-    match (&args.destination, &image.name) {
-        (Some(text), _) => Ok(text.parse()?),
-        (None, Some(name)) if !name.as_str().starts_with("localhost/") => {
+/// Where `name`, which was typed as `text`, says that it belongs.
+///
+/// # Errors
+/// If it does not say.
+pub fn home(text: &str, name: Option<&Name>) -> Result<Location, Failure> {
+    match name {
+        Some(name) if !name.as_str().starts_with("localhost/") => {
             Ok(format!("docker://{name}").parse()?)
         }
-        (None, _) => Err(Failure::message(format!(
-            "`{}` does not say which registry it belongs to",
-            args.image
+        _ => Err(Failure::message(format!(
+            "`{text}` does not say which registry it belongs to"
         ))
         .with_hint("add a destination: docker://HOST/NAME[:TAG], or a file; `rbuild push --help` lists them")),
     }
 }
 
-fn format(format: ManifestFormat) -> Format {
+/// The format of manifests that is meant.
+pub fn format(format: ManifestFormat) -> Format {
     match format {
         ManifestFormat::Oci => Format::Oci,
         ManifestFormat::Docker => Format::Docker,
@@ -79,7 +84,7 @@ fn format(format: ManifestFormat) -> Format {
 ///
 /// # Errors
 /// For a level that the format does not have.
-fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
+pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
     let (compression, levels) = match args.compression_format {
         Some(CompressionFormat::Zstd) => (Compression::Zstd, 1..=22),
         Some(CompressionFormat::Gzip) | None => (Compression::Gzip, 0..=9),

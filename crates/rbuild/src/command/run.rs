@@ -1,10 +1,15 @@
 //! `rbuild run`: a command in an image, in the foreground, in the sandbox of RUN.
 
-use std::{os::fd::AsFd, path::Path, process::ExitCode};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    process::ExitCode,
+};
 
-use rbuild_engine::{Confined, HOSTNAME, Runner, environment, identity};
+use rbuild_engine::{Confined, HOSTNAME, Runner, environment, identity, with_terminal};
 use rbuild_oci::{DEFAULT_PATH, ImageConfig, ImagePath};
-use rbuild_sandbox::{Cancel, Sandbox, Security, Spec, Stdio};
+use rbuild_sandbox::{Console, Input, Sandbox, Security, Spec, Stdio};
 use rbuild_snapshot::{prepare, writable};
 use rbuild_sys::{Dir, Upper};
 
@@ -25,6 +30,7 @@ const NOT_STARTED: u8 = 125;
 /// 125 if it cannot be started, 126 if the program cannot be executed, 127 if it is not there.
 pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
+    let console = console(args)?;
     // The command is the user's own, not a Dockerfile's.
     let confines = confines(&args.confine, Insecure::Allowed)
         .map_err(|failure| failure.with_status(NOT_STARTED))?;
@@ -56,36 +62,51 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
     };
     let tree = writable(&below, &bottoms.below.skeleton, upper)?;
 
-    let runner = Confined {
-        sandbox,
-        cancel: Cancel::new()?,
-        private: network::private(args.network),
-    };
-    signals::watch(signals, runner.cancel.clone());
+    let runner = Confined::new(&sandbox, network::private(args.network))?;
+    signals::watch(signals, [runner.cancel.clone()]);
     let user = args.user.as_ref().unwrap_or(&config.config.user);
     let identity =
         identity(&tree, user).map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
     let directory = args.workdir.as_ref().unwrap_or(&config.config.working_dir);
+    let env = environment(variables(&config, &args.env).into_iter(), &identity);
     let spec = Spec {
         root: tree.as_fd(),
         argv,
-        env: environment(variables(&config, &args.env).into_iter(), &identity),
+        env: match console {
+            Some(_) => with_terminal(env),
+            None => env,
+        },
         cwd: ImagePath::root()
             .join(directory)
             .ok_or_else(|| Failure::message("the directory has a NUL in it"))?,
         identity,
         capabilities: confines.capabilities,
         hostname: HOSTNAME.to_owned(),
-        stdio: Stdio::Inherit,
+        stdio: match (&console, args.interactive) {
+            (Some(console), _) => Stdio::Terminal(console),
+            (None, true) => Stdio::Inherit(Input::Builders),
+            (None, false) => Stdio::Inherit(Input::Nothing),
+        },
         mounts: confines.devices.clone(),
         network: network::of_command(args.network),
         security: Security::Sandbox,
+        timeout: args.timeout,
     };
     let exit = runner.run(&spec, &mut |_, _| ()).map_err(|error| {
         let status = error.exit_status().unwrap_or(NOT_STARTED);
         Failure::from(error).with_status(status)
     })?;
     Ok(ExitCode::from(signals::status().unwrap_or(exit.status)))
+}
+
+/// The user's side of `-t`: standard output and, with `-i`, standard input.
+fn console(args: &RunArgs) -> Result<Option<Console>, Failure> {
+    if !args.tty {
+        return Ok(None);
+    }
+    let own = |fd: &dyn AsFd| -> io::Result<OwnedFd> { fd.as_fd().try_clone_to_owned() };
+    let typed = args.interactive.then(|| own(&io::stdin())).transpose()?;
+    Ok(Some(Console::new(typed, own(&io::stdout())?)?))
 }
 
 /// `ENTRYPOINT` and, behind it, the command or `CMD`; a given entrypoint drops `CMD`.

@@ -78,6 +78,10 @@ pub fn remove(root: Option<&Path>, args: &RmiArgs) -> Result<ExitCode, Failure> 
             store.remove_name(&name)?;
             print(&format!("Untagged: {name}"))?;
         }
+        for (name, _) in store.indexes()? {
+            store.remove_index(&name)?;
+            print(&format!("Untagged: {name}"))?;
+        }
         for (id, image) in store.images()? {
             store.remove_image(&id)?;
             print(&format!("Deleted: {}", id.0.hex()))?;
@@ -124,9 +128,18 @@ fn remove_one(store: &Store, text: &str, force: bool) -> Result<Option<ImageReco
         store.remove_name(name)?;
         print(&format!("Untagged: {name}"))?;
     }
-    if doomed.len() >= names.len() && store.remove_image(&image.id)? {
-        print(&format!("Deleted: {}", image.id.0.hex()))?;
-        return Ok(Some(image.record));
+    if doomed.len() < names.len() {
+        return Ok(None);
     }
-    Ok(None)
+    match store.remove_image(&image.id) {
+        // Its name is gone, and the list still has it.
+        Err(rbuild_store::Error::Listed { .. }) if !doomed.is_empty() => return Ok(None),
+        removed => {
+            if !removed? {
+                return Ok(None);
+            }
+        }
+    }
+    print(&format!("Deleted: {}", image.id.0.hex()))?;
+    Ok(Some(image.record))
 }

@@ -1,0 +1,126 @@
+//! An index on its way out: the images that it lists, and a document that names their manifests.
+//!
+//! Which digests it has is only known when its images are ready to leave: a layer has another one
+//! when it is compressed. OCI image-spec, image-index.md; Docker's manifest list.
+
+use std::collections::BTreeMap;
+
+use rbuild_oci::{BlobDigest, Descriptor, Digest, Format, ListedPlatform};
+use rbuild_store::{ImageRecord, IndexRecord, ListedImage, Store};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{Error, Exported, Looks, Place, export, local_descriptor};
+
+/// An index ready to leave.
+#[derive(Clone, Debug)]
+pub struct ExportedIndex {
+    /// Its bytes.
+    pub text: String,
+    /// Its descriptor.
+    pub descriptor: Descriptor,
+    /// The images that it lists, each once.
+    pub images: Vec<Exported>,
+}
+
+/// An entry of the document.
+#[derive(Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    image: Descriptor,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+    platform: &'a ListedPlatform,
+}
+
+/// Makes the images of `index` ready to leave, and the document that lists them: in the format of
+/// `looks`, else in Docker's if all images are, else in OCI's.
+///
+/// # Errors
+/// As [`export`]; [`Error::ImageMissing`].
+pub fn export_index(
+    place: Place<'_>,
+    index: &IndexRecord,
+    looks: Looks,
+) -> Result<ExportedIndex, Error> {
+    let mut images = Vec::with_capacity(index.images.len());
+    for listed in &index.images {
+        images.push(export(place, &record(place.store, listed)?, looks)?);
+    }
+    let descriptors: Vec<Descriptor> = images.iter().map(|it| it.descriptor.clone()).collect();
+    let text = written(index, &descriptors, looks.format);
+    let descriptor = describe(&text, format(&descriptors, looks.format));
+    let mut seen = Vec::new();
+    images.retain(|image| {
+        let is_new = !seen.contains(&image.descriptor.digest);
+        seen.push(image.descriptor.digest);
+        is_new
+    });
+    Ok(ExportedIndex {
+        text,
+        descriptor,
+        images,
+    })
+}
+
+/// The document as it is in the store: it names the manifests that [`crate::local_digest`] does.
+///
+/// # Errors
+/// [`Error::ImageMissing`].
+pub fn local_index(store: &Store, index: &IndexRecord) -> Result<String, Error> {
+    let mut descriptors = Vec::with_capacity(index.images.len());
+    for listed in &index.images {
+        descriptors.push(local_descriptor(&record(store, listed)?));
+    }
+    Ok(written(index, &descriptors, None))
+}
+
+fn record(store: &Store, listed: &ListedImage) -> Result<ImageRecord, Error> {
+    let found = store.image(&listed.image)?;
+    found.ok_or(Error::ImageMissing(listed.image))
+}
+
+fn format(images: &[Descriptor], wanted: Option<Format>) -> Format {
+    let is_docker =
+        |image: &Descriptor| Format::of_manifest(&image.media_type) == Some(Format::Docker);
+    wanted.unwrap_or(match !images.is_empty() && images.iter().all(is_docker) {
+        true => Format::Docker,
+        false => Format::Oci,
+    })
+}
+
+/// Keys are in the order of the specification's examples; Docker's lists have no annotations.
+fn written(index: &IndexRecord, images: &[Descriptor], wanted: Option<Format>) -> String {
+    let format = format(images, wanted);
+    let none = BTreeMap::new();
+    let said = |annotations| match format {
+        Format::Oci => annotations,
+        Format::Docker => &none,
+    };
+    let entries = index.images.iter().zip(images);
+    let entries: Vec<Entry<'_>> = entries
+        .map(|(listed, image)| Entry {
+            image: image.clone(),
+            annotations: said(&listed.annotations),
+            platform: &listed.platform,
+        })
+        .collect();
+    let mut document = json!({
+        "schemaVersion": 2,
+        "mediaType": format.index(),
+        "manifests": entries,
+    });
+    let annotations = said(&index.annotations);
+    if !annotations.is_empty() {
+        document["annotations"] = json!(annotations);
+    }
+    document.to_string()
+}
+
+fn describe(text: &str, format: Format) -> Descriptor {
+    Descriptor {
+        media_type: format.index().to_owned(),
+        digest: BlobDigest(Digest::of(text.as_bytes())),
+        size: text.len() as u64,
+    }
+}

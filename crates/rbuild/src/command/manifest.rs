@@ -1,0 +1,162 @@
+//! `rbuild manifest`: lists of images for several platforms.
+//!
+//! Knows: what each subcommand does to a list. Does not know: how a list is written down.
+//! Spellings and what is printed are podman's (cli.md 2.6).
+
+mod entry;
+mod push;
+
+use std::{path::Path, process::ExitCode};
+
+use rbuild_export::local_index;
+use rbuild_oci::{Digest, Name};
+use rbuild_store::{IndexRecord, Key, KeyLock, Session, Store, Wait};
+
+use crate::{
+    cli::{
+        EntryArgs, ListAddArgs, ListAnnotateArgs, ListCreateArgs, ListRemoveArgs, ListRmArgs,
+        ManifestArgs, ManifestCommand,
+    },
+    failure::Failure,
+    find::{find_index, look_up_index, new_name},
+    registry::Registry,
+    report::{self, print},
+    settings,
+};
+
+use entry::{Source, position};
+
+/// Does what was asked for.
+///
+/// # Errors
+/// If there is no such list or image, or a place refuses.
+pub fn execute(root: Option<&Path>, args: &ManifestArgs) -> Result<ExitCode, Failure> {
+    match &args.command {
+        ManifestCommand::Create(args) => create(root, args)?,
+        ManifestCommand::Add(args) => add(root, args)?,
+        ManifestCommand::Annotate(args) => annotate(root, args)?,
+        ManifestCommand::Inspect(args) => inspect(root, &args.list)?,
+        ManifestCommand::Push(args) => push::execute(root, args)?,
+        ManifestCommand::Remove(args) => remove(root, args)?,
+        ManifestCommand::Rm(args) => rm(root, args)?,
+        ManifestCommand::Exists(args) => {
+            let found = look_up_index(&settings::store(root)?, &args.list)?;
+            return Ok(match found {
+                Some(_) => ExitCode::SUCCESS,
+                None => ExitCode::FAILURE,
+            });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(root: Option<&Path>, args: &ListCreateArgs) -> Result<(), Failure> {
+    let registry = Registry::configured(&args.registry)?;
+    rbuild_sandbox::enter()?;
+    let store = settings::store(root)?;
+    let session = store.begin()?;
+    let name = new_name(&args.list)?;
+    if store.name(&name)?.is_some() {
+        return Err(Failure::message(format!(
+            "`{name}` is the name of an image"
+        )));
+    }
+    let _lock = lock(&session, &name)?;
+    let mut index = match store.index(&name)? {
+        Some(_) if !args.amend => {
+            let message = format!("there is a list `{name}` already");
+            return Err(Failure::message(message).with_hint("--amend changes it"));
+        }
+        found => found.unwrap_or_default(),
+    };
+    let source = Source {
+        store: &store,
+        session: &session,
+        registry: &registry,
+        entry: &EntryArgs::default(),
+    };
+    source.add(&mut index, &args.images, entry::extent(args.all))?;
+    session.set_index(&name, &index)?;
+    print(&id(&store, &index)?)?;
+    Ok(())
+}
+
+fn add(root: Option<&Path>, args: &ListAddArgs) -> Result<(), Failure> {
+    let registry = Registry::configured(&args.registry)?;
+    rbuild_sandbox::enter()?;
+    edit(root, &args.list, |store, session, index| {
+        let source = Source {
+            store,
+            session,
+            registry: &registry,
+            entry: &args.entry,
+        };
+        source.add(index, &args.images, entry::extent(args.all))
+    })
+}
+
+fn annotate(root: Option<&Path>, args: &ListAnnotateArgs) -> Result<(), Failure> {
+    edit(root, &args.list, |store, _, index| {
+        let position = position(store, index, &args.image)?;
+        entry::describe(&mut index.images[position], &args.entry);
+        Ok(())
+    })
+}
+
+fn remove(root: Option<&Path>, args: &ListRemoveArgs) -> Result<(), Failure> {
+    edit(root, &args.list, |store, _, index| {
+        index.images.remove(position(store, index, &args.image)?);
+        Ok(())
+    })
+}
+
+fn inspect(root: Option<&Path>, list: &str) -> Result<(), Failure> {
+    let store = settings::store(root)?;
+    let (_, index) = find_index(&store, list)?;
+    let text = local_index(&store, &index)?;
+    let value: serde_json::Value = serde_json::from_str(&text).expect("we wrote it");
+    Ok(print(&format!("{value:#}"))?)
+}
+
+fn rm(root: Option<&Path>, args: &ListRmArgs) -> Result<(), Failure> {
+    let store = settings::store(root)?;
+    for list in &args.lists {
+        let (name, index) = find_index(&store, list)?;
+        let id = id(&store, &index)?;
+        store.remove_index(&name)?;
+        print(&format!("Untagged: {name}"))?;
+        print(&format!("Deleted: {id}"))?;
+    }
+    Ok(())
+}
+
+/// Changes the list as `change` says, while nobody else does, and prints its id.
+fn edit(
+    root: Option<&Path>,
+    list: &str,
+    change: impl FnOnce(&Store, &Session, &mut IndexRecord) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let store = settings::store(root)?;
+    let session = store.begin()?;
+    let (name, _) = find_index(&store, list)?;
+    let _lock = lock(&session, &name)?;
+    let (_, mut index) = find_index(&store, list)?;
+    change(&store, &session, &mut index)?;
+    session.set_index(&name, &index)?;
+    Ok(print(&id(&store, &index)?)?)
+}
+
+fn lock(session: &Session, name: &Name) -> Result<KeyLock, Failure> {
+    let key = Key::of(format!("index {name}").as_bytes());
+    let mut wait = Wait {
+        waiting: &mut || report::note(&format!("waiting for another change of `{name}`")),
+        give_up: &|| false,
+    };
+    Ok(session.key_lock(&key, &mut wait)?)
+}
+
+/// The digits of the list's digest, as it is in the store.
+fn id(store: &Store, index: &IndexRecord) -> Result<String, Failure> {
+    let text = local_index(store, index)?;
+    Ok(Digest::of(text.as_bytes()).hex())
+}

@@ -1,0 +1,149 @@
+//! Lists of images for several platforms: made, changed, pushed, and read by others.
+
+use std::fs;
+
+use rbuild_testkit::{Host, Need, Output, Registry};
+use serde_json::Value;
+
+use crate::{archives::peer, surroundings::host_with};
+
+/// A host with two images, `one` and `two`.
+fn with_images(tools: &[&'static str]) -> Option<Host> {
+    let needs: Vec<Need> = tools.iter().map(|tool| Need::Tool(tool)).collect();
+    let host = host_with(&needs)?;
+    for name in ["one", "two"] {
+        let text = format!("FROM alpine\nRUN echo {name} > /name\nCMD cat /name\n");
+        host.build(&text, &["-t", name]).success();
+    }
+    Some(host)
+}
+
+#[track_caller]
+fn manifest(host: &Host, args: &[&str]) -> Output {
+    host.run(&[&["manifest"], args].concat()).success()
+}
+
+#[track_caller]
+fn listed(host: &Host, list: &str) -> Value {
+    serde_json::from_str(&manifest(host, &["inspect", list]).stdout).unwrap()
+}
+
+/// The platforms of a document, in their order.
+fn platforms(document: &Value) -> String {
+    let entries = document["manifests"].as_array().unwrap().iter();
+    let platforms = entries.map(|entry| {
+        let parts = ["os", "architecture", "variant"].map(|key| entry["platform"][key].as_str());
+        parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+    });
+    platforms.collect::<Vec<_>>().join(" ")
+}
+
+/// A list `both` of `one` for this machine and `two` for another.
+fn both(host: &Host) {
+    manifest(host, &["create", "both", "one"]);
+    let other = ["add", "--arch", "arm", "--variant", "v6", "both", "two"];
+    manifest(host, &other);
+}
+
+#[test]
+fn a_list_is_made_changed_and_removed() {
+    let Some(host) = with_images(&[]) else { return };
+    assert_eq!(host.run(&["manifest", "exists", "both"]).status, 1);
+    both(&host);
+    manifest(&host, &["exists", "both"]);
+    host.run(&["manifest", "create", "both"])
+        .failure()
+        .saying("--amend");
+    host.run(&["manifest", "create", "one"])
+        .failure()
+        .saying("is the name of an image");
+    manifest(&host, &["create", "--amend", "both", "alpine"]);
+    let document = listed(&host, "both");
+    assert!(platforms(&document).contains(" linux/arm/v6 linux/"));
+    let two = document["manifests"][1]["digest"].as_str().unwrap();
+    let change = [
+        "annotate",
+        "--annotation",
+        "a=b",
+        "--arch",
+        "s390x",
+        "both",
+        two,
+    ];
+    manifest(&host, &change);
+    manifest(&host, &["remove", "both", "alpine"]);
+    let document = listed(&host, "both");
+    assert!(platforms(&document).ends_with(" linux/s390x/v6"));
+    assert_eq!(document["manifests"][1]["annotations"]["a"], "b");
+    host.run(&["manifest", "remove", "both", "alpine"])
+        .failure()
+        .saying("the list has no image");
+    let gone = manifest(&host, &["rm", "both"]).stdout;
+    assert!(gone.starts_with("Untagged: localhost/both:latest\nDeleted: "));
+    host.run(&["manifest", "inspect", "both"]).failure();
+}
+
+#[test]
+fn images_of_a_list_stay_when_their_names_go() {
+    let Some(host) = with_images(&[]) else { return };
+    both(&host);
+    host.run(&["rmi", "two"]).success();
+    host.run(&["prune", "--force"]).success();
+    manifest(&host, &["push", "both", "oci:out:1"]);
+    host.run(&["rmi", "--all"]).success();
+    assert_eq!(host.run(&["manifest", "exists", "both"]).status, 1);
+}
+
+#[test]
+fn a_pushed_list_is_an_index_to_others_and_to_us() {
+    let Some(host) = with_images(&["docker-registry", "skopeo"]) else {
+        return;
+    };
+    both(&host);
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/both", registry.address());
+    let place = format!("docker://{name}:1");
+    manifest(&host, &["push", "--digestfile", "digest", "both", &place]);
+    let digest = fs::read_to_string(host.scratch.path().join("digest")).unwrap();
+    let pinned = format!("docker://{name}@{digest}");
+    let raw = peer(
+        &host,
+        "skopeo",
+        &["inspect", "--raw", "--tls-verify=false", &pinned],
+    );
+    let document: Value = serde_json::from_str(&raw).unwrap();
+    assert!(platforms(&document).ends_with(" linux/arm/v6"), "{raw}");
+    let copied = ["copy", "--all", "--src-tls-verify=false", &place, "dir:d"];
+    peer(&host, "skopeo", &copied);
+
+    let Some(other) = host_with(&[]) else { return };
+    let name = format!("{name}:1");
+    other
+        .run(&["pull", "--platform", "linux/arm/v6", &name])
+        .success();
+    assert_eq!(other.run(&["run", &name]).success().stdout, "two\n");
+    manifest(&other, &["create", "--all", "again", &place]);
+    let again = listed(&other, "again");
+    assert_eq!(again["manifests"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_list_in_a_layout_is_read_by_skopeo() {
+    let Some(host) = with_images(&["skopeo"]) else {
+        return;
+    };
+    both(&host);
+    manifest(&host, &["push", "both", "oci:out:1"]);
+    peer(
+        &host,
+        "skopeo",
+        &["copy", "--all", "oci:out:1", "dir:copied"],
+    );
+    let copied = host.scratch.path().join("copied/manifest.json");
+    let document = fs::read_to_string(copied).unwrap();
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert!(platforms(&document).ends_with(" linux/arm/v6"));
+    host.run(&["manifest", "push", "both", "docker-archive:x.tar"])
+        .failure()
+        .saying("cannot be written to");
+}
