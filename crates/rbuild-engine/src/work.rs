@@ -22,7 +22,7 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     Error, Event,
-    build::{Bottoms, Builder, Layers, State},
+    build::{Bottoms, Builder, State},
     list::{List, Unlisted},
     remains::{Failure, Remains},
     selection::{Root, Selection},
@@ -85,8 +85,8 @@ impl Work<'_> {
     /// Branches are here, work is below.
     pub fn execute(&self) -> Result<State, Box<Failure>> {
         let definition = self.definition()?;
-        if let Found::Hit(hit, _) = self.lookup(&definition)? {
-            return Ok(self.cached(hit));
+        if let Found::Hit(hit, created) = self.lookup(&definition)? {
+            return Ok(self.cached((hit, created), &[definition])?);
         }
         let lock = store_key(&definition);
         let mut wait = Wait {
@@ -96,13 +96,16 @@ impl Work<'_> {
         let session = self.builder.session;
         let _lock = session.key_lock(&lock, &mut wait).map_err(Error::Store)?;
         let absence = match self.lookup(&definition)? {
-            Found::Hit(hit, _) => return Ok(self.cached(hit)),
+            Found::Hit(hit, created) => {
+                return Ok(self.cached((hit, created), &[definition])?);
+            }
             Found::Miss(absence) => absence,
         };
         let reading = self.read()?;
         let content = self.content_key(definition, &reading);
         let alone = self.alone(&reading);
         let keys: BTreeSet<Key> = [definition, content].into_iter().chain(alone).collect();
+        let keys: Vec<Key> = keys.into_iter().collect();
         for known in keys.iter().filter(|&&key| key != definition) {
             if let Found::Hit(hit, created) = self.lookup(known)? {
                 let hit = State {
@@ -110,7 +113,7 @@ impl Work<'_> {
                     ..hit
                 };
                 self.record(&keys, &hit, created)?;
-                return Ok(self.cached(hit));
+                return Ok(self.cached((hit, created), &keys)?);
             }
         }
         let account = self.account(reading);
@@ -124,13 +127,28 @@ impl Work<'_> {
         let state = self.make(content)?;
         self.record(&keys, &state, now())?;
         self.builder.memory.executed(self.id, account);
+        (self.builder.emit)(Event::Recorded { step, keys });
         (self.builder.emit)(Event::Finished(self.id));
         Ok(state)
     }
 
-    fn cached(&self, state: State) -> State {
-        (self.builder.emit)(Event::Cached(self.id));
-        state
+    /// The state was looked up under one of `keys`.
+    fn cached(&self, (state, created): (State, i64), keys: &[Key]) -> Result<State, Error> {
+        let (step, Builder { imports, store, .. }) = (self.id, self.builder);
+        let keys = [keys, &[state.key]].concat();
+        for key in &keys {
+            // So that the next build knows it without the import.
+            let layer = state.added.map(|(layer, _)| layer);
+            let is_layer = |record: CacheRecord| record.layer == layer;
+            if imports.lookup(key).is_some()
+                && !store.lookup(&store_key(key))?.is_some_and(is_layer)
+            {
+                self.record(&[*key], &state, created)?;
+            }
+        }
+        (self.builder.emit)(Event::Recorded { step, keys });
+        (self.builder.emit)(Event::Cached(step));
+        Ok(state)
     }
 
     /// Why the step is executed, when the store has no result but `absence`.
@@ -236,15 +254,29 @@ impl Work<'_> {
         tree.map_or_else(|| source.map_or(main, context), Root::Tree)
     }
 
-    /// What an earlier build recorded under `key`.
+    /// What an earlier build recorded under `key`, here or elsewhere.
     pub fn lookup(&self, key: &Key) -> Result<Found, Error> {
-        let caching = self.builder.caching;
-        if caching.refreshed.has(self.step.stage) {
+        if self.builder.caching.refreshed.has(self.step.stage) {
             return Ok(Found::Miss(Absence::Unasked));
         }
-        let Some(record) = self.builder.store.lookup(&store_key(key))? else {
-            return Ok(Found::Miss(Absence::Unknown));
+        let here = match self.builder.store.lookup(&store_key(key))? {
+            Some(record) => self.known(&record)?,
+            None => Found::Miss(Absence::Unknown),
         };
+        match (here, self.builder.imports.lookup(key)) {
+            (Found::Miss(_), Some(record)) => self.known(record),
+            (here, _) => Ok(here),
+        }
+    }
+
+    /// The state that `record` leads to, if that can be had.
+    fn known(&self, record: &CacheRecord) -> Result<Found, Error> {
+        let Builder {
+            caching,
+            session,
+            imports,
+            ..
+        } = self.builder;
         if caching.is_expired(record.created, now()) {
             return Ok(Found::Miss(Absence::Expired));
         }
@@ -255,7 +287,7 @@ impl Work<'_> {
             if state.layers.contains(&layer) {
                 return Ok(Found::Miss(Absence::Unknown));
             }
-            if self.builder.session.finished_layer(&layer)?.is_none() {
+            if session.finished_layer(&layer)?.is_none() && !imports.offers(&layer) {
                 return Ok(Found::Miss(Absence::Deleted));
             }
             state.layers.push(layer);
@@ -264,7 +296,7 @@ impl Work<'_> {
         Ok(Found::Hit(state, record.created))
     }
 
-    fn record(&self, keys: &BTreeSet<Key>, state: &State, created: i64) -> Result<(), Error> {
+    fn record(&self, keys: &[Key], state: &State, created: i64) -> Result<(), Error> {
         let record = CacheRecord {
             layer: state.added.map(|(layer, _)| layer),
             state: store_key(&state.key),
@@ -278,8 +310,8 @@ impl Work<'_> {
 
     /// Executes the step on a tree of its own and freezes what it changed.
     fn make(&self, key: Key) -> Result<State, Box<Failure>> {
-        let Builder { store, session, .. } = self.builder;
-        let layers = Layers::open(store, &self.parent.layers)?;
+        let session = self.builder.session;
+        let layers = self.builder.layers(&self.parent.layers)?;
         let below = layers.top_first();
         // A linked copy looks at nothing below, not even at the root's mode (C22).
         let like = below.first().copied().filter(|_| !self.is_linked());
