@@ -167,7 +167,14 @@ impl Work<'_> {
             true => Parent::default(),
             false => Parent::of(&self.parent.key, base),
         };
-        Account::of(self.step, parent, reading.files)
+        let mut account = Account::of(self.step, parent, reading.files);
+        let secrets = &reading.digests[self.sources.len()..];
+        for (id, digest) in self.step.op.counted_secrets().into_iter().zip(secrets) {
+            if let SourceDigest::Content(digest) = digest {
+                account.secret(id, digest);
+            }
+        }
+        account
     }
 
     /// The key by the content of what is read; `definition` if nothing else is read than the
@@ -208,7 +215,24 @@ impl Work<'_> {
                 None => SourceDigest::Content(self.content(index, None, &mut Unlisted)?),
             });
         }
+        digests.extend(self.secrets()?.into_iter().map(SourceDigest::Content));
         Ok(step_key(self.step, &self.parent.key, &digests))
+    }
+
+    /// What stands for each secret that counts: without the store's own secret nobody can tell
+    /// whether it is that of a content that he guesses.
+    fn secrets(&self) -> Result<Vec<[u8; 32]>, Error> {
+        let counted = self.step.op.counted_secrets();
+        if counted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = self.builder.session.secret()?;
+        let known = &self.builder.confidential.secrets;
+        let digest = |id: &str| match known.get(id) {
+            Some(content) => *blake3::keyed_hash(&own, content).as_bytes(),
+            None => [0; 32],
+        };
+        Ok(counted.into_iter().map(digest).collect())
     }
 
     /// Looks at all that the step reads, also in other trees (K3, T55).
@@ -223,6 +247,8 @@ impl Work<'_> {
             reading.digests.push(SourceDigest::Content(content));
             reading.files.push(listing);
         }
+        let secrets = self.secrets()?.into_iter().map(SourceDigest::Content);
+        reading.digests.extend(secrets);
         Ok(reading)
     }
 
