@@ -8,7 +8,10 @@ use std::path::Path;
 use rbuild_http::{Client, Security};
 use rbuild_oci::{ChainId, ImageConfig, ImageId, LocalPlace, Location, Name, Platform, Reference};
 use rbuild_plan::BaseImage;
-use rbuild_registry::{Access, CredentialSources, Endpoint, Registries, Repository, Scope};
+use rbuild_registry::{
+    Access, CredentialSources, Endpoint, Registries, Repository, Resolved as Remote, Scope,
+    SignaturePolicy,
+};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
@@ -34,6 +37,8 @@ pub struct Bases<'a> {
     pub security: Option<Security>,
     /// Who we are.
     pub credentials: &'a CredentialSources,
+    /// Which images may be used; asked before one is fetched, not for those in the store.
+    pub signatures: &'a SignaturePolicy,
     /// Chooses from an index.
     pub platform: Platform,
 }
@@ -299,25 +304,51 @@ impl Bases<'_> {
     }
 
     fn fetch_from_registry(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
+        self.allow(asked)?;
         let repository = self.repository(asked);
-        let manifest = repository.resolve(&asked.endpoint.reference, &self.platform)?;
+        let remote = repository.resolve(&asked.endpoint.reference, &self.platform)?;
+        self.verify(asked, &repository, &remote)?;
         pull(
             &Origin::Registry(Box::new(repository)),
-            manifest,
+            remote.manifest,
             self.session,
         )
     }
 
     /// All images of an index, or the only one.
     fn fetch_index(&self, asked: Asked<'_>) -> Result<Vec<ImageRecord>, PullError> {
+        self.allow(asked)?;
         let repository = self.repository(asked);
-        let manifests = repository
-            .resolve_all(&asked.endpoint.reference)?
-            .into_iter();
+        let images = repository.resolve_all(&asked.endpoint.reference)?;
+        for remote in &images {
+            self.verify(asked, &repository, remote)?;
+        }
         let origin = Origin::Registry(Box::new(repository));
+        let manifests = images.into_iter().map(|remote| remote.manifest);
         manifests
             .map(|manifest| pull(&origin, manifest, self.session))
             .collect()
+    }
+
+    /// Refuses what the policy rejects whatever it is, before anybody is asked.
+    fn allow(&self, asked: Asked<'_>) -> Result<(), PullError> {
+        let place = Location::Registry(asked.full.clone());
+        Ok(self.signatures.demands(&place).map(drop)?)
+    }
+
+    /// Refuses an image that lacks a signature which the policy wants. The policy is about names:
+    /// a mirror has to have the signatures of what it repeats.
+    fn verify(
+        &self,
+        asked: Asked<'_>,
+        repository: &Repository,
+        remote: &Remote,
+    ) -> Result<(), PullError> {
+        let place = Location::Registry(asked.full.clone());
+        for signed in self.signatures.demands(&place)? {
+            repository.verify(signed, asked.full, &remote.digests)?;
+        }
+        Ok(())
     }
 
     /// A login given for this command is for the registry that was named: neither for mirrors nor
@@ -360,7 +391,8 @@ impl Bases<'_> {
 
     /// An image from files gets no name: it would stand for another one tomorrow.
     fn fetch_from_files(&self, location: &Location) -> Result<ImageRecord, Error> {
-        let fetched = match location {
+        let allowed = self.signatures.demands(location).map_err(PullError::from);
+        let fetched = allowed.and_then(|_| match location {
             Location::Layout(place) => {
                 self.layout_image(place, Shelf::directory(place.path.as_ref()))
             }
@@ -370,7 +402,7 @@ impl Bases<'_> {
             Location::Name(_) | Location::Registry(_) => {
                 unreachable!("whoever has a reference asks a registry")
             }
-        };
+        });
         fetched.map_err(|source| Error::Files {
             location: location.to_string(),
             source: Box::new(source),

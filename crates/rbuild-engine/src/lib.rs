@@ -28,7 +28,7 @@ pub use build::{Bottoms, Builder, Caching, State};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
-pub use load::{Loaded, load};
+pub use load::{Loaded, Offered, load};
 pub use pull::PullError;
 pub use remains::{Failed, Remains};
 pub use shelf::{Shelf, ShelfError};

@@ -112,7 +112,7 @@ pub struct Response {
     pub body: Reader,
 }
 
-/// The bytes of an answer.
+/// The bytes of an answer. [`io::ErrorKind::TimedOut`]: nothing came for too long.
 pub struct Reader(Box<dyn Read + Send>);
 
 impl Reader {
@@ -123,7 +123,14 @@ impl Reader {
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        self.0.read(buffer).map_err(|error| {
+            let timeout = |inner: &ureq::Error| matches!(inner, ureq::Error::Timeout(_));
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+            match inner.is_some_and(timeout) {
+                true => io::Error::new(io::ErrorKind::TimedOut, error),
+                false => error,
+            }
+        })
     }
 }
 

@@ -37,7 +37,7 @@ impl fmt::Debug for BlobReader<'_> {
 impl Repository {
     /// Starts to fetch the blob that `descriptor` names.
     ///
-    /// Lost and stalled connections are resumed with `Range`, a bounded number of times.
+    /// Lost connections are resumed with `Range`, a bounded number of times; stalled ones once.
     ///
     /// # Errors
     /// As any request. Reading fails with [`Error`] inside an [`io::Error`].
@@ -99,8 +99,11 @@ impl BlobReader<'_> {
             self.losses = 0;
             self.progress_mark = received;
         }
-        self.losses += 1;
         let backoff = self.repository.http().backoff();
+        self.losses += 1;
+        if source.kind() == io::ErrorKind::TimedOut {
+            self.losses = backoff.stalled(self.losses);
+        }
         if self.losses >= backoff.attempts {
             return Err(io::Error::other(Error::Lost {
                 what: self.repository.what(&self.object),

@@ -54,12 +54,20 @@ pub enum Error {
         /// What is wrong; no secrets.
         why: String,
     },
-    /// A registries.conf is wrong.
+    /// A registries.conf, a policy.json, or a key that it names, is wrong.
     #[error("cannot use `{path}`: {why}")]
-    Registries {
+    Configuration {
         /// The file.
         path: PathBuf,
         /// What is wrong.
+        why: String,
+    },
+    /// The site's policy does not allow it.
+    #[error("the signature policy does not allow `{image}`: {why}")]
+    Rejected {
+        /// The image.
+        image: String,
+        /// Which rule, or what its signatures lack.
         why: String,
     },
     /// The configuration leaves no place to ask.

@@ -7,6 +7,7 @@
 mod account;
 mod base;
 mod error;
+pub mod fault_registry;
 mod host;
 pub mod http;
 mod layout;

@@ -3,7 +3,7 @@
 use rbuild_engine::{Bases, Error, Resolved};
 use rbuild_http::{Backoff, Client, Security, Settings};
 use rbuild_oci::Platform;
-use rbuild_registry::{CredentialSources, Registries};
+use rbuild_registry::{CredentialSources, Registries, SignaturePolicy};
 use rbuild_store::{Durability, Session, Store};
 use serde_json::json;
 
@@ -46,6 +46,7 @@ impl Place {
             registries: &Registries::default(),
             security: Some(Security::Verified),
             credentials: &CredentialSources::default(),
+            signatures: &SignaturePolicy::default(),
             platform: Platform::new("linux", "amd64", None),
         };
         bases.resolve(name, &mut |_| {})

@@ -10,7 +10,7 @@ use std::{
 
 use rbuild_registry::Scope;
 
-use crate::{amd64, blob, manifest_of, reference, repository};
+use crate::{amd64, blob, manifest_of, push_scope, reference, repository};
 
 /// A registry that ends with the test.
 struct Registry {
@@ -79,7 +79,7 @@ fn what_was_pushed_is_pulled() {
     let (config, layer) = (b"{\"os\":\"linux\"}", vec![7; 3 << 20]);
     let text = manifest_of(config, &layer);
     let target = reference(&registry.address, ":v1");
-    let push = repository(&target, Scope::Push { mounts: Vec::new() });
+    let push = repository(&target, push_scope());
     assert!(!push.has_blob(&blob(&layer).digest).unwrap());
     let mut opened = 0;
     for _ in 0..2 {
@@ -90,14 +90,14 @@ fn what_was_pushed_is_pulled() {
         .unwrap();
     }
     assert_eq!(opened, 1, "the second push finds the blob");
-    let streamed = push.push_stream(&mut &config[..]).unwrap();
-    assert_eq!(streamed, (blob(config).digest, config.len() as u64));
+    push.push_blob(&blob(config), &mut || Ok(Box::new(&config[..])))
+        .unwrap();
     let digest = push
         .push_manifest(Some("v1"), rbuild_oci::media_type::OCI_MANIFEST, &text)
         .unwrap();
 
     let pull = repository(&target, Scope::Pull);
-    let manifest = pull.resolve(&target, &amd64()).unwrap();
+    let manifest = pull.resolve(&target, &amd64()).unwrap().manifest;
     assert_eq!(
         (&manifest.text, manifest.descriptor.digest),
         (&text, digest)
@@ -109,9 +109,11 @@ fn what_was_pushed_is_pulled() {
     assert!(bytes == layer);
 
     let other = format!("{}/c/d:v1", registry.address).parse().unwrap();
-    let mounts = vec![pull.name().to_owned()];
+    let mounts = [(blob(&layer).digest, pull.name().to_owned())].into();
     let other = repository(&other, Scope::Push { mounts });
-    assert!(other.mount(&blob(&layer).digest, pull.name()).unwrap());
+    other
+        .push_blob(&blob(&layer), &mut || unreachable!("it is mounted"))
+        .unwrap();
     assert!(other.has_blob(&blob(&layer).digest).unwrap());
 }
 
@@ -121,7 +123,7 @@ fn wrong_bytes_are_not_accepted() {
         return;
     };
     let target = reference(&registry.address, ":v1");
-    let push = repository(&target, Scope::Push { mounts: Vec::new() });
+    let push = repository(&target, push_scope());
     let mut announced = blob(b"right");
     let answer = push.push_blob(&announced, &mut || Ok(Box::new(&b"wrong"[..])));
     assert!(answer.is_err());

@@ -33,7 +33,7 @@ use crate::{
     output::{self, Built, Ends, Output},
     planning::{Resolved, planned},
     progress::Progress,
-    registry::Registry,
+    registry::{self, Registry},
     report, settings, signals,
     source::Source,
     unseen,
@@ -56,6 +56,7 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
+    let signatures = registry::signatures(&args.signatures)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
@@ -76,7 +77,8 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
         fetcher,
         git_dir: settings::git_dir(&order.inputs.build_args),
     };
-    let bases = registry.bases((&store, &session), order.inputs.platform.clone());
+    let platform = order.inputs.platform.clone();
+    let bases = registry.bases((&store, &session), &signatures, platform);
     let subject = Subject::prepared(args, &order, &opener, &bases)?;
     let (file, source) = (&subject.file, &subject.source);
     let (plan, resolved) = (&*subject.plan, &subject.resolved);
