@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The longest wait that a server may ask for.
-const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(120);
+pub const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(120);
 
 /// What is the same for all requests.
 #[derive(Clone, Debug, Default)]
@@ -301,11 +301,7 @@ fn wait_after(response: &Response, method: Method) -> Option<Wait> {
         500 | 502 | 503 | 504 if method.is_idempotent() => {}
         _ => return None,
     }
-    let asked = response
-        .header("retry-after")
-        .and_then(|seconds| seconds.trim().parse().ok())
-        .map(Duration::from_secs);
-    match asked {
+    match response.retry_after() {
         Some(asked) if asked > RETRY_AFTER_LIMIT => None,
         Some(asked) => Some(Wait::Theirs(asked)),
         None => Some(Wait::Ours),

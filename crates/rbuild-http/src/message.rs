@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, Read},
+    time::Duration,
 };
 
 use ureq::http::HeaderMap;
@@ -158,6 +159,12 @@ impl Response {
             .get_all(name)
             .iter()
             .filter_map(|value| value.to_str().ok())
+    }
+
+    /// How long the server asks us to wait; `None` if it does not, or names a date.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.header("retry-after")?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
     }
 
     /// At most `limit` bytes of the body; `None` if it is longer.

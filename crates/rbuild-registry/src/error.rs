@@ -1,6 +1,6 @@
 //! What can go wrong between us and a registry.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use rbuild_oci::{BlobDigest, ManifestError};
 
@@ -27,6 +27,8 @@ pub enum Error {
         status: u16,
         /// `: ` and what it says about that, or nothing.
         message: String,
+        /// How long it wants us to wait, if it says that.
+        retry_after: Option<Duration>,
     },
     /// It does not know us, or not as somebody who may.
     #[error("the registry refused {what} with status 401: {why}")]

@@ -78,11 +78,15 @@ impl Repository {
             if upload.offset() == 0 && self.has_blob(&descriptor.digest)? {
                 return Ok(());
             }
-            if upload.offset() >= mark + PROGRESS {
-                (attempt, mark) = (0, upload.offset());
-            }
-            sleep(backoff.wait(attempt.max(1)));
+            let asked = match &error {
+                Error::Status { retry_after, .. } => *retry_after,
+                _ => None,
+            };
+            sleep(asked.unwrap_or_else(|| backoff.wait(attempt)));
             attempt += 1;
+            if upload.offset() >= mark + PROGRESS {
+                (attempt, mark) = (1, upload.offset());
+            }
         }
     }
 

@@ -391,6 +391,7 @@ impl Repository {
         if status == 401 {
             return Err(self.unauthorized(object));
         }
+        let retry_after = response.retry_after();
         let body = response.read_at_most(ANSWER_LIMIT).ok().flatten();
         let message = body
             .and_then(|body| serde_json::from_slice::<Complaint>(&body).ok())
@@ -401,6 +402,7 @@ impl Repository {
             what: self.what(object),
             status,
             message: message.replace(char::is_control, " "),
+            retry_after,
         })
     }
 

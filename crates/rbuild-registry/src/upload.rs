@@ -11,7 +11,7 @@
 
 use std::io::{self, Read};
 
-use rbuild_http::{Body, Method, Request, Response, Url, redirect_target};
+use rbuild_http::{Body, Method, RETRY_AFTER_LIMIT, Request, Response, Url, redirect_target};
 use rbuild_oci::Descriptor;
 
 use crate::{Error, Repository, Result};
@@ -274,6 +274,7 @@ fn next(error: &Error) -> Next {
     match error {
         Error::Send { source, .. } if source.is_connection() || source.is_stall() => Next::GoOn,
         Error::Unauthorized { .. } => Next::GoOn,
+        Error::Status { retry_after, .. } if *retry_after > Some(RETRY_AFTER_LIMIT) => Next::GiveUp,
         Error::Status { status, .. } => match status {
             404 => Next::Anew,
             405 | 411 | 413 | 501 => Next::InPieces,

@@ -156,6 +156,11 @@ impl FaultRegistry {
         lock(&self.state).blobs.get(&path).cloned()
     }
 
+    /// What a registry calls `bytes`.
+    pub fn digest(&self, bytes: &[u8]) -> String {
+        digest(bytes)
+    }
+
     /// `METHOD path` of all requests so far, without the question which protocol is spoken.
     pub fn requests(&self) -> Vec<String> {
         let mut requests = self.server.requests();

@@ -1,5 +1,5 @@
 //! What tests share: gating by what the host can do, accounts, scratch
-//! directories, trees as text, a real registry, an HTTP server with faults.
+//! directories, trees as text, a real registry, an HTTP server and a registry with faults.
 //!
 //! Only tests and xtask depend on it; no part of the product does. It knows
 //! the command line of the `rbuild` binary, none of its crates.
@@ -16,6 +16,7 @@ mod output;
 mod registry;
 mod scratch;
 mod terminal;
+mod token_server;
 mod tree;
 
 pub use account::Account;
@@ -28,4 +29,5 @@ pub use output::Output;
 pub use registry::Registry;
 pub use scratch::Scratch;
 pub use terminal::{Size, Terminal};
+pub use token_server::TokenServer;
 pub use tree::{Entry, Kind, Tree};

@@ -217,6 +217,8 @@ fn fault_26_a_busy_registry_is_waited_for_but_not_forever() {
         ends(push, &[down("PUT", UPLOADS)], &why);
     }
     let tomorrow = vec![("Retry-After", "86400".to_owned())];
+    let put = Deed::Answer(503, tomorrow.clone());
+    ends(push, &[Fault::once("PUT", UPLOADS, put)], "status 503");
     ends(
         pull,
         &[Fault::always("GET", BLOBS, Deed::Answer(429, tomorrow))],

@@ -1,0 +1,184 @@
+//! policy.json: which images a site lets in, on every way that an image can take.
+
+use rbuild_testkit::{
+    Base, Host, Need, Output,
+    fault_registry::{Access, FaultRegistry},
+    need,
+};
+use serde_json::{Value, json};
+
+const NEEDS: &[Need] = &[
+    Need::Rbuild,
+    Need::Range,
+    Need::Base(Base::Busybox),
+    Need::Tool("openssl"),
+];
+const REJECT: &str = r#"{"default":[{"type":"reject"}]}"#;
+
+fn published(host: &Host) -> (FaultRegistry, String) {
+    host.import(Base::Busybox);
+    let registry = FaultRegistry::start(Access::Open, Vec::new());
+    let image = format!("{}/team/base:1", registry.address());
+    host.run(&["push", "alpine", &image]).success();
+    host.run(&["save", "-o", "docker.tar", "alpine"]).success();
+    host.run(&["push", "alpine", "oci:layout:1"]).success();
+    host.run(&["rmi", "alpine"]).success();
+    (registry, image)
+}
+
+/// A policy as a file.
+fn policy(host: &Host, text: &str) -> String {
+    let file = host.scratch.file("policy.json", text).unwrap();
+    file.display().to_string()
+}
+
+#[track_caller]
+fn refused(output: &Output, why: &str) {
+    assert_ne!(output.status, 0, "{}", output.stderr);
+    let text = &output.stderr;
+    assert!(text.contains("signature policy does not allow"), "{text}");
+    assert!(text.contains(why), "{text}");
+}
+
+#[test]
+fn no_way_leads_around_a_policy() {
+    let Some(host) = need(NEEDS) else { return };
+    let (registry, image) = published(&host);
+    let asked = registry.requests().len();
+    let file = policy(&host, REJECT);
+    let flag = ["--signature-policy", &file];
+    let from = format!("FROM {image}\nRUN true\n");
+    let copy = format!("FROM scratch\nCOPY --from={image} /bin /bin\n");
+    let mount = format!("FROM scratch\nRUN --mount=from={image},target=/x true\n");
+    for dockerfile in [&from, &copy, &mount] {
+        refused(&host.build(dockerfile, &flag), "the default");
+    }
+    let context = format!("base=docker-image://{image}");
+    let flags = [&flag[..], &["--build-context", &context]].concat();
+    refused(&host.build("FROM base\n", &flags), "the default");
+    refused(&host.build("FROM oci:layout:1\n", &flag), "the default");
+    for way in [
+        &["pull", &image][..],
+        &["pull", "oci:layout:1"],
+        &["pull", "docker-archive:docker.tar"],
+        &["load", "-i", "docker.tar"],
+        &["load", "-i", "layout"],
+        &["manifest", "create", "list", &image],
+    ] {
+        refused(&host.run(&[way, &flag].concat()), "the default");
+    }
+    assert_eq!(registry.requests().len(), asked, "nobody needs to be asked");
+    // What is in the store may be used.
+    host.run(&["pull", &image]).success();
+    host.build(&from, &flag).success();
+}
+
+#[test]
+fn a_policy_is_found_in_the_home_directory() {
+    let Some(host) = need(NEEDS) else { return };
+    let (_registry, image) = published(&host);
+    let home = host.scratch.dir("home").unwrap();
+    let pull = || {
+        let mut command = host.rbuild(&["pull", &image]);
+        command.env("HOME", &home).env_remove("XDG_CONFIG_HOME");
+        Output::of(&mut command).unwrap()
+    };
+    let own = "home/.config/containers/policy.json";
+    host.scratch.file(own, REJECT).unwrap();
+    refused(&pull(), ".config/containers/policy.json");
+    host.scratch.file(own, "{\"default\":[]}").unwrap();
+    let broken = pull();
+    assert_ne!(broken.status, 0);
+    assert!(broken.stderr.contains("policy.json"), "{}", broken.stderr);
+    let registry = image.split('/').next().unwrap();
+    let text = json!({
+        "default": [{ "type": "reject" }],
+        "transports": { "docker": { registry: [{ "type": "insecureAcceptAnything" }] } },
+    });
+    host.scratch.file(own, text.to_string()).unwrap();
+    pull().success();
+}
+
+/// Signs the manifest of `image` as cosign does, with the key in `signer.key`.
+fn sign(host: &Host, registry: &FaultRegistry, name: &str) {
+    let manifest = registry.manifest("team/base", "1").unwrap();
+    let digest = registry.digest(manifest.as_bytes());
+    let payload = json!({
+        "critical": {
+            "identity": { "docker-reference": name },
+            "image": { "docker-manifest-digest": digest },
+            "type": "cosign container image signature",
+        },
+        "optional": null,
+    })
+    .to_string();
+    host.scratch.file("payload", &payload).unwrap();
+    openssl(host, "dgst -sha256 -sign signer.key -out signature payload");
+    openssl(host, "base64 -A -in signature -out signature.txt");
+    let signature = std::fs::read_to_string(host.scratch.path().join("signature.txt")).unwrap();
+    let descriptor = |media_type: &str, text: &str| -> Value {
+        json!({ "mediaType": media_type, "digest": registry.digest(text.as_bytes()), "size": text.len() })
+    };
+    let mut layer = descriptor("application/vnd.dev.cosign.simplesigning.v1+json", &payload);
+    layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let text = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": descriptor("application/vnd.oci.image.config.v1+json", "{}"),
+        "layers": [layer],
+    });
+    registry.add_blob("team/base", payload.as_bytes());
+    let tag = format!("{}.sig", digest.replace(':', "-"));
+    registry.add_manifest(("team/base", &tag), media_type, &text.to_string());
+}
+
+fn openssl(host: &Host, args: &str) {
+    let mut command = std::process::Command::new("openssl");
+    command
+        .args(args.split(' '))
+        .current_dir(host.scratch.path());
+    Output::of_success(&mut command).unwrap();
+}
+
+#[test]
+fn only_what_the_right_key_has_signed_is_pulled() {
+    let Some(host) = need(NEEDS) else { return };
+    let (registry, image) = published(&host);
+    openssl(
+        &host,
+        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer.key",
+    );
+    openssl(&host, "pkey -in signer.key -pubout -out signer.pub");
+    openssl(&host, "genpkey -algorithm ed25519 -out other.key");
+    openssl(&host, "pkey -in other.key -pubout -out other.pub");
+    let wants = |key: &str| {
+        let file = host.scratch.path().join(key);
+        let signed = json!({
+            "type": "sigstoreSigned",
+            "keyPath": file,
+            "signedIdentity": { "type": "matchRepository" },
+        });
+        let text = json!({
+            "default": [{ "type": "reject" }],
+            "transports": { "docker": { "": [signed] } },
+        });
+        policy(&host, &text.to_string())
+    };
+    let pull = |key| host.run(&["pull", "--signature-policy", &wants(key), &image]);
+    refused(&pull("signer.pub"), "it has no signature");
+    let (repository, _) = image.rsplit_once(':').unwrap();
+    sign(&host, &registry, "elsewhere.example/team/base");
+    refused(
+        &pull("signer.pub"),
+        "it is for `elsewhere.example/team/base`",
+    );
+    sign(&host, &registry, repository);
+    refused(&pull("other.pub"), "by another key");
+    pull("signer.pub").success();
+    host.run(&["rmi", &image]).success();
+    let dockerfile = format!("FROM {image}\nRUN true\n");
+    let policy = wants("signer.pub");
+    host.build(&dockerfile, &["--signature-policy", &policy])
+        .success();
+}
