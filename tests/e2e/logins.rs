@@ -96,6 +96,66 @@ fn a_site_certificate_is_trusted_where_it_is_configured() {
 }
 
 #[test]
+fn push_pull_and_bud_take_the_same_flags() {
+    let Some(host) = need(NEEDS) else { return };
+    host.import(Base::Busybox);
+    let server = certificate(&host, "server");
+    let tls = format!(", tls: {{certificate: '{server}.crt', key: '{server}.key'}}");
+    let registry = Registry::start_with(&host, &tls, &htpasswd(&host)).unwrap();
+    let (address, (dir, _)) = (registry.address(), server.rsplit_once('/').unwrap());
+    let image = format!("{address}/team/base:1");
+    let dockerfile = format!("FROM {image}\nRUN true\n");
+    host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
+    let auth = format!(r#"{{"auths":{{"{address}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#);
+    host.scratch.file("my-auth.json", auth).unwrap();
+    let creds = ["--creds", "user:secret"];
+    let works = [
+        [&["--tls-verify=false"], &creds[..]].concat(),
+        vec!["--cert-dir", dir, "--authfile", "my-auth.json"],
+    ];
+    let fails = [
+        (creds.to_vec(), "--tls-verify=false"),
+        (
+            vec!["--tls-verify", "--creds", "user:secret"],
+            "--tls-verify=false",
+        ),
+        (
+            vec!["--cert-dir", dir, "--creds", "user:wrong"],
+            "status 401",
+        ),
+        (
+            vec!["--cert-dir", dir, "--authfile", "absent.json"],
+            "absent.json",
+        ),
+        (
+            vec!["--cert-dir", "absent", "--creds", "user:secret"],
+            "absent",
+        ),
+    ];
+    let commands: [&[&str]; 3] = [
+        &["push", "alpine", &image],
+        &["pull", &image],
+        &["bud", "ctx"],
+    ];
+    for command in commands {
+        let run = |flags: &[&str]| {
+            rbuild(&host, &["rmi", &image]);
+            let quick = ["--retry", "0", "--retry-delay", "1ms"];
+            rbuild(
+                &host,
+                &[&command[..1], &quick, flags, &command[1..]].concat(),
+            )
+        };
+        for (flags, why) in &fails {
+            refused(&run(flags), why);
+        }
+        for flags in &works {
+            run(flags).success();
+        }
+    }
+}
+
+#[test]
 fn a_registry_with_a_token_server_is_used_with_a_login() {
     let Some(host) = need(NEEDS) else { return };
     let tokens = TokenServer::start(&host, "user:secret").unwrap();

@@ -141,17 +141,21 @@ fn openssl(host: &Host, args: &str) {
     Output::of_success(&mut command).unwrap();
 }
 
+fn keys(host: &Host) {
+    openssl(
+        host,
+        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer.key",
+    );
+    openssl(host, "pkey -in signer.key -pubout -out signer.pub");
+    openssl(host, "genpkey -algorithm ed25519 -out other.key");
+    openssl(host, "pkey -in other.key -pubout -out other.pub");
+}
+
 #[test]
 fn only_what_the_right_key_has_signed_is_pulled() {
     let Some(host) = need(NEEDS) else { return };
     let (registry, image) = published(&host);
-    openssl(
-        &host,
-        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer.key",
-    );
-    openssl(&host, "pkey -in signer.key -pubout -out signer.pub");
-    openssl(&host, "genpkey -algorithm ed25519 -out other.key");
-    openssl(&host, "pkey -in other.key -pubout -out other.pub");
+    keys(&host);
     let wants = |key: &str| {
         let file = host.scratch.path().join(key);
         let signed = json!({
@@ -181,4 +185,68 @@ fn only_what_the_right_key_has_signed_is_pulled() {
     let policy = wants("signer.pub");
     host.build(&dockerfile, &["--signature-policy", &policy])
         .success();
+}
+
+// Debian's skopeo has sigstore switched off: signatures cannot be compared.
+#[test]
+fn skopeo_says_the_same_of_each_policy() {
+    let Some(host) = need(&[NEEDS, &[Need::Tool("skopeo")]].concat()) else {
+        return;
+    };
+    let (registry, image) = published(&host);
+    let name = image.rsplit_once(':').unwrap().0;
+    let address = registry.address();
+    let accept = json!({ "type": "insecureAcceptAnything" });
+    let reject = json!({ "type": "reject" });
+    let mut cases: Vec<(String, Value)> = Vec::new();
+    for scope in [
+        "",
+        &address,
+        "127.0.0.1",
+        "*.0.0.1",
+        "*.0.0.1:5000",
+        "a*.1",
+        &format!("{address}/team"),
+        &format!("{address}/tea"),
+        &format!("{address}/"),
+        name,
+        &image,
+        &format!("{name}:2"),
+    ] {
+        cases.push((scope.to_owned(), json!([accept])));
+    }
+    for requirements in [
+        json!([]),
+        json!({}),
+        json!([accept, reject]),
+        json!([accept, accept]),
+        json!([{ "type": "insecureAcceptAnything", "more": 1 }]),
+        json!([{ "type": "unheardOf" }]),
+        json!([{ "type": "sigstoreSigned" }]),
+    ] {
+        cases.push((name.to_owned(), requirements));
+    }
+    for (scope, requirements) in cases {
+        let text = json!({
+            "default": [reject],
+            "transports": { "docker": { scope: requirements } },
+        });
+        let file = policy(&host, &text.to_string());
+        let ours = host.run(&["pull", "--signature-policy", &file, &image]);
+        host.run(&["rmi", &image]);
+        let mut skopeo = host.account.command("skopeo");
+        skopeo
+            .args(["--policy", &file, "copy", "--src-tls-verify=false"])
+            .args(["--src-no-creds", "--remove-signatures"])
+            .args([format!("docker://{image}"), "oci:theirs".to_owned()])
+            .current_dir(host.scratch.path());
+        let theirs = Output::of(&mut skopeo).unwrap();
+        assert_eq!(
+            ours.status == 0,
+            theirs.status == 0,
+            "{text}\n{}\n{}",
+            ours.stderr,
+            theirs.stderr
+        );
+    }
 }

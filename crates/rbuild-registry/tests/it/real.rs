@@ -1,9 +1,10 @@
 //! Push to and pull from Debian's `docker-registry`.
 
 use std::{
-    io::Read,
-    net::{TcpListener, TcpStream},
+    io::{self, Read},
+    net::{Shutdown, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread::sleep,
     time::Duration,
 };
@@ -129,4 +130,47 @@ fn wrong_bytes_are_not_accepted() {
     assert!(answer.is_err());
     announced.digest = blob(b"absent").digest;
     assert!(push.blob(&announced).unwrap_err().is_absent());
+}
+
+/// A way to `address` that loses one connection, after `limit` bytes from the client; returns the
+/// way's own address.
+fn cut_once(address: &str, limit: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().to_string();
+    let (address, whole) = (address.to_owned(), AtomicBool::new(true));
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(&address).unwrap();
+            let (mut back, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || io::copy(&mut back, &mut to));
+            // The first connection that sends more than its headers.
+            let mut request = (&client).take(limit);
+            let sent = io::copy(&mut request, &mut &server).unwrap_or_default();
+            if sent == limit && whole.swap(false, Ordering::SeqCst) {
+                let _ = client.shutdown(Shutdown::Both);
+                let _ = server.shutdown(Shutdown::Both);
+                continue;
+            }
+            std::thread::spawn(move || io::copy(&mut &client, &mut &server));
+        }
+    });
+    own
+}
+
+#[test]
+fn an_upload_that_is_cut_succeeds_fault_25() {
+    let Some(registry) = registry() else {
+        return;
+    };
+    let layer = vec![7; 3 << 20];
+    let target = reference(&cut_once(&registry.address, 1 << 20), ":v1");
+    let push = repository(&target, push_scope());
+    let mut opened = 0;
+    push.push_blob(&blob(&layer), &mut || {
+        opened += 1;
+        Ok(Box::new(io::Cursor::new(layer.clone())))
+    })
+    .unwrap();
+    assert_eq!(opened, 2);
+    assert!(push.has_blob(&blob(&layer).digest).unwrap());
 }
