@@ -123,7 +123,7 @@ impl Server {
                     (Arc::clone(&cut), Arc::clone(&answer), Arc::clone(&shared));
                 thread::spawn(move || {
                     let _ = receive(&stream, &log, &*cut)
-                        .and_then(|seen| respond(&stream, &seen, answer(&seen)));
+                        .and_then(|seen| respond(&stream, &seen, &answer(&seen)));
                 });
             }
         });
@@ -170,7 +170,7 @@ fn receive(
     Ok(seen)
 }
 
-fn respond(mut stream: &TcpStream, seen: &Seen, reply: Reply) -> std::io::Result<()> {
+fn respond(mut stream: &TcpStream, seen: &Seen, reply: &Reply) -> std::io::Result<()> {
     if seen.is_cut {
         return Ok(());
     }

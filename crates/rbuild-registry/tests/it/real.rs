@@ -86,7 +86,7 @@ fn what_was_pushed_is_pulled() {
     for _ in 0..2 {
         push.push_blob(&blob(&layer), &mut || {
             opened += 1;
-            Ok(Box::new(std::io::Cursor::new(layer.clone())))
+            Ok(Box::new(io::Cursor::new(layer.clone())))
         })
         .unwrap();
     }
