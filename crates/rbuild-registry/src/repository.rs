@@ -57,6 +57,8 @@ pub struct Repository {
     access: Access,
     /// `https://host/`, or http where that is allowed and answers.
     base: OnceLock<Url>,
+    /// Held by whoever logs in.
+    turn: Mutex<()>,
     /// The `Authorization` that was accepted last.
     authorization: Mutex<Option<Authorization>>,
     /// The login for this repository, once it was looked for.
@@ -102,6 +104,7 @@ impl Repository {
             name: full.repository,
             access,
             base: OnceLock::new(),
+            turn: Mutex::new(()),
             authorization: Mutex::new(None),
             login: Mutex::new(None),
         }
@@ -182,11 +185,13 @@ impl Repository {
         if response.status != 401 || !response.url.same_origin(self.base()?) {
             return Ok(response);
         }
+        // One thread at a time: the others then have what the first one got.
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let authorization = match self.authorization() {
-            // Another thread was faster.
             Some(newer) if Some(&newer) != used.as_ref() => newer,
             _ => self.authorize(object, &response)?,
         };
+        drop(turn);
         self.send_with(object, request(), Some(authorization))
     }
 

@@ -41,13 +41,31 @@ fn a_server_without_ranges_is_read_again_fault_25() {
 }
 
 #[test]
-fn a_wrong_range_is_refused_fault_25() {
-    let server = with_blob(|seen| match seen.before {
-        0 => Reply::new(200, BYTES).ending(Ending::Cut(4)),
-        _ => Reply::new(206, BYTES).header("Content-Range", "bytes 0-9/10"),
+fn a_wrong_range_is_not_used_fault_25() {
+    for range in ["bytes 0-9/10", "bytes 5-9/10", "4-9", ""] {
+        let server = with_blob(move |seen| match seen.headers.get("range") {
+            None if seen.before == 0 => Reply::new(200, BYTES).ending(Ending::Cut(4)),
+            None => Reply::new(200, BYTES),
+            Some(_) => Reply::new(206, BYTES).header("Content-Range", range),
+        });
+        assert_eq!(fetch(&server, &blob(BYTES)).unwrap(), BYTES, "{range}");
+    }
+    let server = with_blob(|seen| match (seen.headers.get("range"), seen.before) {
+        (None, 0) => Reply::new(200, BYTES).ending(Ending::Cut(4)),
+        (None, _) => Reply::new(200, BYTES),
+        (Some(_), _) => Reply::new(416, ""),
+    });
+    assert_eq!(fetch(&server, &blob(BYTES)).unwrap(), BYTES);
+}
+
+#[test]
+fn another_blob_after_a_cut_is_noticed_fault_25() {
+    let server = with_blob(|seen| match seen.headers.get("range") {
+        None => Reply::new(200, BYTES).ending(Ending::Cut(4)),
+        Some(_) => Reply::new(206, "abcdef").header("Content-Range", "bytes 4-9/10"),
     });
     let error = fetch(&server, &blob(BYTES)).unwrap_err();
-    assert!(error.contains("range `bytes 0-9/10`"), "{error}");
+    assert!(error.contains("should have digest"), "{error}");
 }
 
 #[test]

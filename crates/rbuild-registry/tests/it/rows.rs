@@ -439,3 +439,23 @@ fn a_blob_of_another_repository_is_mounted_or_else_uploaded() {
     let closed = Fault::once("GET", "other%2Fx", Deed::Answer(403, Vec::new()));
     assert_eq!(steps(mounting(&[closed])), "HEAD HEAD POST");
 }
+
+#[test]
+fn threads_share_one_token() {
+    let registry = registry(Access::Tokens, &[]);
+    let blobs: Vec<Vec<u8>> = (0..8u8).map(|byte| vec![byte; 1000]).collect();
+    let repository = repository(&reference(&registry.address(), ":1"), push_scope());
+    std::thread::scope(|scope| {
+        for bytes in &blobs {
+            let push = || {
+                repository.push_blob(&blob(bytes), &mut || {
+                    Ok(Box::new(std::io::Cursor::new(bytes.clone())))
+                })
+            };
+            scope.spawn(move || push().unwrap());
+        }
+    });
+    let requests = registry.requests();
+    let tokens = requests.iter().filter(|it| it.contains("/token"));
+    assert_eq!(tokens.count(), 1);
+}
