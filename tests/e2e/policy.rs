@@ -1,7 +1,7 @@
 //! policy.json: which images a site lets in, on every way that an image can take.
 
 use rbuild_testkit::{
-    Base, Host, Need, Output,
+    Base, Host, Need, Output, Signer,
     fault_registry::{Access, FaultRegistry},
     need,
 };
@@ -99,65 +99,16 @@ fn a_policy_is_found_in_the_home_directory() {
     pull().success();
 }
 
-/// Signs the manifest of `image` as cosign does, with the key in `signer.key`.
-fn sign(host: &Host, registry: &FaultRegistry, name: &str) {
-    let manifest = registry.manifest("team/base", "1").unwrap();
-    let digest = registry.digest(manifest.as_bytes());
-    let payload = json!({
-        "critical": {
-            "identity": { "docker-reference": name },
-            "image": { "docker-manifest-digest": digest },
-            "type": "cosign container image signature",
-        },
-        "optional": null,
-    })
-    .to_string();
-    host.scratch.file("payload", &payload).unwrap();
-    openssl(host, "dgst -sha256 -sign signer.key -out signature payload");
-    openssl(host, "base64 -A -in signature -out signature.txt");
-    let signature = std::fs::read_to_string(host.scratch.path().join("signature.txt")).unwrap();
-    let descriptor = |media_type: &str, text: &str| -> Value {
-        json!({ "mediaType": media_type, "digest": registry.digest(text.as_bytes()), "size": text.len() })
-    };
-    let mut layer = descriptor("application/vnd.dev.cosign.simplesigning.v1+json", &payload);
-    layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let text = json!({
-        "schemaVersion": 2,
-        "mediaType": media_type,
-        "config": descriptor("application/vnd.oci.image.config.v1+json", "{}"),
-        "layers": [layer],
-    });
-    registry.add_blob("team/base", payload.as_bytes());
-    let tag = format!("{}.sig", digest.replace(':', "-"));
-    registry.add_manifest(("team/base", &tag), media_type, &text.to_string());
-}
-
-fn openssl(host: &Host, args: &str) {
-    let mut command = std::process::Command::new("openssl");
-    command
-        .args(args.split(' '))
-        .current_dir(host.scratch.path());
-    Output::of_success(&mut command).unwrap();
-}
-
-fn keys(host: &Host) {
-    openssl(
-        host,
-        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer.key",
-    );
-    openssl(host, "pkey -in signer.key -pubout -out signer.pub");
-    openssl(host, "genpkey -algorithm ed25519 -out other.key");
-    openssl(host, "pkey -in other.key -pubout -out other.pub");
-}
-
 #[test]
 fn only_what_the_right_key_has_signed_is_pulled() {
     let Some(host) = need(NEEDS) else { return };
     let (registry, image) = published(&host);
-    keys(&host);
-    let wants = |key: &str| {
-        let file = host.scratch.path().join(key);
+    let dir = host.scratch.dir("keys").unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| Signer::new(&dir, name).unwrap());
+    let manifest = registry.manifest("team/base", "1").unwrap();
+    let place = (&registry, "team/base");
+    let wants = |signer: &Signer| {
+        let file = signer.public_key();
         let signed = json!({
             "type": "sigstoreSigned",
             "keyPath": file,
@@ -169,20 +120,18 @@ fn only_what_the_right_key_has_signed_is_pulled() {
         });
         policy(&host, &text.to_string())
     };
-    let pull = |key| host.run(&["pull", "--signature-policy", &wants(key), &image]);
-    refused(&pull("signer.pub"), "it has no signature");
+    let pull = |signer| host.run(&["pull", "--signature-policy", &wants(signer), &image]);
+    refused(&pull(&ours), "it has no signature");
     let (repository, _) = image.rsplit_once(':').unwrap();
-    sign(&host, &registry, "elsewhere.example/team/base");
-    refused(
-        &pull("signer.pub"),
-        "it is for `elsewhere.example/team/base`",
-    );
-    sign(&host, &registry, repository);
-    refused(&pull("other.pub"), "by another key");
-    pull("signer.pub").success();
+    ours.sign(place, &manifest, "elsewhere.example/team/base")
+        .unwrap();
+    refused(&pull(&ours), "it is for `elsewhere.example/team/base`");
+    ours.sign(place, &manifest, repository).unwrap();
+    refused(&pull(&theirs), "by another key");
+    pull(&ours).success();
     host.run(&["rmi", &image]).success();
     let dockerfile = format!("FROM {image}\nRUN true\n");
-    let policy = wants("signer.pub");
+    let policy = wants(&ours);
     host.build(&dockerfile, &["--signature-policy", &policy])
         .success();
 }

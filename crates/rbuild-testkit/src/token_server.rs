@@ -5,8 +5,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::Command,
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -18,8 +17,9 @@ use base64::{
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Host, Output,
+    Error, Host,
     http::{Reply, Seen, Server},
+    openssl,
 };
 
 /// The service that tokens are for, and who gives them.
@@ -128,10 +128,4 @@ fn access(path: &str) -> Vec<Value> {
         Some(json!({ "type": kind, "name": name, "actions": actions }))
     };
     scopes.filter_map(entry).collect()
-}
-
-fn openssl(dir: &Path, args: &str) -> Result<(), Error> {
-    let mut command = Command::new("openssl");
-    command.args(args.split(' ')).current_dir(dir);
-    Output::of_success(&mut command).map(drop)
 }
