@@ -152,6 +152,9 @@ impl Error {
             Self::Unauthorized { registry, .. } => Some(format!(
                 "log in with `rbuild login {registry}`, or use --creds or --authfile"
             )),
+            Self::Rejected { .. } => {
+                Some("--signature-policy FILE follows another policy".to_owned())
+            }
             _ => None,
         }
     }

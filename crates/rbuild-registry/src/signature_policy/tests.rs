@@ -165,6 +165,16 @@ fn what_is_not_understood_is_an_error() {
 }
 
 #[test]
+fn the_policy_of_a_distribution_is_understood() {
+    let text = r#"{"default":[{"type":"insecureAcceptAnything"}],"transports":{
+        "docker":{"registry.example":[{"type":"signedBy","keyType":"GPGKeys","keyPaths":["/etc/a","/etc/b"]}]},
+        "docker-daemon":{"":[{"type":"insecureAcceptAnything"}]}}}"#;
+    let policy = policy(text).unwrap();
+    check(&policy, "docker://docker.io/library/a", true);
+    check(&policy, "docker://registry.example/a", false);
+}
+
+#[test]
 fn what_cannot_be_verified_is_refused_by_name() {
     for (requirement, what) in [
         (
