@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
 shift
-[ $# -gt 0 ] || set -- parse expand mounts flags ignore reference
+[ $# -gt 0 ] || set -- parse expand mounts flags ignore reference policy
 
 # Each case of the tests is a seed: the Dockerfile for `parse`, its lines for the others.
 seed() {

@@ -3,7 +3,7 @@
 //! | faults | tested in |
 //! |---|---|
 //! | 1–15 | crash.rs |
-//! | 25–32 | rbuild-registry's and rbuild-http's tests, logins.rs |
+//! | 25–32 | rbuild-registry's rows.rs, registry_faults.rs, logins.rs |
 //! | 33–35 | crowd.rs |
 //! | 36–38 | death.rs |
 //! | 41, 43–48, 51 | hostile.rs, inputs.rs, rbuild-engine's copy, special and hostile, rbuild-layer's |

@@ -1,6 +1,8 @@
 //! Registries that want to know who asks, and certificates that only a site trusts.
 
-use rbuild_testkit::{Base, Host, Need, Output, Registry, need};
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use rbuild_testkit::{Base, Host, Need, Output, Registry, TokenServer, need};
 
 const NEEDS: &[Need] = &[
     Need::Rbuild,
@@ -81,41 +83,180 @@ fn a_private_registry_is_used_with_a_login() {
 #[test]
 fn a_site_certificate_is_trusted_where_it_is_configured() {
     let Some(host) = need(NEEDS) else { return };
-    let certs = host.scratch.dir("certs").unwrap();
-    let file = |name: &str| certs.join(name).display().to_string();
-    Output::of_success(host.account.command("openssl").args([
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=it",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-        "-keyout",
-        &file("server.pem"),
-        "-out",
-        &file("ca.crt"),
-    ]))
-    .unwrap();
-    let tls = format!(
-        ", tls: {{certificate: '{}', key: '{}'}}",
-        file("ca.crt"),
-        file("server.pem")
-    );
+    let server = certificate(&host, "server");
+    let tls = format!(", tls: {{certificate: '{server}.crt', key: '{server}.key'}}");
     let registry = Registry::start_with(&host, &tls, &htpasswd(&host)).unwrap();
     let untrusted = rbuild(
         &host,
         &["login", "-u", "user", "-p", "secret", &registry.address()],
     );
     assert_ne!(untrusted.status, 0);
-    let dir = certs.display().to_string();
-    use_privately(&host, &registry.address(), &["--cert-dir", &dir]);
+    let (dir, _) = server.rsplit_once('/').unwrap();
+    use_privately(&host, &registry.address(), &["--cert-dir", dir]);
+}
+
+#[test]
+fn push_pull_and_bud_take_the_same_flags() {
+    let Some(host) = need(NEEDS) else { return };
+    host.import(Base::Busybox);
+    let server = certificate(&host, "server");
+    let tls = format!(", tls: {{certificate: '{server}.crt', key: '{server}.key'}}");
+    let registry = Registry::start_with(&host, &tls, &htpasswd(&host)).unwrap();
+    let (address, (dir, _)) = (registry.address(), server.rsplit_once('/').unwrap());
+    let image = format!("{address}/team/base:1");
+    let dockerfile = format!("FROM {image}\nRUN true\n");
+    host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
+    let auth = format!(r#"{{"auths":{{"{address}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#);
+    host.scratch.file("my-auth.json", auth).unwrap();
+    let creds = ["--creds", "user:secret"];
+    let works = [
+        [&["--tls-verify=false"], &creds[..]].concat(),
+        vec!["--cert-dir", dir, "--authfile", "my-auth.json"],
+    ];
+    let fails = [
+        (creds.to_vec(), "--tls-verify=false"),
+        (
+            vec!["--tls-verify", "--creds", "user:secret"],
+            "--tls-verify=false",
+        ),
+        (
+            vec!["--cert-dir", dir, "--creds", "user:wrong"],
+            "status 401",
+        ),
+        (
+            vec!["--cert-dir", dir, "--authfile", "absent.json"],
+            "absent.json",
+        ),
+        (
+            vec!["--cert-dir", "absent", "--creds", "user:secret"],
+            "absent",
+        ),
+    ];
+    let commands: [&[&str]; 3] = [
+        &["push", "alpine", &image],
+        &["pull", &image],
+        &["bud", "ctx"],
+    ];
+    for command in commands {
+        let run = |flags: &[&str]| {
+            rbuild(&host, &["rmi", &image]);
+            let quick = ["--retry", "0", "--retry-delay", "1ms"];
+            rbuild(
+                &host,
+                &[&command[..1], &quick, flags, &command[1..]].concat(),
+            )
+        };
+        for (flags, why) in &fails {
+            refused(&run(flags), why);
+        }
+        for flags in &works {
+            run(flags).success();
+        }
+    }
+}
+
+#[test]
+fn a_registry_with_a_token_server_is_used_with_a_login() {
+    let Some(host) = need(NEEDS) else { return };
+    let tokens = TokenServer::start(&host, "user:secret").unwrap();
+    let registry = Registry::start_with(&host, "", &tokens.yaml()).unwrap();
+    use_privately(&host, &registry.address(), &[]);
+    let asked = tokens.server.requests();
+    let scope = |actions: &str| format!("scope=repository%3Ateam%2Fbase%3A{actions}");
+    for actions in ["pull", "pull%2Cpush"] {
+        let is_it = |it: &String| it.ends_with(&scope(actions));
+        assert!(asked.iter().any(is_it), "{asked:#?}");
+    }
+}
+
+/// A program that knows `user:secret` for every host, and writes down what it was asked.
+const HELPER: &str = "#!/bin/sh\nread -r host\necho \"$1 $host\" >> \"$HELPER_LOG\"\n\
+    echo '{\"ServerURL\":\"x\",\"Username\":\"user\",\"Secret\":\"secret\"}'\n";
+
+#[test]
+fn a_credential_helper_is_asked_for_the_host_that_it_is_named_for() {
+    let Some(host) = need(NEEDS) else { return };
+    let registry = Registry::start_with(&host, "", &htpasswd(&host)).unwrap();
+    let address = registry.address();
+    host.import(Base::Busybox);
+    let helper = host.scratch.file("bin/docker-credential-it", HELPER);
+    fs::set_permissions(helper.unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    let image = format!("{address}/team/base:1");
+    let run = |logins: &str, args: &[&str]| {
+        let file = host.scratch.file("helper.json", logins).unwrap();
+        let mut command = host.rbuild(args);
+        let path = host.scratch.path().join("bin").display().to_string();
+        command
+            .env("REGISTRY_AUTH_FILE", file)
+            .env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap()))
+            .env("HELPER_LOG", host.scratch.path().join("asked"));
+        Output::of(&mut command).unwrap()
+    };
+    let named = format!(r#"{{"credHelpers":{{"{address}":"it"}}}}"#);
+    let other = r#"{"credHelpers":{"elsewhere.example":"it"}}"#;
+    let for_all = r#"{"credsStore":"it"}"#;
+    let absent = r#"{"credsStore":"absent"}"#;
+    let push = ["push", "alpine", &image];
+    refused(&run(other, &push), "no login is known");
+    refused(&run(absent, &push), "`docker-credential-absent`");
+    run(&named, &push).success();
+    run(for_all, &["pull", &image]).success();
+    run(for_all, &["rmi", &image]).success();
+    let dockerfile = format!("FROM {image}\nRUN true\n");
+    host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
+    run(&named, &["bud", "ctx"]).success();
+    let asked = fs::read_to_string(host.scratch.path().join("asked")).unwrap();
+    let expected = format!("get {address}\n");
+    assert_eq!(asked, expected.repeat(3));
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_its_host() {
+    let Some(host) = need(NEEDS) else { return };
+    host.import(Base::Busybox);
+    let (server, client) = (certificate(&host, "server"), certificate(&host, "client"));
+    let tls = format!(
+        ", tls: {{certificate: '{server}.crt', key: '{server}.key', clientcas: ['{client}.crt']}}"
+    );
+    let registry = Registry::start_with(&host, &tls, "").unwrap();
+    let image = format!("{}/team/base:1", registry.address());
+    let home = host.scratch.dir("home").unwrap();
+    let certs = format!("home/.config/containers/certs.d/{}", registry.address());
+    let push = || {
+        let mut command = host.rbuild(&["push", "--retry", "0", "alpine", &image]);
+        command.env("HOME", &home).env_remove("XDG_CONFIG_HOME");
+        Output::of(&mut command).unwrap()
+    };
+    let copy = |from: String, to: &str| {
+        let bytes = fs::read(from).unwrap();
+        host.scratch.file(&format!("{certs}/{to}"), bytes).unwrap();
+    };
+    copy(format!("{server}.crt"), "ca.crt");
+    let nobody = push();
+    assert_ne!(nobody.status, 0);
+    copy(format!("{client}.crt"), "me.cert");
+    let keyless = push();
+    assert_ne!(keyless.status, 0);
+    assert!(keyless.stderr.contains("me.key"), "{}", keyless.stderr);
+    copy(format!("{client}.key"), "me.key");
+    push().success();
+}
+
+/// Makes `NAME.crt` for this machine, which is its own authority, and `NAME.key`; returns the path
+/// without its ending.
+fn certificate(host: &Host, name: &str) -> String {
+    let dir = host.scratch.dir("certs").unwrap();
+    let options = "req -x509 -newkey rsa:2048 -nodes -days 2 -addext subjectAltName=IP:127.0.0.1 \
+                   -addext basicConstraints=critical,CA:FALSE";
+    let (key, crt) = (format!("{name}.key"), format!("{name}.crt"));
+    let subject = format!("/CN={name}");
+    let mut command = host.account.command("openssl");
+    command
+        .args(options.split_whitespace())
+        .args(["-subj", &subject, "-keyout", &key, "-out", &crt])
+        .current_dir(&dir);
+    Output::of_success(&mut command).unwrap();
+    dir.join(name).display().to_string()
 }
 
 #[test]

@@ -7,11 +7,14 @@ use std::path::Path;
 
 use rbuild_http::{Client, Security};
 use rbuild_oci::{
-    CacheImage, ChainId, Digest, ImageConfig, ImageId, LocalPlace, Location, Name, Platform,
-    Reference,
+    CacheImage, ChainId, Digest, ImageConfig, ImageId, LocalPlace, Location, Manifest, Name,
+    Platform, Reference,
 };
 use rbuild_plan::BaseImage;
-use rbuild_registry::{Access, CredentialSources, Endpoint, Registries, Repository, Scope};
+use rbuild_registry::{
+    Access, CredentialSources, Endpoint, Registries, Repository, Resolved as Remote, Scope,
+    SignaturePolicy,
+};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
@@ -38,6 +41,8 @@ pub struct Bases<'a> {
     pub security: Option<Security>,
     /// Who we are.
     pub credentials: &'a CredentialSources,
+    /// Which images may be used; asked before one is fetched, not for those in the store.
+    pub signatures: &'a SignaturePolicy,
     /// Chooses from an index.
     pub platform: Platform,
 }
@@ -84,6 +89,17 @@ impl Asked<'_> {
             false => format!("{name} from {place}"),
         }
     }
+}
+
+/// An image as a registry has described it.
+struct Announced {
+    repository: Repository,
+    manifest: Manifest,
+    config: String,
+    /// What a user is told of where it comes from.
+    told: String,
+    is_only: bool,
+    is_mirror: bool,
 }
 
 /// A base image's file system.
@@ -148,28 +164,59 @@ impl Bases<'_> {
             let record = self.fetch_from_files(&location)?;
             return resolved(name, None, (&record.config, Some(&record)));
         };
-        let (full, (manifest, config, is_only)) = self.first((name, reference), &mut |asked| {
-            let repository = self.repository(asked);
-            let manifest = repository.resolve(&asked.endpoint.reference, &self.platform)?;
+        let (full, remote) = self.first((name, reference), &mut |asked| {
+            let (repository, manifest) = self.manifest(asked)?;
             let config = repository.config(&manifest)?;
-            Ok((manifest, config, asked.is_only))
+            Ok(Announced {
+                repository,
+                manifest,
+                config,
+                told: asked.told(name),
+                is_only: asked.is_only,
+                is_mirror: asked.endpoint.is_mirror,
+            })
         })?;
-        let local_name = full.local_name();
-        let found = resolved(name, Some(local_name.clone()), (&config, None))?;
-        // Whatever the tag means by then.
-        let digest = Some(manifest.descriptor.digest.0);
-        let pinned = Reference { digest, ..full };
+        let found = resolved(name, Some(full.local_name()), (&remote.config, None))?;
         let name = name.to_owned();
         let bring = move || {
-            let (_, record) = self.first((&name, &pinned), &mut |asked| {
-                let is_only = is_only && asked.is_only;
-                fetching(&asked.told(&name));
-                self.fetch_from_registry(Asked { is_only, ..asked })
-            })?;
-            Ok(self.session.set_name(&local_name, &record.id())?)
+            fetching(&remote.told);
+            let record = self.fetch_announced(&name, &full, &remote)?;
+            Ok(self.session.set_name(&full.local_name(), &record.id())?)
         };
         supplies.add_image(found.tree.image, &found.tree.layers, Box::new(bring));
         Ok(found)
+    }
+
+    /// Fetches what was announced; from another place if the mirror that did it cannot.
+    fn fetch_announced(
+        &self,
+        name: &str,
+        full: &Reference,
+        remote: &Announced,
+    ) -> Result<ImageRecord, Error> {
+        let origin = Origin::Registry(&remote.repository);
+        let source = match pull(&origin, remote.manifest.clone(), self.session) {
+            Ok(record) => return Ok(record),
+            Err(source) => source,
+        };
+        if !remote.is_mirror {
+            return Err(Error::Pull {
+                name: name.to_owned(),
+                tried: String::new(),
+                source: Box::new(source),
+            });
+        }
+        // Whatever the tag means by now.
+        let digest = Some(remote.manifest.descriptor.digest.0);
+        let pinned = Reference {
+            digest,
+            ..full.clone()
+        };
+        let (_, record) = self.first((name, &pinned), &mut |asked| {
+            let is_only = remote.is_only && asked.is_only;
+            self.fetch_verified(Asked { is_only, ..asked })
+        })?;
+        Ok(record)
     }
 
     /// What `location`, an OCI layout or a registry, has as a cache.
@@ -184,6 +231,7 @@ impl Bases<'_> {
         let (place, manifest) = match location {
             Location::Layout(place) => {
                 let open = || -> Result<_, PullError> {
+                    self.signatures.demands(location)?;
                     let shelf = Shelf::directory(place.path.as_ref())?;
                     let manifest = Layout(&shelf).resolve(which(place), &self.platform)?;
                     Ok((Place::Layout(shelf), manifest))
@@ -193,9 +241,7 @@ impl Bases<'_> {
             Location::Name(reference) | Location::Registry(reference) => {
                 let name = reference.to_string();
                 let (_, found) = self.first((&name, reference), &mut |asked| {
-                    let repository = self.repository(asked);
-                    let wanted = &asked.endpoint.reference;
-                    let manifest = repository.resolve(wanted, &self.platform)?;
+                    let (repository, manifest) = self.manifest(asked)?;
                     Ok((Place::Registry(Box::new(repository)), manifest))
                 })?;
                 found
@@ -394,21 +440,60 @@ impl Bases<'_> {
     }
 
     fn fetch_from_registry(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
-        let repository = self.repository(asked);
-        let manifest = repository.resolve(&asked.endpoint.reference, &self.platform)?;
+        let (repository, manifest) = self.manifest(asked)?;
         pull(&Origin::Registry(&repository), manifest, self.session)
+    }
+
+    /// The image with a digest that was verified before.
+    fn fetch_verified(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
+        let repository = self.repository(asked);
+        let found = repository.resolve(&asked.endpoint.reference, &self.platform)?;
+        pull(&Origin::Registry(&repository), found.manifest, self.session)
+    }
+
+    /// The manifest of what is asked for, if the policy allows it, and who has its blobs.
+    fn manifest(&self, asked: Asked<'_>) -> Result<(Repository, Manifest), PullError> {
+        self.allow(asked)?;
+        let repository = self.repository(asked);
+        let remote = repository.resolve(&asked.endpoint.reference, &self.platform)?;
+        self.verify(asked, &repository, &remote)?;
+        Ok((repository, remote.manifest))
     }
 
     /// All images of an index, or the only one.
     fn fetch_index(&self, asked: Asked<'_>) -> Result<Vec<ImageRecord>, PullError> {
+        self.allow(asked)?;
         let repository = self.repository(asked);
-        let manifests = repository
-            .resolve_all(&asked.endpoint.reference)?
-            .into_iter();
+        let images = repository.resolve_all(&asked.endpoint.reference)?;
+        for remote in &images {
+            self.verify(asked, &repository, remote)?;
+        }
         let origin = Origin::Registry(&repository);
+        let manifests = images.into_iter().map(|remote| remote.manifest);
         manifests
             .map(|manifest| pull(&origin, manifest, self.session))
             .collect()
+    }
+
+    /// Refuses what the policy rejects whatever it is, before anybody is asked.
+    fn allow(&self, asked: Asked<'_>) -> Result<(), PullError> {
+        let place = Location::Registry(asked.full.clone());
+        Ok(self.signatures.demands(&place).map(drop)?)
+    }
+
+    /// Refuses an image that lacks a signature which the policy wants. The policy is about names:
+    /// a mirror has to have the signatures of what it repeats.
+    fn verify(
+        &self,
+        asked: Asked<'_>,
+        repository: &Repository,
+        remote: &Remote,
+    ) -> Result<(), PullError> {
+        let place = Location::Registry(asked.full.clone());
+        for signed in self.signatures.demands(&place)? {
+            repository.verify(signed, asked.full, &remote.digests)?;
+        }
+        Ok(())
     }
 
     /// A login given for this command is for the registry that was named: neither for mirrors nor
@@ -451,7 +536,8 @@ impl Bases<'_> {
 
     /// An image from files gets no name: it would stand for another one tomorrow.
     fn fetch_from_files(&self, location: &Location) -> Result<ImageRecord, Error> {
-        let fetched = match location {
+        let allowed = self.signatures.demands(location).map_err(PullError::from);
+        let fetched = allowed.and_then(|_| match location {
             Location::Layout(place) => {
                 self.layout_image(place, Shelf::directory(place.path.as_ref()))
             }
@@ -461,7 +547,7 @@ impl Bases<'_> {
             Location::Name(_) | Location::Registry(_) => {
                 unreachable!("whoever has a reference asks a registry")
             }
-        };
+        });
         fetched.map_err(|source| Error::Files {
             location: location.to_string(),
             source: Box::new(source),

@@ -38,7 +38,7 @@ pub use error::Error;
 pub use event::Event;
 pub use forecast::{Doubt, Forecast};
 pub use imports::{Import, Imports};
-pub use load::{Loaded, load};
+pub use load::{Loaded, Offered, load};
 pub use memory::Memory;
 pub use pull::PullError;
 pub use remains::{Failed, Remains};

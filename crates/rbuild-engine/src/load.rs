@@ -3,7 +3,8 @@
 //! The content tells what it is. An archive that is both an OCI layout and one of `docker save`
 //! (docker 25 and newer) is read as a layout, which has digests of everything.
 
-use rbuild_oci::{ImageId, Name, Platform, Reference};
+use rbuild_oci::{ImageId, LocalPlace, Location, Name, Platform, Reference};
+use rbuild_registry::SignaturePolicy;
 use rbuild_store::Session;
 
 use crate::{
@@ -23,18 +24,46 @@ pub struct Loaded {
     pub names: Vec<Name>,
 }
 
-/// Puts every image of `shelf` into the store, for `platform` where there is a choice, and names
-/// it as it was named.
+/// A shelf, and which images it may be asked for.
+#[derive(Clone, Copy)]
+pub struct Offered<'a> {
+    /// Has the images.
+    pub shelf: &'a Shelf,
+    /// Where it is; empty if it came through a pipe.
+    pub path: &'a str,
+    /// Which images may be used.
+    pub signatures: &'a SignaturePolicy,
+}
+
+impl Offered<'_> {
+    /// Refuses what the policy rejects.
+    fn allow(&self, place: impl Fn(LocalPlace) -> Location) -> Result<(), PullError> {
+        let place = place(LocalPlace {
+            path: self.path.to_owned(),
+            tag: None,
+            digest: None,
+        });
+        Ok(self.signatures.demands(&place).map(drop)?)
+    }
+}
+
+/// Puts every image of what is offered into the store, for `platform` where there is a choice, and
+/// names it as it was named.
 ///
 /// # Errors
 /// The first failure; images that were complete stay.
 pub fn load(
-    shelf: &Shelf,
+    offered: Offered<'_>,
     session: &Session,
     platform: &Platform,
 ) -> Result<Vec<Loaded>, PullError> {
+    let shelf = offered.shelf;
     let mut loaded = Vec::new();
     if Layout::is_one(shelf) {
+        offered.allow(match shelf {
+            Shelf::Archive(_) => Location::OciArchive,
+            Shelf::Directory(_) => Location::Layout,
+        })?;
         let layout = Layout(shelf);
         for (entry, name) in layout.images()? {
             let manifest = layout.manifest(entry, platform)?;
@@ -43,11 +72,13 @@ pub fn load(
             add(&mut loaded, record.id(), names);
         }
     } else if Directory::is_one(shelf) {
+        offered.allow(|place| Location::Directory(place.path))?;
         let directory = Directory(shelf);
         let manifest = directory.manifest(platform)?;
         let record = pull(&Origin::Directory(directory), manifest, session)?;
         add(&mut loaded, record.id(), Vec::new());
     } else if docker_archive::is_one(shelf) {
+        offered.allow(Location::DockerArchive)?;
         for image in docker_archive::images(shelf)? {
             let names = image.names().map(docker_name);
             let names = names.collect::<Result<_, _>>()?;

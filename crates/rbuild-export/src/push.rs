@@ -1,11 +1,18 @@
 //! From the store to a registry.
 
-use std::io::Read;
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    sync::Mutex,
+};
 
-use rbuild_oci::{Descriptor, Reference};
+use rbuild_oci::{BlobDigest, Descriptor, Reference};
 use rbuild_registry::Repository;
 
 use crate::{Error, Exported, ExportedIndex, Place};
+
+/// Layers that are uploaded at the same time.
+const CONNECTIONS: usize = 4;
 
 /// Uploads what the registry lacks: layers, configuration, and last the manifest under the tag of
 /// `to`.
@@ -70,19 +77,54 @@ fn push_as(
     image: &Exported,
     tag: Option<&str>,
 ) -> Result<(), Error> {
-    for layer in &image.layers {
-        repository.push_blob(layer, &mut || {
-            let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-            let blob = place
-                .store
-                .open_blob(&layer.digest)
-                .map_err(std::io::Error::other)?;
-            Ok(Box::new(blob.ok_or_else(missing)?) as Box<dyn Read>)
-        })?;
-    }
+    push_layers(place, repository, &image.layers)?;
     repository.push_blob(&image.config_descriptor, &mut || {
-        Ok(Box::new(std::io::Cursor::new(image.config.clone().into_bytes())) as Box<dyn Read>)
+        Ok(Box::new(io::Cursor::new(image.config.clone().into_bytes())) as Box<dyn Read>)
     })?;
     repository.push_manifest(tag, &image.descriptor.media_type, &image.manifest)?;
     Ok(())
+}
+
+/// Uploads layers, several at the same time.
+fn push_layers(
+    place: Place<'_>,
+    repository: &Repository,
+    layers: &[Descriptor],
+) -> Result<(), Error> {
+    // A layer may be in an image twice.
+    let layers: BTreeMap<&BlobDigest, &Descriptor> =
+        layers.iter().map(|layer| (&layer.digest, layer)).collect();
+    let waiting = Mutex::new(layers.into_values());
+    let failure = Mutex::new(None);
+    let next = || match failure.lock().expect("no holder panics").is_some() {
+        true => None,
+        false => waiting.lock().expect("no holder panics").next(),
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                while let Some(layer) = next() {
+                    if let Err(error) = push_layer(place, repository, layer) {
+                        let mut failure = failure.lock().expect("no holder panics");
+                        failure.get_or_insert(error);
+                    }
+                }
+            });
+        }
+    });
+    let failure = failure.into_inner().expect("no holder panics");
+    failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn push_layer(
+    place: Place<'_>,
+    repository: &Repository,
+    layer: &Descriptor,
+) -> Result<(), rbuild_registry::Error> {
+    repository.push_blob(layer, &mut || {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let blob = place.store.open_blob(&layer.digest);
+        let blob = blob.map_err(io::Error::other)?.ok_or_else(missing)?;
+        Ok(Box::new(blob) as Box<dyn Read>)
+    })
 }

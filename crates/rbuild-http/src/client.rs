@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The longest wait that a server may ask for.
-const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(120);
+pub const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(120);
 
 /// What is the same for all requests.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +57,7 @@ impl Default for Timeouts {
     }
 }
 
-/// When to try again what failed in a way that may pass: a lost connection, 429, 5xx.
+/// When to try again what failed in a way that may pass: a lost connection, silence, 429, 5xx.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// Attempts in all, at least one.
@@ -77,6 +77,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// What a failed attempt counts as that ended with silence: such take so long that only one
+    /// more is made.
+    pub fn stalled(&self, attempt: u32) -> u32 {
+        attempt.max(self.attempts.saturating_sub(1))
+    }
+
     /// How long to wait after failed attempt `attempt` (the first is 1).
     pub fn wait(&self, attempt: u32) -> Duration {
         let doubled = 1u32
@@ -129,8 +135,8 @@ impl Client {
     /// Sends `request` and returns the answer to it, whatever its status is.
     ///
     /// Follows up to five redirects of what can be repeated. Tries idempotent requests again
-    /// when the connection is lost or the server says 429, 500, 502, 503 or 504; the last
-    /// answer is returned then.
+    /// when the connection is lost, the server is silent (once) or says 429, 500, 502, 503 or 504;
+    /// the last answer is returned then.
     ///
     /// # Errors
     /// [`Error::Plain`] and [`Error::Redirect`] by the rules of this crate, [`Error::Send`]
@@ -172,13 +178,15 @@ impl Client {
         let mut attempt = 1;
         loop {
             let answer = self.send_once(request);
+            if answer.as_ref().is_err_and(Error::is_stall) {
+                attempt = backoff.stalled(attempt);
+            }
             let again = replayable && attempt < backoff.attempts;
             let wait = match &answer {
                 Ok(response) => wait_after(response, request.method),
-                Err(error) if error.is_connection() && request.method.is_idempotent() => {
-                    Some(Wait::Ours)
-                }
-                Err(_) => None,
+                Err(error) => (error.is_connection() || error.is_stall())
+                    .then_some(Wait::Ours)
+                    .filter(|_| request.method.is_idempotent()),
             };
             match wait.filter(|_| again) {
                 None => return answer,
@@ -293,11 +301,7 @@ fn wait_after(response: &Response, method: Method) -> Option<Wait> {
         500 | 502 | 503 | 504 if method.is_idempotent() => {}
         _ => return None,
     }
-    let asked = response
-        .header("retry-after")
-        .and_then(|seconds| seconds.trim().parse().ok())
-        .map(Duration::from_secs);
-    match asked {
+    match response.retry_after() {
         Some(asked) if asked > RETRY_AFTER_LIMIT => None,
         Some(asked) => Some(Wait::Theirs(asked)),
         None => Some(Wait::Ours),

@@ -82,6 +82,16 @@ impl Error {
         }
     }
 
+    /// Whether the server was reached, and then said nothing for too long.
+    pub fn is_stall(&self) -> bool {
+        let Self::Send { source, .. } = self else {
+            return false;
+        };
+        let before =
+            |it: &ureq::Timeout| matches!(it, ureq::Timeout::Resolve | ureq::Timeout::Connect);
+        matches!(&**source, ureq::Error::Timeout(when) if !before(when))
+    }
+
     /// What the user can try, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         let Self::Send { source, .. } = self else {

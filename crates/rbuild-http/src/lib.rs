@@ -17,7 +17,7 @@ mod url;
 
 pub use basic::basic;
 pub use certificates::CertificateDirs;
-pub use client::{Backoff, Client, Settings, Timeouts};
+pub use client::{Backoff, Client, RETRY_AFTER_LIMIT, Settings, Timeouts};
 pub use error::{Error, Result};
 pub use message::{Body, Method, Reader, Request, Response, Security};
 pub use proxy::Proxies;

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, Read},
+    time::Duration,
 };
 
 use ureq::http::HeaderMap;
@@ -112,7 +113,7 @@ pub struct Response {
     pub body: Reader,
 }
 
-/// The bytes of an answer.
+/// The bytes of an answer. [`io::ErrorKind::TimedOut`]: nothing came for too long.
 pub struct Reader(Box<dyn Read + Send>);
 
 impl Reader {
@@ -123,7 +124,14 @@ impl Reader {
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        self.0.read(buffer).map_err(|error| {
+            let timeout = |inner: &ureq::Error| matches!(inner, ureq::Error::Timeout(_));
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+            match inner.is_some_and(timeout) {
+                true => io::Error::new(io::ErrorKind::TimedOut, error),
+                false => error,
+            }
+        })
     }
 }
 
@@ -151,6 +159,12 @@ impl Response {
             .get_all(name)
             .iter()
             .filter_map(|value| value.to_str().ok())
+    }
+
+    /// How long the server asks us to wait; `None` if it does not, or names a date.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.header("retry-after")?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
     }
 
     /// At most `limit` bytes of the body; `None` if it is longer.

@@ -6,7 +6,7 @@ use std::{
     thread::sleep,
 };
 
-use rbuild_http::{Method, Reader, Request};
+use rbuild_http::{Method, Reader, Request, Response};
 use rbuild_oci::{BlobDigest, Descriptor, Hasher};
 
 use crate::{Error, Repository, Result};
@@ -37,7 +37,7 @@ impl fmt::Debug for BlobReader<'_> {
 impl Repository {
     /// Starts to fetch the blob that `descriptor` names.
     ///
-    /// Lost and stalled connections are resumed with `Range`, a bounded number of times.
+    /// Lost connections are resumed with `Range`, a bounded number of times; stalled ones once.
     ///
     /// # Errors
     /// As any request. Reading fails with [`Error`] inside an [`io::Error`].
@@ -57,38 +57,46 @@ impl Repository {
 }
 
 impl BlobReader<'_> {
-    /// The body from byte `start` on.
+    /// The body from byte `start` on: only that where the server can, else all, and what we have
+    /// is skipped.
     fn open(&self, start: u64) -> Result<Reader> {
+        if start > 0 {
+            let response = self.request(Some(start))?;
+            let is_rest = || {
+                let range = response.header("content-range").unwrap_or_default();
+                range.starts_with(&format!("bytes {start}-"))
+            };
+            match response.status {
+                206 if is_rest() => return Ok(response.body),
+                // It says that there is nothing of that kind, or gives something else.
+                206 | 416 => {}
+                _ => return self.skip(response, start),
+            }
+        }
+        self.skip(self.request(None)?, start)
+    }
+
+    /// Asks for the blob, or what it has from byte `start` on.
+    fn request(&self, start: Option<u64>) -> Result<Response> {
         let url = self
             .repository
             .url(&format!("blobs/{}", self.descriptor.digest))?;
-        let response = self.repository.send(&self.object, &mut || {
+        self.repository.send(&self.object, &mut || {
             let mut request = Request::new(Method::Get, url.clone(), self.repository.security());
-            if start > 0 {
-                request.headers.push(("range", format!("bytes={start}-")));
-            }
+            let range = start.map(|start| ("range", format!("bytes={start}-")));
+            request.headers.extend(range);
             request
+        })
+    }
+
+    /// What follows byte `start` of a whole body.
+    fn skip(&self, response: Response, start: u64) -> Result<Reader> {
+        let mut response = self.repository.expect(&self.object, response, &[200])?;
+        let skipped = io::copy(&mut (&mut response.body).take(start), &mut io::sink());
+        skipped.map_err(|source| Error::Lost {
+            what: self.repository.what(&self.object),
+            source,
         })?;
-        let mut response = self
-            .repository
-            .expect(&self.object, response, &[200, 206])?;
-        if response.status == 206 {
-            let range = response.header("content-range").unwrap_or_default();
-            if !range.starts_with(&format!("bytes {start}-")) {
-                return Err(Error::Malformed {
-                    what: self.repository.what(&self.object),
-                    why: format!("range `{range}` instead of byte {start} and more"),
-                });
-            }
-        } else {
-            // The server cannot resume: skip what we have.
-            io::copy(&mut (&mut response.body).take(start), &mut io::sink()).map_err(|source| {
-                Error::Lost {
-                    what: self.repository.what(&self.object),
-                    source,
-                }
-            })?;
-        }
         Ok(response.body)
     }
 
@@ -99,8 +107,11 @@ impl BlobReader<'_> {
             self.losses = 0;
             self.progress_mark = received;
         }
-        self.losses += 1;
         let backoff = self.repository.http().backoff();
+        self.losses += 1;
+        if source.kind() == io::ErrorKind::TimedOut {
+            self.losses = backoff.stalled(self.losses);
+        }
         if self.losses >= backoff.attempts {
             return Err(io::Error::other(Error::Lost {
                 what: self.repository.what(&self.object),

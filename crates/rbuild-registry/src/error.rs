@@ -1,6 +1,6 @@
 //! What can go wrong between us and a registry.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use rbuild_oci::{BlobDigest, ManifestError};
 
@@ -27,6 +27,8 @@ pub enum Error {
         status: u16,
         /// `: ` and what it says about that, or nothing.
         message: String,
+        /// How long it wants us to wait, if it says that.
+        retry_after: Option<Duration>,
     },
     /// It does not know us, or not as somebody who may.
     #[error("the registry refused {what} with status 401: {why}")]
@@ -54,12 +56,20 @@ pub enum Error {
         /// What is wrong; no secrets.
         why: String,
     },
-    /// A registries.conf is wrong.
+    /// A registries.conf, a policy.json, or a key that it names, is wrong.
     #[error("cannot use `{path}`: {why}")]
-    Registries {
+    Configuration {
         /// The file.
         path: PathBuf,
         /// What is wrong.
+        why: String,
+    },
+    /// The site's policy does not allow it.
+    #[error("the signature policy does not allow `{image}`: {why}")]
+    Rejected {
+        /// The image.
+        image: String,
+        /// Which rule, or what its signatures lack.
         why: String,
     },
     /// The configuration leaves no place to ask.
@@ -142,6 +152,9 @@ impl Error {
             Self::Unauthorized { registry, .. } => Some(format!(
                 "log in with `rbuild login {registry}`, or use --creds or --authfile"
             )),
+            Self::Rejected { .. } => {
+                Some("--signature-policy FILE follows another policy".to_owned())
+            }
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! A blocking client of the OCI distribution specification.
 //!
-//! Knows: manifests and blobs of one repository, logins and tokens, resuming, uploading; what
-//! registries.conf and auth.json mean.
+//! Knows: manifests, blobs and signatures of one repository, logins and tokens, resuming,
+//! uploading; what registries.conf, policy.json and auth.json mean.
 //! Does not know: where those files are, where bytes are kept, what is in a layer.
 //!
 //! Invariant: no byte is handed out as the end of something before digest and size of the
@@ -17,12 +17,17 @@ mod manifest;
 mod push;
 mod registries;
 mod repository;
+mod signature_policy;
+mod sigstore;
 mod tags;
+mod upload;
 
 pub use auth_file::{AuthFile, Entry, edited, emptied};
 pub use blob::BlobReader;
 pub use credential_helper::{erase as erase_login, get as get_login, store as store_login};
 pub use credentials::{CredentialSources, Login};
 pub use error::{Error, Result};
+pub use manifest::Resolved;
 pub use registries::{Endpoint, Registries, ShortNameMode, Target};
 pub use repository::{Access, Repository, Scope};
+pub use signature_policy::{SignaturePolicy, Signed};

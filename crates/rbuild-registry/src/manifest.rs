@@ -22,6 +22,25 @@ const ACCEPT: [&str; 4] = [
     media_type::DOCKER_INDEX,
 ];
 
+/// The manifest that was meant, and how it was found.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its digest, then those of the indexes that led to it.
+    pub digests: Vec<BlobDigest>,
+}
+
+/// A manifest or index as it came.
+pub(crate) struct Served {
+    /// What the registry says that it is, in lower case; empty if it does not say.
+    content_type: String,
+    /// What it hashes to.
+    digest: BlobDigest,
+    /// Its bytes.
+    pub text: Vec<u8>,
+}
+
 impl Repository {
     /// The manifest that `reference`, a tag or digest in this repository, means on `platform`.
     ///
@@ -29,16 +48,21 @@ impl Repository {
     /// [`Error::Digest`] if the bytes are not what their digest says, [`Error::Manifest`] if
     /// there is none for `platform`, it is ambiguous (CVE-2021-41190) or has layers that may
     /// not be fetched; else as any request.
-    pub fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Manifest> {
-        let mut digest = reference.digest.map(BlobDigest);
+    pub fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Resolved> {
+        let mut wanted = reference.digest.map(BlobDigest);
         let tag = reference.tag_or_latest().unwrap_or("latest").to_owned();
+        let mut digests = Vec::new();
         for _ in 0..INDEX_DEPTH {
-            let document = self.document(&tag, digest)?;
+            let (digest, document) = self.document(&tag, wanted)?;
+            digests.insert(0, digest);
             match document {
-                Document::Manifest(manifest) => return Ok(*manifest),
+                Document::Manifest(manifest) => {
+                    let manifest = *manifest;
+                    return Ok(Resolved { manifest, digests });
+                }
                 Document::Index(index) => {
                     let chosen = index.choose(platform);
-                    digest = Some(chosen.map_err(|why| self.unusable(&tag, why))?.digest);
+                    wanted = Some(chosen.map_err(|why| self.unusable(&tag, why))?.digest);
                 }
             }
         }
@@ -46,28 +70,36 @@ impl Repository {
         Err(self.unusable(&tag, ManifestError::Malformed(why)))
     }
 
-    /// The manifests of all images that `reference` means: those of an index, or the only one.
+    /// All images that `reference` means: those of an index, or the only one.
     ///
     /// # Errors
     /// As [`Repository::resolve`].
-    pub fn resolve_all(&self, reference: &Reference) -> Result<Vec<Manifest>> {
+    pub fn resolve_all(&self, reference: &Reference) -> Result<Vec<Resolved>> {
         let tag = reference.tag_or_latest().unwrap_or("latest").to_owned();
-        let index = match self.document(&tag, reference.digest.map(BlobDigest))? {
-            Document::Manifest(manifest) => return Ok(vec![*manifest]),
-            Document::Index(index) => index,
+        let (top, index) = match self.document(&tag, reference.digest.map(BlobDigest))? {
+            (digest, Document::Manifest(manifest)) => {
+                return Ok(vec![Resolved {
+                    manifest: *manifest,
+                    digests: vec![digest],
+                }]);
+            }
+            (digest, Document::Index(index)) => (digest, index),
         };
         let listed = index.images().map_err(|why| self.unusable(&tag, why))?;
-        let mut manifests = Vec::with_capacity(listed.len());
+        let mut images = Vec::with_capacity(listed.len());
         for entry in listed {
             match self.document(&tag, Some(entry.digest))? {
-                Document::Manifest(manifest) => manifests.push(*manifest),
-                Document::Index(_) => {
+                (digest, Document::Manifest(manifest)) => images.push(Resolved {
+                    manifest: *manifest,
+                    digests: vec![digest, top],
+                }),
+                (_, Document::Index(_)) => {
                     let why = "it is an index of indexes".to_owned();
                     return Err(self.unusable(&tag, ManifestError::Malformed(why)));
                 }
             }
         }
-        Ok(manifests)
+        Ok(images)
     }
 
     /// The image configuration of `manifest`, byte for byte.
@@ -91,8 +123,21 @@ impl Repository {
         Ok(text)
     }
 
-    fn document(&self, tag: &str, wanted: Option<BlobDigest>) -> Result<Document> {
+    fn document(&self, tag: &str, wanted: Option<BlobDigest>) -> Result<(BlobDigest, Document)> {
         let name = wanted.map_or_else(|| tag.to_owned(), |digest| digest.to_string());
+        let served = self.manifest_text(&name, wanted)?;
+        let document = String::from_utf8(served.text)
+            .map_err(|_| ManifestError::Malformed("it is not UTF-8".to_owned()))
+            .and_then(|text| Document::parse(text, &served.content_type))
+            .map_err(|why| self.unusable(&name, why))?;
+        Ok((served.digest, document))
+    }
+
+    /// The manifest or index `name`, a tag or the digest `wanted`.
+    ///
+    /// # Errors
+    /// [`Error::Digest`] if its bytes are not what `wanted` or the registry itself says.
+    pub(crate) fn manifest_text(&self, name: &str, wanted: Option<BlobDigest>) -> Result<Served> {
         let object = format!("manifest `{name}`");
         let url = self.url(&format!("manifests/{name}"))?;
         let accept = ACCEPT.join(", ");
@@ -108,20 +153,21 @@ impl Repository {
         let announced: Option<Digest> = response
             .header("docker-content-digest")
             .and_then(|digest| digest.parse().ok());
-        let bytes = self.read(response, &object, MANIFEST_LIMIT)?;
-        let found = BlobDigest(Digest::of(&bytes));
-        let expected = wanted.or(announced.map(BlobDigest)).unwrap_or(found);
-        if found != expected {
+        let text = self.read(response, &object, MANIFEST_LIMIT)?;
+        let digest = BlobDigest(Digest::of(&text));
+        let expected = wanted.or(announced.map(BlobDigest)).unwrap_or(digest);
+        if digest != expected {
             return Err(Error::Digest {
                 what: self.what(&object),
                 expected,
-                found,
+                found: digest,
             });
         }
-        String::from_utf8(bytes)
-            .map_err(|_| ManifestError::Malformed("it is not UTF-8".to_owned()))
-            .and_then(|text| Document::parse(text, &content_type))
-            .map_err(|why| self.unusable(&name, why))
+        Ok(Served {
+            content_type,
+            digest,
+            text,
+        })
     }
 
     fn unusable(&self, name: &str, source: ManifestError) -> Error {

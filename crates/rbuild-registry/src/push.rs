@@ -2,18 +2,28 @@
 //!
 //! OCI distribution-spec, "Push".
 
-use std::{
-    io::{self, Read},
-    thread::sleep,
+use std::thread::sleep;
+
+use rbuild_http::{Body, Method, Request, Url};
+use rbuild_oci::{BlobDigest, Descriptor, Digest};
+
+use crate::{
+    Error, Repository, Result,
+    upload::{Open, Upload},
 };
 
-use rbuild_http::{Body, Method, Request, Response, Url, redirect_target};
-use rbuild_oci::{BlobDigest, Descriptor, Digest, Hasher};
+/// Progress, in bytes, after which a lost connection counts as the first one again.
+const PROGRESS: u64 = 1 << 20;
 
-use crate::{Error, Repository, Result};
-
-/// Opens the bytes to push, from the start, each time it is called.
-type Open<'a> = dyn FnMut() -> io::Result<Box<dyn Read>> + 'a;
+/// What became of a blob that another repository has.
+enum Mounting {
+    /// It is here.
+    Done,
+    /// It is to be uploaded, there.
+    Upload(Url),
+    /// It is to be uploaded.
+    Refused,
+}
 
 impl Repository {
     /// Whether the repository has blob `digest`.
@@ -32,28 +42,11 @@ impl Repository {
         self.expect(&object, response, &[200]).map(|_| true)
     }
 
-    /// Makes blob `digest` of repository `from`, of the same registry, available here without
-    /// moving it. Returns whether that worked; if not, push it.
+    /// Uploads the blob that `descriptor` names, if it is not there yet, nor in another repository
+    /// that [`Scope::Push`] names for it.
     ///
-    /// # Errors
-    /// As any request.
-    pub fn mount(&self, digest: &BlobDigest, from: &str) -> Result<bool> {
-        let object = format!("blob {digest}");
-        let url = self
-            .url("blobs/uploads/")?
-            .with_query("mount", &digest.to_string())
-            .with_query("from", from);
-        let response = self.send(&object, &mut || {
-            Request::new(Method::Post, url.clone(), self.security())
-        })?;
-        // 202: an upload was begun instead; the registry forgets it in time.
-        let response = self.expect(&object, response, &[201, 202])?;
-        Ok(response.status == 201)
-    }
-
-    /// Uploads the blob that `descriptor` names, if it is not there yet.
-    ///
-    /// Starts again from the beginning when the connection is lost or the token expires.
+    /// Goes on where the server is when the connection is lost or the token expires, and sends
+    /// pieces to a server that does not take the whole.
     ///
     /// # Errors
     /// [`Error::Source`] if `open` fails; [`Error::Status`] if the registry refuses, as when
@@ -62,47 +55,64 @@ impl Repository {
         if self.has_blob(&descriptor.digest)? {
             return Ok(());
         }
+        let location = match self.mount(&descriptor.digest)? {
+            Mounting::Done => return Ok(()),
+            Mounting::Upload(location) => Some(location),
+            Mounting::Refused => None,
+        };
+        let mut upload = Upload::new(self, descriptor, location);
         let backoff = self.http().backoff();
-        let mut attempt = 1;
+        let (mut attempt, mut mark) = (1, 0);
         loop {
-            match self.upload(descriptor, open) {
-                Err(error) if attempt < backoff.attempts && may_pass(&error) => {
-                    sleep(backoff.wait(attempt));
-                }
-                answer => return answer,
+            let error = match upload.advance(open) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if matches!(&error, Error::Send { source, .. } if source.is_stall()) {
+                attempt = backoff.stalled(attempt);
             }
+            if attempt >= backoff.attempts || !upload.recover(&error) {
+                return Err(error);
+            }
+            // The answer may be all that was lost.
+            if upload.offset() == 0 && self.has_blob(&descriptor.digest)? {
+                return Ok(());
+            }
+            let asked = match &error {
+                Error::Status { retry_after, .. } => *retry_after,
+                _ => None,
+            };
+            sleep(asked.unwrap_or_else(|| backoff.wait(attempt)));
             attempt += 1;
+            if upload.offset() >= mark + PROGRESS {
+                (attempt, mark) = (1, upload.offset());
+            }
         }
     }
 
-    /// Uploads what `reader` gives, whose size is not known; returns what it was.
-    ///
-    /// # Errors
-    /// As any request; nothing is repeated, because `reader` cannot be.
-    pub fn push_stream(&self, reader: &mut dyn Read) -> Result<(BlobDigest, u64)> {
-        let object = "a new blob";
-        let location = self.begin_upload(object)?;
-        let mut hashing = Hashing {
-            reader,
-            hasher: Hasher::new(),
+    /// Makes blob `digest` available here without moving it, if [`Scope::Push`] says which other
+    /// repository of the registry has it.
+    fn mount(&self, digest: &BlobDigest) -> Result<Mounting> {
+        let Some(from) = self.mount_source(digest) else {
+            return Ok(Mounting::Refused);
         };
-        let mut request = Request::new(Method::Patch, location, self.security());
-        request.headers.push(octets());
-        request.body = Body::Stream {
-            reader: &mut hashing,
-            size: None,
-        };
-        let response = self.send_once(object, request)?;
-        let response = self.expect(object, response, &[202, 204])?;
-        let location = self.location(object, &response)?;
-        let size = hashing.hasher.size();
-        let digest = BlobDigest(hashing.hasher.finish());
-        let url = location.with_query("digest", &digest.to_string());
-        let response = self.send(object, &mut || {
-            Request::new(Method::Put, url.clone(), self.security())
+        let object = format!("blob {digest}");
+        let url = self
+            .url("blobs/uploads/")?
+            .with_query("mount", &digest.to_string())
+            .with_query("from", from);
+        let response = self.send(&object, &mut || {
+            Request::new(Method::Post, url.clone(), self.security())
         })?;
-        self.expect(object, response, &[201, 204])?;
-        Ok((digest, size))
+        match response.status {
+            201 => Ok(Mounting::Done),
+            202 => self.location(&object, &response).map(Mounting::Upload),
+            // The other repository may be closed to us: that says nothing about this one.
+            400 | 401 | 403 | 404 | 405 => Ok(Mounting::Refused),
+            _ => self
+                .expect(&object, response, &[201, 202])
+                .map(|_| Mounting::Refused),
+        }
     }
 
     /// Writes manifest `text` of type `media_type` under `tag` (`None`: only under its
@@ -140,76 +150,5 @@ impl Repository {
             }),
             _ => Ok(digest),
         }
-    }
-
-    fn upload(&self, descriptor: &Descriptor, open: &mut Open<'_>) -> Result<()> {
-        let object = format!("blob {}", descriptor.digest);
-        let location = self.begin_upload(&object)?;
-        let mut reader = open().map_err(|source| Error::Source {
-            what: object.clone(),
-            source,
-        })?;
-        let url = location.with_query("digest", &descriptor.digest.to_string());
-        let mut request = Request::new(Method::Put, url, self.security());
-        request.headers.push(octets());
-        request.body = Body::Stream {
-            reader: &mut *reader,
-            size: Some(descriptor.size),
-        };
-        let response = self.send_once(&object, request)?;
-        self.expect(&object, response, &[201, 204]).map(drop)
-    }
-
-    /// Asks where to upload to.
-    fn begin_upload(&self, object: &str) -> Result<Url> {
-        let url = self.url("blobs/uploads/")?;
-        let response = self.send(object, &mut || {
-            Request::new(Method::Post, url.clone(), self.security())
-        })?;
-        let response = self.expect(object, response, &[202])?;
-        self.location(object, &response)
-    }
-
-    /// Where `response` says that the upload goes on.
-    fn location(&self, object: &str, response: &Response) -> Result<Url> {
-        let location = response
-            .header("location")
-            .ok_or_else(|| Error::Malformed {
-                what: self.what(object),
-                why: "no place to upload to".to_owned(),
-            })?;
-        redirect_target(&response.url, location, self.security())
-            .map_err(|source| self.send_error(object, source))
-    }
-}
-
-fn octets() -> (&'static str, String) {
-    ("content-type", "application/octet-stream".to_owned())
-}
-
-/// Whether another attempt may end better. 401 is a token that expired meanwhile: the next
-/// attempt begins with a request that gets a new one. 404: the upload was forgotten.
-fn may_pass(error: &Error) -> bool {
-    match error {
-        Error::Send { source, .. } => source.is_connection(),
-        Error::Unauthorized { .. } => true,
-        Error::Status { status, .. } => {
-            matches!(status, 404 | 429 | 500 | 502 | 503 | 504)
-        }
-        _ => false,
-    }
-}
-
-/// Hashes what is read through it.
-struct Hashing<'a> {
-    reader: &'a mut dyn Read,
-    hasher: Hasher,
-}
-
-impl Read for Hashing<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
     }
 }

@@ -1,12 +1,13 @@
 //! A repository: where it is, and how it is asked.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Mutex, OnceLock, PoisonError},
 };
 
 use rbuild_http::{Body, Client, Method, Request, Response, Security, Url};
-use rbuild_oci::Reference;
+use rbuild_oci::{BlobDigest, Reference};
 use serde::Deserialize;
 
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
 /// The longest error message or token answer that is read, in bytes.
 const ANSWER_LIMIT: u64 = 1 << 20;
 
+/// The most other repositories that a token is asked for, to mount blobs from.
+const MOUNTS_LIMIT: usize = 8;
+
 /// What is to be done with a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -24,10 +28,10 @@ pub enum Scope {
     Login,
     /// Only reading.
     Pull,
-    /// Writing too; blobs may be mounted from these other repositories of the registry.
+    /// Writing too.
     Push {
-        /// Their names.
-        mounts: Vec<String>,
+        /// Which other repositories of the registry have which blobs: they need not be moved.
+        mounts: BTreeMap<BlobDigest, String>,
     },
 }
 
@@ -53,6 +57,8 @@ pub struct Repository {
     access: Access,
     /// `https://host/`, or http where that is allowed and answers.
     base: OnceLock<Url>,
+    /// Held by whoever logs in.
+    turn: Mutex<()>,
     /// The `Authorization` that was accepted last.
     authorization: Mutex<Option<Authorization>>,
     /// The login for this repository, once it was looked for.
@@ -98,6 +104,7 @@ impl Repository {
             name: full.repository,
             access,
             base: OnceLock::new(),
+            turn: Mutex::new(()),
             authorization: Mutex::new(None),
             login: Mutex::new(None),
         }
@@ -178,11 +185,13 @@ impl Repository {
         if response.status != 401 || !response.url.same_origin(self.base()?) {
             return Ok(response);
         }
+        // One thread at a time: the others then have what the first one got.
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let authorization = match self.authorization() {
-            // Another thread was faster.
             Some(newer) if Some(&newer) != used.as_ref() => newer,
             _ => self.authorize(object, &response)?,
         };
+        drop(turn);
         self.send_with(object, request(), Some(authorization))
     }
 
@@ -242,7 +251,13 @@ impl Repository {
                 .ok_or_else(|| self.unauthorized(object))?,
             Challenge::Bearer(bearer) => {
                 let realm = bearer.realm(self.base()?).map_err(fail)?;
-                let token = self.token(object, &bearer, (realm, login.as_ref()))?;
+                let scopes = self.scopes();
+                let ask = |scopes| self.token(object, &bearer, (&realm, login.as_ref(), scopes));
+                let token = match ask(&scopes) {
+                    // Some refuse all where one of the repositories to mount from is closed.
+                    Err(Error::Unauthorized { .. }) if scopes.len() > 1 => ask(&scopes[..1])?,
+                    answer => answer?,
+                };
                 format!("Bearer {token}")
             }
         };
@@ -255,16 +270,16 @@ impl Repository {
         Ok(authorization)
     }
 
-    /// Asks `realm` for a token, as whoever logs in.
+    /// Asks `realm` for a token for `scopes`, as whoever logs in.
     fn token(
         &self,
         object: &str,
         bearer: &Bearer,
-        (realm, login): (Url, Option<&Login>),
+        (realm, login, scopes): (&Url, Option<&Login>, &[String]),
     ) -> Result<String> {
-        let scopes = self.scopes();
+        let realm = realm.clone();
         let form = match login {
-            Some(Login::IdentityToken(token)) => Some(bearer.refresh_form(token, &scopes)),
+            Some(Login::IdentityToken(token)) => Some(bearer.refresh_form(token, scopes)),
             _ => None,
         };
         let mut request = match &form {
@@ -277,7 +292,7 @@ impl Repository {
                 request
             }
             None => {
-                let url = bearer.token_url(realm, &scopes);
+                let url = bearer.token_url(realm, scopes);
                 Request::new(Method::Get, url, self.access.security)
             }
         };
@@ -335,9 +350,19 @@ impl Repository {
             Scope::Pull => vec![format!("repository:{}:pull", self.name)],
             Scope::Push { mounts } => {
                 let own = format!("repository:{}:pull,push", self.name);
-                let others = mounts.iter().map(|name| format!("repository:{name}:pull"));
+                let others: BTreeSet<&String> = mounts.values().collect();
+                let others = others.iter().take(MOUNTS_LIMIT);
+                let others = others.map(|name| format!("repository:{name}:pull"));
                 std::iter::once(own).chain(others).collect()
             }
+        }
+    }
+
+    /// The other repository that has blob `digest`, if one is known.
+    pub(crate) fn mount_source(&self, digest: &BlobDigest) -> Option<&str> {
+        match &self.access.scope {
+            Scope::Push { mounts } => mounts.get(digest).map(String::as_str),
+            Scope::Login | Scope::Pull => None,
         }
     }
 
@@ -371,6 +396,7 @@ impl Repository {
         if status == 401 {
             return Err(self.unauthorized(object));
         }
+        let retry_after = response.retry_after();
         let body = response.read_at_most(ANSWER_LIMIT).ok().flatten();
         let message = body
             .and_then(|body| serde_json::from_slice::<Complaint>(&body).ok())
@@ -381,6 +407,7 @@ impl Repository {
             what: self.what(object),
             status,
             message: message.replace(char::is_control, " "),
+            retry_after,
         })
     }
 

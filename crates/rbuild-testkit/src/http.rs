@@ -23,6 +23,8 @@ pub struct Seen {
     pub headers: BTreeMap<String, String>,
     /// What was sent along, without its framing.
     pub body: Vec<u8>,
+    /// Whether the connection was lost before all of the body came.
+    pub is_cut: bool,
     /// How many requests with this method and path came before.
     pub before: usize,
 }
@@ -32,7 +34,7 @@ pub struct Seen {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// Headers besides `Connection` and `Content-Length`.
+    /// Headers besides `Connection`, and `Content-Length` unless it shall be wrong.
     pub headers: Vec<(&'static str, String)>,
     /// The body, if it is not cut.
     pub body: Vec<u8>,
@@ -51,6 +53,10 @@ pub enum Ending {
     Endless,
     /// Nothing more comes, and the connection stays open for a while.
     Stall,
+    /// The headers come, one byte at a time, and never end.
+    Drip,
+    /// Nothing comes but the body, which is no HTTP.
+    Garbage,
 }
 
 impl Reply {
@@ -64,9 +70,10 @@ impl Reply {
         }
     }
 
-    /// The same with one more header.
+    /// The same with one more header, in place of one of that name.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(other, _)| *other != name);
         self.headers.push((name, value.into()));
         self
     }
@@ -93,16 +100,30 @@ impl Server {
     /// # Panics
     /// When no port of this machine is free.
     pub fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_cutting(|_| None, answer)
+    }
+
+    /// The same, but where `cut` says so (it does not see the body) the connection is lost after so
+    /// many bytes of the request's body: `answer` sees what came, and nobody sees its answer.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub fn start_cutting(
+        cut: impl Fn(&Seen) -> Option<u64> + Send + Sync + 'static,
+        answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
         let address = listener.local_addr().expect("it listens");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let answer = Arc::new(answer);
+        let (cut, answer) = (Arc::new(cut), Arc::new(answer));
         let shared = Arc::clone(&log);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (answer, log) = (Arc::clone(&answer), Arc::clone(&shared));
+                let (cut, answer, log) =
+                    (Arc::clone(&cut), Arc::clone(&answer), Arc::clone(&shared));
                 thread::spawn(move || {
-                    let _ = converse(&stream, &log, &*answer);
+                    let _ = receive(&stream, &log, &*cut)
+                        .and_then(|seen| respond(&stream, &seen, &answer(&seen)));
                 });
             }
         });
@@ -131,24 +152,43 @@ impl Server {
     }
 }
 
-fn converse(
-    mut stream: &TcpStream,
+/// Reads a request, as far as `cut` lets it come, and notes it.
+fn receive(
+    stream: &TcpStream,
     log: &Mutex<Vec<Seen>>,
-    answer: &dyn Fn(&Seen) -> Reply,
-) -> std::io::Result<()> {
-    let mut seen = read_request(stream)?;
-    {
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |other: &&Seen| (&other.method, &other.path) == (&seen.method, &seen.path);
-        seen.before = log.iter().filter(same).count();
-        log.push(seen.clone());
+    cut: &dyn Fn(&Seen) -> Option<u64>,
+) -> std::io::Result<Seen> {
+    let mut reader = BufReader::new(stream);
+    let mut seen = read_head(&mut reader)?;
+    let limit = cut(&seen);
+    seen.is_cut = limit.is_some();
+    read_body(&mut reader, &mut seen, limit)?;
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = |other: &&Seen| (&other.method, &other.path) == (&seen.method, &seen.path);
+    seen.before = log.iter().filter(same).count();
+    log.push(seen.clone());
+    Ok(seen)
+}
+
+fn respond(mut stream: &TcpStream, seen: &Seen, reply: &Reply) -> std::io::Result<()> {
+    if seen.is_cut {
+        return Ok(());
     }
-    let reply = answer(&seen);
+    if matches!(reply.ending, Ending::Garbage) {
+        return stream.write_all(&reply.body);
+    }
     let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", reply.status);
     for (name, value) in &reply.headers {
         head += &format!("{name}: {value}\r\n");
     }
-    if !matches!(reply.ending, Ending::Endless) {
+    if matches!(reply.ending, Ending::Drip) {
+        return drip(stream, &head);
+    }
+    let is_announced = reply
+        .headers
+        .iter()
+        .any(|(name, _)| *name == "Content-Length");
+    if !is_announced && !matches!(reply.ending, Ending::Endless) {
         head += &format!("Content-Length: {}\r\n", reply.body.len());
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
@@ -156,8 +196,8 @@ fn converse(
         return Ok(());
     }
     match reply.ending {
-        Ending::Complete => stream.write_all(&reply.body),
-        Ending::Cut(count) => stream.write_all(&reply.body[..count]),
+        Ending::Complete | Ending::Drip | Ending::Garbage => stream.write_all(&reply.body),
+        Ending::Cut(count) => stream.write_all(&reply.body[..count.min(reply.body.len())]),
         Ending::Stall => {
             thread::sleep(Duration::from_secs(20));
             Ok(())
@@ -168,8 +208,17 @@ fn converse(
     }
 }
 
-fn read_request(stream: &TcpStream) -> std::io::Result<Seen> {
-    let mut reader = BufReader::new(stream);
+/// Sends `head` and then spaces of a header, slowly, until the other side has enough.
+fn drip(mut stream: &TcpStream, head: &str) -> std::io::Result<()> {
+    let spaces = std::iter::repeat(b' ');
+    for byte in head.bytes().chain(*b"X-Slow:").chain(spaces) {
+        stream.write_all(&[byte])?;
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn read_head(reader: &mut impl BufRead) -> std::io::Result<Seen> {
     let mut line = || {
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -185,21 +234,33 @@ fn read_request(stream: &TcpStream) -> std::io::Result<Seen> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let mut body = Vec::new();
-    if headers.contains_key("transfer-encoding") {
-        read_chunks(&mut reader, &mut body)?;
-    } else if let Some(size) = headers.get("content-length") {
-        (&mut reader)
-            .take(size.parse().map_err(std::io::Error::other)?)
-            .read_to_end(&mut body)?;
-    }
     Ok(Seen {
         method: words.next().unwrap_or_default(),
         path: words.next().unwrap_or_default(),
         headers,
-        body,
+        body: Vec::new(),
+        is_cut: false,
         before: 0,
     })
+}
+
+/// Reads what comes along with `seen`, at most `limit` bytes of it.
+fn read_body(
+    reader: &mut impl BufRead,
+    seen: &mut Seen,
+    limit: Option<u64>,
+) -> std::io::Result<()> {
+    if seen.headers.contains_key("transfer-encoding") {
+        return read_chunks(reader, &mut seen.body);
+    }
+    let size = seen.headers.get("content-length").map(|size| size.parse());
+    let size: u64 = size
+        .transpose()
+        .map_err(std::io::Error::other)?
+        .unwrap_or_default();
+    let size = limit.map_or(size, |limit| limit.min(size));
+    reader.take(size).read_to_end(&mut seen.body)?;
+    Ok(())
 }
 
 fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> std::io::Result<()> {

@@ -1,5 +1,5 @@
 //! What tests share: gating by what the host can do, accounts, scratch
-//! directories, trees as text, a real registry, an HTTP server with faults.
+//! directories, trees as text, a real registry, an HTTP server and a registry with faults.
 //!
 //! Only tests and xtask depend on it; no part of the product does. It knows
 //! the command line of the `rbuild` binary, none of its crates.
@@ -7,6 +7,7 @@
 mod account;
 mod base;
 mod error;
+pub mod fault_registry;
 mod host;
 pub mod http;
 mod layout;
@@ -14,7 +15,9 @@ mod need;
 mod output;
 mod registry;
 mod scratch;
+mod signer;
 mod terminal;
+mod token_server;
 mod tree;
 
 pub use account::Account;
@@ -26,5 +29,7 @@ pub use need::{Need, need, skip};
 pub use output::Output;
 pub use registry::Registry;
 pub use scratch::Scratch;
+pub use signer::{Signer, openssl};
 pub use terminal::{Size, Terminal};
+pub use token_server::TokenServer;
 pub use tree::{Entry, Kind, Tree};

@@ -1,6 +1,6 @@
 //! An image on its way to a place outside of the store: one arm for each kind of place.
 
-use std::{path::Path, slice};
+use std::{collections::BTreeMap, path::Path, slice};
 
 use rbuild_export::{
     Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export, local_digest, push,
@@ -9,7 +9,7 @@ use rbuild_export::{
 };
 use rbuild_oci::{BlobDigest, Format, Location, Name, Reference};
 use rbuild_registry::{Access, Repository, Scope};
-use rbuild_store::ImageRecord;
+use rbuild_store::{ImageRecord, Store};
 
 use crate::{failure::Failure, find::new_name, registry::Registry, target::Target};
 
@@ -75,7 +75,7 @@ pub fn send_exported(
         }
         Location::Directory(path) => write_directory(place, image, Path::new(path))?,
         Location::Name(reference) | Location::Registry(reference) => {
-            let (repository, to) = repository(&reference.on_docker_hub(), registry)?;
+            let (repository, to) = repository((place, registry), &reference.on_docker_hub())?;
             push(place, &repository, image, &to)?;
         }
         Location::DockerArchive(_) => {
@@ -114,7 +114,7 @@ pub fn send_index(
 ) -> Result<(), Failure> {
     match destination {
         Location::Name(reference) | Location::Registry(reference) => {
-            let (repository, to) = repository(&reference.on_docker_hub(), registry)?;
+            let (repository, to) = repository((place, registry), &reference.on_docker_hub())?;
             Ok(push_index(place, (&repository, &to), index, images)?)
         }
         Location::Layout(to) if images == Images::Included => {
@@ -133,13 +133,40 @@ fn file(path: &str) -> Target {
 }
 
 /// What is pushed to when `to` is named, and the reference there.
-fn repository(to: &Reference, registry: &Registry) -> Result<(Repository, Reference), Failure> {
+fn repository(
+    (place, registry): (Place<'_>, &Registry),
+    to: &Reference,
+) -> Result<(Repository, Reference), Failure> {
     let endpoint = registry.registries.push_endpoint(to)?;
+    let is_moved = endpoint.reference != *to;
     let access = Access {
-        scope: Scope::Push { mounts: Vec::new() },
+        scope: Scope::Push {
+            mounts: match is_moved {
+                true => BTreeMap::new(),
+                false => mounts(place.store, to)?,
+            },
+        },
         security: registry.security_of(&endpoint),
         credentials: registry.credentials.clone(),
     };
     let repository = Repository::new(&registry.http, &endpoint.reference, access);
     Ok((repository, endpoint.reference))
+}
+
+/// The blobs that other repositories of the registry of `to` should have, by the names of images
+/// here.
+fn mounts(store: &Store, to: &Reference) -> Result<BTreeMap<BlobDigest, String>, Failure> {
+    let mut found = BTreeMap::new();
+    for (name, id) in store.names()? {
+        let Ok(from) = name.as_str().parse::<Reference>() else {
+            continue;
+        };
+        if from.registry != to.registry || from.repository == to.repository {
+            continue;
+        }
+        let layers = store.image(&id)?.map(|image| image.layers);
+        let blobs = layers.into_iter().flatten().filter_map(|layer| layer.blob);
+        found.extend(blobs.map(|blob| (blob.digest, from.repository.clone())));
+    }
+    Ok(found)
 }

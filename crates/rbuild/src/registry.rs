@@ -8,10 +8,14 @@ use std::{
 use rbuild_engine::Bases;
 use rbuild_http::{Backoff, CertificateDirs, Client, Security, Settings};
 use rbuild_oci::Platform;
-use rbuild_registry::{CredentialSources, Endpoint, Error, Login, Registries};
+use rbuild_registry::{CredentialSources, Endpoint, Error, Login, Registries, SignaturePolicy};
 use rbuild_store::{Session, Store};
 
-use crate::{cli::RegistryArgs, failure::Failure, settings};
+use crate::{
+    cli::{PolicyArgs, RegistryArgs},
+    failure::Failure,
+    settings,
+};
 
 /// How this command talks to registries.
 pub struct Registry {
@@ -49,10 +53,11 @@ impl Registry {
         })
     }
 
-    /// Finds base images for `platform`, here or there.
+    /// Finds base images for `platform`, here or there as far as `signatures` allows.
     pub fn bases<'a>(
         &'a self,
         (store, session): (&'a Store, &'a Session),
+        signatures: &'a SignaturePolicy,
         platform: Platform,
     ) -> Bases<'a> {
         Bases {
@@ -62,6 +67,7 @@ impl Registry {
             registries: &self.registries,
             security: self.security,
             credentials: &self.credentials,
+            signatures,
             platform,
         }
     }
@@ -134,6 +140,30 @@ pub fn own_auth_file(flag: Option<&Path>) -> Result<PathBuf, Failure> {
         })
 }
 
+/// Reads the policy that `args` names, else the user's, else the system's; where there is none,
+/// everything is allowed.
+///
+/// # Errors
+/// If it cannot be read or understood.
+pub fn signatures(args: &PolicyArgs) -> Result<SignaturePolicy, Failure> {
+    let own = settings::config_home().map(|config| config.join("containers/policy.json"));
+    let usual = own
+        .into_iter()
+        .chain(["/etc/containers/policy.json".into()]);
+    let found = match &args.signature_policy {
+        Some(file) => Some(file.clone()),
+        None => usual.into_iter().find(|file| file.exists()),
+    };
+    let Some(file) = found else {
+        return Ok(SignaturePolicy::default());
+    };
+    let text = fs::read_to_string(&file).map_err(|error| Error::Configuration {
+        path: file.clone(),
+        why: error.to_string(),
+    })?;
+    Ok(SignaturePolicy::parse(&text, &file)?)
+}
+
 /// Reads registries.conf and its drop-ins: the user's, else the system's; short-name aliases that
 /// podman has remembered come last.
 ///
@@ -187,7 +217,7 @@ fn add_all(registries: &mut Registries, dir: &Path) -> Result<(), Error> {
 
 /// Adds a file; one that is not there says nothing.
 fn add(registries: &mut Registries, path: &Path) -> Result<(), Error> {
-    let fail = |why: String| Error::Registries {
+    let fail = |why: String| Error::Configuration {
         path: path.to_owned(),
         why,
     };

@@ -4,8 +4,9 @@
 use std::{fs, io::Write, path::PathBuf};
 
 use expect_test::{Expect, expect};
-use rbuild_engine::{Shelf, load};
+use rbuild_engine::{Offered, Shelf, load};
 use rbuild_oci::{Digest, ImageId, Platform};
+use rbuild_registry::SignaturePolicy;
 use serde_json::{Value, json};
 
 use crate::{
@@ -363,7 +364,12 @@ fn loaded(place: &Place, bytes: &[u8]) -> Result<Vec<Vec<String>>, String> {
     let session = place.store.begin().unwrap();
     let shelf = Shelf::stream(&mut &bytes[..], &session).map_err(|error| causes(&error))?;
     let platform = Platform::new("linux", "amd64", None);
-    let loaded = load(&shelf, &session, &platform).map_err(|error| causes(&error))?;
+    let offered = Offered {
+        shelf: &shelf,
+        path: "",
+        signatures: &SignaturePolicy::default(),
+    };
+    let loaded = load(offered, &session, &platform).map_err(|error| causes(&error))?;
     let names = |names: Vec<rbuild_oci::Name>| names.iter().map(ToString::to_string).collect();
     Ok(loaded.into_iter().map(|image| names(image.names)).collect())
 }

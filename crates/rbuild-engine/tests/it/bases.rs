@@ -3,7 +3,7 @@
 use rbuild_engine::{Bases, Error, Policy, Resolved, Supplies};
 use rbuild_http::{Backoff, Client, Security, Settings};
 use rbuild_oci::Platform;
-use rbuild_registry::{CredentialSources, Registries};
+use rbuild_registry::{CredentialSources, Registries, SignaturePolicy};
 use rbuild_store::{Durability, ImageRecord, Session, Store};
 use serde_json::json;
 
@@ -46,6 +46,7 @@ impl Place {
             registries: &Registries::default(),
             security: Some(Security::Verified),
             credentials: &CredentialSources::default(),
+            signatures: &SignaturePolicy::default(),
             platform: Platform::new("linux", "amd64", None),
         };
         let mut supplies = Supplies::default();

@@ -9,9 +9,11 @@
 mod faults;
 mod logins;
 mod real;
+mod rows;
+mod signatures;
 mod tokens;
 
-use std::{io::Read, time::Duration};
+use std::{collections::BTreeMap, io::Read, time::Duration};
 
 use rbuild_http::{Backoff, Client, Security, Settings, Timeouts};
 use rbuild_oci::{BlobDigest, Descriptor, Digest, Platform, Reference, media_type};
@@ -48,6 +50,12 @@ fn repository_as(
         credentials,
     };
     Repository::new(&http, reference, access)
+}
+
+fn push_scope() -> Scope {
+    Scope::Push {
+        mounts: BTreeMap::new(),
+    }
 }
 
 fn pull_from(server: &Server) -> Repository {

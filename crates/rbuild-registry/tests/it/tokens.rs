@@ -1,4 +1,4 @@
-//! Faults 29-31: tokens that expire, realms that lie, redirects that would leak them.
+//! Tokens that expire, realms that lie, redirects that would leak them.
 
 use crate::{blob, fetch, fine, is_probe};
 use rbuild_testkit::http::{Ending, Reply, Seen, Server};
@@ -46,7 +46,7 @@ fn a_token_is_fetched_when_asked_for() {
 }
 
 #[test]
-fn a_token_that_expires_in_the_middle_is_replaced() {
+fn a_token_that_expires_in_the_middle_is_replaced_fault_29() {
     let uses = std::sync::atomic::AtomicU32::new(0);
     let server = with_tokens(
         move |token| match token {
@@ -64,7 +64,7 @@ fn a_token_that_expires_in_the_middle_is_replaced() {
 }
 
 #[test]
-fn a_refused_token_is_replaced_once_only() {
+fn a_refused_token_is_replaced_once_only_fault_29() {
     let server = with_tokens(|_| false, |_| fine());
     let error = fetch(&server, &blob(BYTES)).unwrap_err();
     assert!(error.contains("status 401"), "{error}");
@@ -72,7 +72,7 @@ fn a_refused_token_is_replaced_once_only() {
 }
 
 #[test]
-fn a_token_stays_with_its_registry() {
+fn a_token_stays_with_its_registry_fault_30() {
     let cdn = Server::start(|seen| {
         assert!(!seen.headers.contains_key("authorization"), "leaked");
         Reply::new(200, BYTES)
@@ -86,7 +86,7 @@ fn a_token_stays_with_its_registry() {
 }
 
 #[test]
-fn bad_realms_and_loops_are_refused() {
+fn bad_realms_and_loops_are_refused_faults_30_31() {
     let check = |header: &str, expected: &str| {
         let header = header.to_owned();
         let server = Server::start(move |seen| match is_probe(seen) {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use rbuild_plan::Extent;
 
-use super::{CallArgs, ConfineArgs, DescriptionArgs, PullPolicy, RegistryArgs};
+use super::{CallArgs, ConfineArgs, DescriptionArgs, PolicyArgs, PullPolicy, RegistryArgs};
 use crate::{amount, on_failure::OnFailure};
 
 const BUILD_NOTES: &str = "\
@@ -68,6 +68,8 @@ pub struct BuildArgs {
     pub confine: ConfineArgs,
     #[command(flatten, next_help_heading = "Registries")]
     pub registry: RegistryArgs,
+    #[command(flatten, next_help_heading = "Registries")]
+    pub signatures: PolicyArgs,
 }
 
 /// What is built, or looked at.

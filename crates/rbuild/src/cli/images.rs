@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::PolicyArgs;
+
 const FORMAT_NOTES: &str = "\
 A TEMPLATE is text with `{{.Field}}`, `{{.Field.Inner}}`, `{{json .Field}}` or
 `{{index .Field \"key\"}}` in it; `json` alone prints everything as JSON.";
@@ -181,6 +183,8 @@ pub struct LoadArgs {
     /// Print only names
     #[arg(short, long)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub signatures: PolicyArgs,
 }
 
 /// Write the files of an image, all layers merged, as a tar.

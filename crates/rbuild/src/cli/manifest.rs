@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand};
 
-use super::{CompressionArgs, ManifestFormat, RegistryArgs};
+use super::{CompressionArgs, ManifestFormat, PolicyArgs, RegistryArgs};
 
 const MANIFEST_NOTES: &str = "\
 A list is in the store under a name of its own, and keeps its images from being deleted. It is
@@ -67,6 +67,8 @@ pub struct ListCreateArgs {
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
+    pub signatures: PolicyArgs,
+    #[command(flatten)]
     pub registry: RegistryArgs,
 }
 
@@ -84,6 +86,8 @@ pub struct ListAddArgs {
     pub all: bool,
     #[command(flatten)]
     pub entry: EntryArgs,
+    #[command(flatten)]
+    pub signatures: PolicyArgs,
     #[command(flatten)]
     pub registry: RegistryArgs,
 }

@@ -35,6 +35,16 @@ pub struct RegistryArgs {
     pub retry_delay: Duration,
 }
 
+/// Which images may be fetched.
+#[derive(Args, Debug)]
+pub struct PolicyArgs {
+    /// Fetch only images that this policy.json allows, see containers-policy.json(5); images that
+    /// the store has already may be used [default: ~/.config/containers/policy.json, else
+    /// /etc/containers/policy.json, else all are allowed]
+    #[arg(long, value_name = "FILE")]
+    pub signature_policy: Option<PathBuf>,
+}
+
 /// Log in to a registry: checks the login there, and keeps it.
 #[derive(Args, Debug)]
 pub struct LoginArgs {
@@ -110,6 +120,8 @@ pub struct PullArgs {
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub signatures: PolicyArgs,
     #[command(flatten)]
     pub registry: RegistryArgs,
 }

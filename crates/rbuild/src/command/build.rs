@@ -9,6 +9,7 @@ use std::{path::Path, process::ExitCode};
 
 use rbuild_engine::{Bottoms, Builder, Confined, Supplies, fetch::Fetcher};
 use rbuild_http::Client;
+use rbuild_registry::SignaturePolicy;
 use rbuild_sandbox::{Console, Sandbox};
 
 use super::{call, pull::policy};
@@ -28,7 +29,7 @@ use crate::{
     output::Ends,
     planning::{Absent, Search},
     progress::Progress,
-    registry::Registry,
+    registry::{self, Registry},
     settings, signals,
     subject::{Subject, advise},
     unseen,
@@ -79,6 +80,7 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
     let order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
+    let signatures = registry::signatures(&args.signatures)?;
     let entered = rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
@@ -95,6 +97,7 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
             empty: &bottoms.below.empty,
             registry: &registry,
         },
+        signatures: &signatures,
         bottoms: &bottoms.below,
         fetcher: Fetcher {
             http: &Client::new(settings::http(registry.http.backoff())),
@@ -111,6 +114,8 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
 /// Where a build takes place.
 struct Site<'a> {
     ends: Ends<'a>,
+    /// Which images may be used.
+    signatures: &'a SignaturePolicy,
     bottoms: &'a Bottoms,
     fetcher: Fetcher<'a>,
     runner: &'a Confined<'a>,
@@ -134,7 +139,8 @@ impl Site<'_> {
             git_dir: settings::git_dir(&order.inputs.build_args),
         };
         let registry = self.ends.registry;
-        let bases = registry.bases((store, session), order.inputs.platform.clone());
+        let platform = order.inputs.platform.clone();
+        let bases = registry.bases((store, session), self.signatures, platform);
         let mut supplies = Supplies::default();
         let search = Search {
             bases: &bases,

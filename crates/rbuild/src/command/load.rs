@@ -6,11 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use rbuild_engine::{Loaded, PullError, Shelf, ShelfError, load};
+use rbuild_engine::{Loaded, Offered, PullError, Shelf, ShelfError, load};
 use rbuild_oci::Platform;
 use rbuild_store::Session;
 
-use crate::{cli::LoadArgs, failure::Failure, report::print, settings};
+use crate::{cli::LoadArgs, failure::Failure, registry, report::print, settings};
 
 /// Loads every image and says what it is called.
 ///
@@ -24,12 +24,18 @@ pub fn execute(root: Option<&Path>, args: &LoadArgs) -> Result<ExitCode, Failure
                 .with_hint("use -i FILE, or a pipe"),
         );
     }
+    let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let shelf = open(input, &session).map_err(|error| explain(error.into(), input))?;
+    let offered = Offered {
+        shelf: &shelf,
+        path: input.and_then(Path::to_str).unwrap_or_default(),
+        signatures: &signatures,
+    };
     let loaded =
-        load(&shelf, &session, &Platform::default()).map_err(|error| explain(error, input))?;
+        load(offered, &session, &Platform::default()).map_err(|error| explain(error, input))?;
     for image in &loaded {
         tell(image, args.quiet)?;
     }

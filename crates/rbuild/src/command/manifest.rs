@@ -19,7 +19,7 @@ use crate::{
     },
     failure::Failure,
     find::{find_index, look_up_index, new_name},
-    registry::Registry,
+    registry::{self, Registry},
     report::{self, print},
     settings,
 };
@@ -52,6 +52,7 @@ pub fn execute(root: Option<&Path>, args: &ManifestArgs) -> Result<ExitCode, Fai
 
 fn create(root: Option<&Path>, args: &ListCreateArgs) -> Result<(), Failure> {
     let registry = Registry::configured(&args.registry)?;
+    let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
@@ -73,6 +74,7 @@ fn create(root: Option<&Path>, args: &ListCreateArgs) -> Result<(), Failure> {
         store: &store,
         session: &session,
         registry: &registry,
+        signatures: &signatures,
         entry: &EntryArgs::default(),
     };
     source.add(&mut index, &args.images, entry::extent(args.all))?;
@@ -83,12 +85,14 @@ fn create(root: Option<&Path>, args: &ListCreateArgs) -> Result<(), Failure> {
 
 fn add(root: Option<&Path>, args: &ListAddArgs) -> Result<(), Failure> {
     let registry = Registry::configured(&args.registry)?;
+    let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     edit(root, &args.list, |store, session, index| {
         let source = Source {
             store,
             session,
             registry: &registry,
+            signatures: &signatures,
             entry: &args.entry,
         };
         source.add(index, &args.images, entry::extent(args.all))

@@ -8,7 +8,7 @@ use rbuild_oci::{Location, Platform, Reference};
 use crate::{
     cli::{PullArgs, PullPolicy},
     failure::Failure,
-    registry::Registry,
+    registry::{self, Registry},
     report::{self, print},
     settings,
 };
@@ -24,10 +24,11 @@ pub fn execute(root: Option<&Path>, args: &PullArgs) -> Result<ExitCode, Failure
         None => Platform::default(),
     };
     let registry = Registry::configured(&args.registry)?;
+    let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(root)?;
     let session = store.begin()?;
-    let bases = registry.bases((&store, &session), platform);
+    let bases = registry.bases((&store, &session), &signatures, platform);
     let wanted = match args.all_tags {
         true => all_tags(&bases, &location)?,
         false => vec![args.image.clone()],

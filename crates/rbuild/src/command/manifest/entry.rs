@@ -3,6 +3,7 @@
 use rbuild_engine::Extent;
 use rbuild_export::local_digest;
 use rbuild_oci::{ImageConfig, ListedPlatform, Location, Platform};
+use rbuild_registry::SignaturePolicy;
 use rbuild_store::{ImageRecord, IndexRecord, ListedImage, Session, Store};
 
 use crate::{
@@ -19,6 +20,7 @@ pub struct Source<'a> {
     pub store: &'a Store,
     pub session: &'a Session,
     pub registry: &'a Registry,
+    pub signatures: &'a SignaturePolicy,
     pub entry: &'a EntryArgs,
 }
 
@@ -71,7 +73,8 @@ impl Source<'_> {
             return Ok(vec![found.record]);
         }
         let place = (self.store, self.session);
-        let bases = self.registry.bases(place, self.platform());
+        let signatures = self.signatures;
+        let bases = self.registry.bases(place, signatures, self.platform());
         let mut fetching = |place: &str| report::note(&format!("pulling {place}"));
         Ok(bases.fetch_unnamed(text, extent, &mut fetching)?)
     }
