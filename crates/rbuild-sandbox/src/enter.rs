@@ -12,6 +12,7 @@ use rbuild_sys::{
 };
 
 use crate::{
+    control_group::{ControlGroup, ControlRequest},
     error::Error,
     subids::{Owner, Ranges},
     users::Accounts,
@@ -24,6 +25,8 @@ pub struct Entered {
     pub guardian: Guardian,
     /// Which ids there are.
     pub ids: Ids,
+    /// Where commands have control groups, if they have.
+    pub(crate) control_group: Option<ControlGroup>,
 }
 
 /// The ids that can be used.
@@ -48,7 +51,25 @@ pub enum Ids {
 pub fn enter() -> Result<Entered, Error> {
     let ids = enter_unguarded()?;
     let guardian = Guardian::start().map_err(|source| Error::Guardian { source })?;
-    Ok(Entered { guardian, ids })
+    Ok(Entered {
+        guardian,
+        ids,
+        control_group: None,
+    })
+}
+
+/// As [`enter`], with control groups for commands if `request` asks for them.
+///
+/// # Errors
+/// As [`enter`], and why there can be no control groups, or not these limits; nothing is left of
+/// them then.
+pub fn enter_limited(request: Option<&ControlRequest>) -> Result<Entered, Error> {
+    // First: all that is started from now on is to be in the builder's group.
+    let control_group = request.map(ControlGroup::start).transpose()?;
+    Ok(Entered {
+        control_group,
+        ..enter()?
+    })
 }
 
 /// As [`enter`], without the guardian: for a process that runs no commands itself.

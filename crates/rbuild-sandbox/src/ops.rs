@@ -31,6 +31,10 @@ pub enum Op {
     Descriptor(i32),
     /// How soon the kernel ends the command when memory runs out: -1000 to 1000.
     OutOfMemoryScore(i32),
+    /// Enter the control group of the command.
+    JoinControlGroup,
+    /// See no control groups but that one and those below.
+    OwnControlGroups,
     /// Enter the network that commands share.
     JoinNetwork,
     /// Which groups may ping without privileges: those from 0 to this one.
@@ -161,12 +165,24 @@ pub struct Surroundings {
     pub last_group: u32,
     /// Whether the kernel can keep commands from abstract sockets of the network that they are in.
     pub scopes: bool,
+    /// Which control group a command is in.
+    pub control_groups: ControlGroups,
     /// Limits that were asked for.
     pub limits: Vec<ResourceLimit>,
     /// Whether setuid programs work.
     pub new_privileges: NewPrivileges,
     /// Which system calls there are.
     pub calls: Calls,
+}
+
+/// Which control group a command is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ControlGroups {
+    /// The builder's.
+    #[default]
+    OfBuilder,
+    /// One of its own.
+    OfCommand,
 }
 
 /// Whether system calls are filtered.
@@ -217,6 +233,10 @@ pub(crate) fn limits(mount: Fixture) -> MountLimits {
 /// Decides what the child does. `etc` are the files whose place in the tree was found.
 pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     let mut ops = vec![Op::ResetSignals];
+    if around.control_groups == ControlGroups::OfCommand {
+        ops.push(Op::JoinControlGroup);
+    }
+    ops.push(Op::OwnControlGroups);
     if !matches!(spec.stdio, Stdio::Inherit(_)) {
         ops.push(Op::NewSession);
     }
@@ -351,6 +371,8 @@ impl fmt::Display for Op {
                 ..
             } => write!(f, "mount {kind} at {target}{}", Flags(*limits)),
             Self::Freeze(name) => write!(f, "freeze /proc/{name}"),
+            Self::JoinControlGroup => f.write_str("join control group"),
+            Self::OwnControlGroups => f.write_str("own control groups"),
             Self::JoinNetwork => f.write_str("join network"),
             Self::PingGroups(last) => write!(f, "ping groups 0 {last}"),
             Self::LoopbackUp => f.write_str("loopback up"),

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct Handles<'a> {
     /// The network to join, if the command has one that it shares.
     pub(crate) network: Option<BorrowedFd<'a>>,
+    /// The list of processes of the command's control group, if it has one.
+    pub(crate) control_group: Option<BorrowedFd<'a>>,
     /// What restricts the scope of commands, if the kernel can.
     pub(crate) scope: Option<BorrowedFd<'a>>,
     /// 0, 1 and 2 of the child.
@@ -92,6 +94,11 @@ impl<'a> Scope<'a, '_> {
                     path: CString::default(),
                 }
             }
+            Op::JoinControlGroup => {
+                let procs = self.handles.control_group;
+                Step::JoinControlGroup(procs.expect("the parent makes a group that is joined"))
+            }
+            Op::OwnControlGroups => Step::OwnControlGroups,
             Op::JoinNetwork => {
                 let network = self.handles.network;
                 Step::JoinNetwork(network.expect("the parent starts a network that is joined"))

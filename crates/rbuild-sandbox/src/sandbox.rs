@@ -18,10 +18,11 @@ use rbuild_sys::{
 
 use crate::{
     confinement::{Confinement, SystemCalls},
+    control_group::ControlGroup,
     enter::{Entered, Ids},
     error::Error,
     etc_files::{EtcFile, Reach},
-    ops::{Calls, DEVICES, Fixture, Op, Surroundings, Writes, limits},
+    ops::{Calls, ControlGroups, DEVICES, Fixture, Op, Surroundings, Writes, limits},
     private_network::PrivateNetwork,
     program::ping_groups,
     spec::Network,
@@ -38,6 +39,8 @@ pub struct Sandbox {
     private_network: OnceLock<Result<PrivateNetwork, Arc<Error>>>,
     /// What keeps commands in the builder's network from its abstract sockets, if the kernel can.
     scope: Option<OwnedFd>,
+    /// Where each command has a control group of its own, if it has.
+    pub(crate) control_group: Option<ControlGroup>,
     system_calls: SystemCalls,
     /// Files of `/etc` that cover the image's.
     pub(crate) provided: Vec<EtcFile>,
@@ -97,10 +100,15 @@ impl Sandbox {
         let around = Surroundings {
             scopes: scope.is_some(),
             last_group: last_group(&entered.ids),
+            control_groups: match entered.control_group {
+                Some(_) => ControlGroups::OfCommand,
+                None => ControlGroups::OfBuilder,
+            },
             ..surroundings(confinement, &proc, &sys)
         };
         Ok(Self {
             guardian: entered.guardian,
+            control_group: entered.control_group,
             around,
             private_network: OnceLock::new(),
             scope,
@@ -247,6 +255,7 @@ fn surroundings(confinement: &Confinement, proc: &Dir, sys: &Dir) -> Surrounding
         frozen: masked("/proc", present(proc, &FROZEN, |_| true)),
         hidden_sys: masked("/sys", present(sys, &HIDDEN_SYS, directory)),
         last_group: 0,
+        control_groups: ControlGroups::OfBuilder,
         scopes: false,
         open_files: sys::open_files_limit(),
         out_of_memory_score: out_of_memory_score(),

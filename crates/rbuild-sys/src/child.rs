@@ -76,6 +76,10 @@ unsafe fn carry_out(step: &Step<'_>, handles: &mut Handles) -> Result<(), c_int>
             hard,
         } => resource_limit(*resource, *soft, *hard),
         Step::OutOfMemoryScore(score) => return setting(c"/proc/self/oom_score_adj", score),
+        Step::JoinControlGroup(procs) => {
+            call!(libc::SYS_write, procs.as_raw_fd(), c"0".as_ptr(), 1)
+        }
+        Step::OwnControlGroups => return own_control_groups(),
         Step::JoinNetwork(network) => {
             call!(libc::SYS_setns, network.as_raw_fd(), libc::CLONE_NEWNET)
         }
@@ -263,6 +267,13 @@ fn resource_limit(resource: Resource, soft: u64, hard: u64) -> Answer {
     };
     let null = ptr::null::<u64>();
     call!(libc::SYS_prlimit64, 0, resource, limits.as_ptr(), null)
+}
+
+fn own_control_groups() -> Result<(), c_int> {
+    match call!(libc::SYS_unshare, libc::CLONE_NEWCGROUP) {
+        Ok(_) | Err(libc::EINVAL) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Of the caller's network namespace.

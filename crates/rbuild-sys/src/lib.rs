@@ -6,6 +6,7 @@
 //! Foreign names (from archives, contexts, images, Dockerfiles) are opened through
 //! [`Dir`], never through joined host paths.
 
+mod afterlife;
 mod child;
 mod command;
 mod descent;
@@ -28,6 +29,7 @@ mod terminal;
 mod userns;
 mod xattr;
 
+pub use afterlife::{Lifeline, after_death};
 pub use command::end_with_parent;
 pub use descent::Descent;
 pub use dir::{Dir, Entry, Node};

@@ -95,6 +95,11 @@ pub enum Step<'fd> {
     /// How soon the kernel ends the process when memory runs out, as in `oom_score_adj` of
     /// proc(5); needs the host's `/proc`. Where that cannot be written it stays as it is.
     OutOfMemoryScore(CString),
+    /// Moves to the control group whose `cgroup.procs` this is, open for writing. cgroups(7).
+    JoinControlGroup(BorrowedFd<'fd>),
+    /// The control group that the process is in becomes the root of what it sees of them. A kernel
+    /// without control groups is fine. cgroup_namespaces(7).
+    OwnControlGroups,
     /// Joins the network namespace behind the descriptor. setns(2).
     JoinNetwork(BorrowedFd<'fd>),
     /// Switches on `lo` of a network namespace of our own. netdevice(7).

@@ -5,8 +5,9 @@ use std::{fs::File, io::Read, net::IpAddr};
 use rbuild_engine::HOSTNAME;
 use rbuild_oci::ImagePath;
 use rbuild_sandbox::{
-    CapabilitySet, Confinement, DEFAULT_CAPABILITIES, DEFAULT_SHM_SIZE, Hosts, Mount, MountKind,
-    NewPrivileges, Resolver, ResourceLimit, SeccompProfile, SystemCalls, Unmasked,
+    CapabilitySet, Confinement, ControlRequest, DEFAULT_CAPABILITIES, DEFAULT_SHM_SIZE, Hosts,
+    Mount, MountKind, NewPrivileges, Resolver, ResourceLimit, SeccompProfile, SystemCalls,
+    Unmasked,
 };
 
 use crate::{amount, cli::ConfineArgs, failure::Failure};
@@ -20,6 +21,8 @@ pub struct Confines {
     pub capabilities: CapabilitySet,
     /// For the sandbox.
     pub confinement: Confinement,
+    /// What they may use of the machine, if there is a limit.
+    pub control: Option<ControlRequest>,
     /// Devices that all of them have.
     pub devices: Vec<Mount<'static>>,
 }
@@ -64,6 +67,7 @@ pub fn confines(args: &ConfineArgs, insecure: Insecure) -> Result<Confines, Fail
     Ok(Confines {
         capabilities,
         confinement,
+        control: crate::limits::request(&args.limits)?,
         devices: args
             .device
             .iter()
@@ -84,7 +88,8 @@ pub fn limits(flags: &[String]) -> Result<Vec<ResourceLimit>, Failure> {
     flags.iter().map(limit).collect()
 }
 
-fn wrong(flag: &str, value: &str, why: &str) -> Failure {
+/// A flag with a value that is none.
+pub fn wrong(flag: &str, value: &str, why: &str) -> Failure {
     Failure::message(format!("cannot understand {flag} `{value}`: {why}"))
 }
 

@@ -18,6 +18,7 @@ mod dockerfile;
 mod failure;
 mod find;
 mod image_filter;
+mod limits;
 mod metadata;
 mod network;
 mod on_failure;

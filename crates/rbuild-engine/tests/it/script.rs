@@ -29,6 +29,7 @@ impl Runner for Script {
         let status = text.split(';').find_map(|command| scene.play(command));
         Ok(Exit {
             timed_out: None,
+            out_of_memory: false,
             status: status.unwrap_or(0),
             without: Vec::new(),
             traces: rbuild_sandbox::Traces::default(),

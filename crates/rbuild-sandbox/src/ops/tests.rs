@@ -79,6 +79,7 @@ fn a_command_of_root_on_a_usual_host() {
         &around,
         &expect![[r#"
             reset signals
+            own control groups
             new session
             descriptor 0
             descriptor 1
@@ -134,6 +135,7 @@ fn an_interactive_command_keeps_its_session_on_a_bare_host() {
         &around,
         &expect![[r#"
             reset signals
+            own control groups
             descriptor 0
             descriptor 1
             descriptor 2

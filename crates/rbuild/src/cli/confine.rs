@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::LimitArgs;
+
 /// How commands are confined.
 #[derive(Args, Debug)]
 pub struct ConfineArgs {
@@ -39,4 +41,6 @@ pub struct ConfineArgs {
     /// Set an option of resolv.conf(5); repeatable
     #[arg(long, value_name = "OPTION")]
     pub dns_option: Vec<String>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }

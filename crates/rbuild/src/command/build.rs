@@ -56,7 +56,7 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
-    let entered = rbuild_sandbox::enter()?;
+    let entered = rbuild_sandbox::enter_limited(order.confines.control.as_ref())?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
