@@ -20,7 +20,10 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -47,14 +50,14 @@ pub struct ControlRequest {
 /// The control groups of a build.
 #[derive(Debug)]
 pub(crate) struct ControlGroup {
-    division: Division,
+    division: Arc<Division>,
     next: AtomicU64,
     /// The process that removes them.
     _sweeper: Lifeline,
 }
 
 /// A group in which those of commands are made.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Division {
     /// The group that it is in.
     group: PathBuf,
@@ -64,6 +67,8 @@ struct Division {
     moved: Moved,
     /// For each command; only those that are possible here.
     settings: Vec<Setting>,
+    /// A lock on `home`, which tells other builds that this one lives.
+    _alive: File,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +108,8 @@ impl ControlGroup {
         };
         let location = Location::find(&seen, request.parent.as_deref())?;
         let division = Division::make(&location, request.limits.settings(), &groups)?;
-        let left = division.clone();
+        let division = Arc::new(division);
+        let left = Arc::clone(&division);
         let swept = after_death(move || left.sweep());
         let sweeper = swept.map_err(|source| {
             division.sweep();
@@ -150,13 +156,15 @@ impl Division {
             });
         }
         remove_dead(group);
+        let home = group.join(format!("{PREFIX}{}", process::id()));
+        fs::create_dir(&home).map_err(not_ours(group))?;
         let made = Self {
             group: group.clone(),
-            home: group.join(format!("{PREFIX}{}", process::id())),
+            _alive: lock(&home).map_err(not_ours(&home))?,
+            home,
             moved,
             settings,
         };
-        fs::create_dir(&made.home).map_err(not_ours(group))?;
         match made.fill(&location.common) {
             Ok(()) => Ok(made),
             Err(error) => {
@@ -248,7 +256,8 @@ impl Division {
                 let _ = write(dir, ENABLED, &text.join(" "));
             }
             let _ = write(&self.group, PROCS, "0");
-            remove_killed(&self.builder());
+            // Who is still there is about to exit: to be killed would change the exit status.
+            remove_empty(&self.builder());
         }
         let _ = fs::remove_dir(&self.home);
     }
@@ -282,12 +291,14 @@ fn killed_for_memory(events: &str) -> bool {
 /// What the names of builds begin with.
 const PREFIX: &str = "rbuild-";
 
-/// Removes what builds have left that are over: their groups have no processes.
+/// Removes what builds have left that are over: nobody holds the lock, and there is no process.
 fn remove_dead(group: &Path) {
     for home in children(group) {
         let name = home.file_name().unwrap_or_default().to_string_lossy();
         let events = fs::read_to_string(home.join("cgroup.events")).unwrap_or_default();
-        if name.starts_with(PREFIX) && events.lines().any(|line| line == "populated 0") {
+        let empty = events.lines().any(|line| line == "populated 0");
+        let dead = || File::open(&home).is_ok_and(|dir| dir.try_lock().is_ok());
+        if name.starts_with(PREFIX) && empty && dead() {
             for leaf in children(&home) {
                 let _ = fs::remove_dir(leaf);
             }
@@ -300,6 +311,11 @@ fn remove_dead(group: &Path) {
 fn remove_killed(dir: &Path) {
     // From Linux 5.14 on; before, what is there was killed with its pid namespace.
     let _ = write(dir, "cgroup.kill", "1");
+    remove_empty(dir);
+}
+
+/// Removes the group `dir` when the last process has left it.
+fn remove_empty(dir: &Path) {
     let start = Instant::now();
     while fs::remove_dir(dir).is_err_and(|error| error.kind() == ErrorKind::ResourceBusy)
         && start.elapsed() < PATIENCE
@@ -308,7 +324,7 @@ fn remove_killed(dir: &Path) {
     }
 }
 
-/// Keeps other builds from dividing `group` at the same time.
+/// Of `group`: keeps other builds from dividing it at the same time.
 fn lock(group: &Path) -> io::Result<File> {
     let dir = File::open(group)?;
     dir.lock()?;

@@ -100,7 +100,11 @@ pub enum Error {
     },
 
     /// A limit needs a controller that the group does not have.
-    #[error("the control group `{}` has no controller `{controller}`", .group.display())]
+    #[error(
+        "the control group `{}` has no controller `{controller}`: it {}",
+        .group.display(),
+        if *.version_1 { "belongs to version 1 on this machine" } else { "was not given to this user" }
+    )]
     NoController {
         /// As in `memory`.
         controller: &'static str,

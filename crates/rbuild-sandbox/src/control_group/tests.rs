@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     ControlLimits, Division, Error, Location, Moved, Occupancy, children, killed_for_memory,
-    limits::Processes,
+    limits::Processes, lock,
 };
 
 /// A group of this process, with these controllers, and this is what `/proc/self/cgroup` says.
@@ -113,7 +113,8 @@ fn what_is_not_possible_is_told_with_its_reason_and_leaves_nothing() {
     };
     let group = Group::new("cpu\n");
     let (why, hint) = refused(&group, &memory(), Occupancy::Own);
-    assert_eq!(why, "the control group `GROUP` has no controller `memory`");
+    let no_controller = "the control group `GROUP` has no controller `memory`: it ";
+    assert_eq!(why, format!("{no_controller}was not given to this user"));
     assert!(
         hint.contains("systemd-run --user --scope -p Delegate=yes"),
         "{hint}"
@@ -123,7 +124,11 @@ fn what_is_not_possible_is_told_with_its_reason_and_leaves_nothing() {
         own: "4:cpu,memory:/\n0::/\n",
         ..Group::new("hugetlb\n")
     };
-    let (_, hint) = refused(&group, &memory(), Occupancy::Own);
+    let (why, hint) = refused(&group, &memory(), Occupancy::Own);
+    assert_eq!(
+        why,
+        format!("{no_controller}belongs to version 1 on this machine")
+    );
     assert!(
         hint.contains("systemd.unified_cgroup_hierarchy=1"),
         "{hint}"
@@ -164,18 +169,27 @@ fn builds_that_are_over_are_removed_and_others_are_not() {
     for (name, events) in [
         ("rbuild-1", "populated 0\nfrozen 0\n"),
         ("rbuild-2", "populated 1\nfrozen 0\n"),
+        ("rbuild-3", "populated 0\nfrozen 0\n"),
         ("other", "populated 0\nfrozen 0\n"),
     ] {
         fs::create_dir(group.dir.path().join(name)).unwrap();
         group.put(&format!("{name}/cgroup.events"), events);
     }
     // Unlike the kernel's, this directory is not empty: that it is tried is seen by its leaves.
-    fs::create_dir(group.dir.path().join("rbuild-1/run-3")).unwrap();
-    fs::create_dir(group.dir.path().join("rbuild-2/run-3")).unwrap();
+    for name in ["rbuild-1", "rbuild-2", "rbuild-3"] {
+        fs::create_dir(group.dir.path().join(name).join("run-3")).unwrap();
+    }
+    // Its builder is in another group.
+    let _alive = lock(&group.dir.path().join("rbuild-3")).unwrap();
     let _division = group.divided(&memory(), Occupancy::Own).unwrap();
-    let left = ["rbuild-1/run-3", "rbuild-2/run-3", "other"];
+    let left = [
+        "rbuild-1/run-3",
+        "rbuild-2/run-3",
+        "rbuild-3/run-3",
+        "other",
+    ];
     let left = left.map(|name| group.dir.path().join(name).exists());
-    assert_eq!(left, [false, true, true]);
+    assert_eq!(left, [false, true, true, true]);
 }
 
 #[test]
