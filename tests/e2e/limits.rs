@@ -140,7 +140,8 @@ fn builder_and_command_have_a_group_each_that_goes_with_them() {
     let Some(group) = Group::given_to(&host) else {
         return;
     };
-    let script = "sed -n 's/^0:://p' /proc/self/cgroup; setsid sleep 4711 & exec sleep 1";
+    let script = "sed -n 's/^0:://p' /proc/self/cgroup; cd /sys/fs/cgroup; head -n 1 cgroup.procs; \
+                  mkdir x 2>&1; setsid sleep 4711 & exec sleep 1";
     let args = [
         "run",
         "--network=none",
@@ -156,7 +157,9 @@ fn builder_and_command_have_a_group_each_that_goes_with_them() {
         assert!(patient, "{:#?}", group.dump());
     }
     let output = Output::from(child.wait_with_output().unwrap()).success();
-    assert_eq!(output.stdout, "/\n", "its own group is all that it sees");
+    // Its own group is all that it sees, and it cannot change it (CVE-2023-25809).
+    let expected = "/\n1\nmkdir: can't create directory 'x': Read-only file system\n";
+    assert_eq!(output.stdout, expected);
     group.expect_empty("after the end");
 }
 
@@ -241,4 +244,23 @@ fn no_limit_needs_no_control_group() {
     let flags = ["--pids-limit=-1", "--memory=0", "--cpu-quota=-1"];
     host.run(&[&["run"], &flags[..], &["alpine", "true"]].concat())
         .success();
+}
+
+#[test]
+fn a_low_soft_limit_on_open_files_does_not_limit_the_layers() {
+    let Some(host) = host() else { return };
+    let steps: String = (0..70).map(|n| format!("RUN echo {n} > /{n}\n")).collect();
+    host.scratch
+        .file(
+            "ctx/Dockerfile",
+            &format!("FROM alpine\n{steps}RUN ulimit -Sn\n"),
+        )
+        .unwrap();
+    let rbuild = host.rbuild(&["bud", "--network=none", "ctx"]);
+    let mut low = host.account.command("sh");
+    low.args(["-c", "ulimit -Sn 40; exec \"$@\"", "sh"]);
+    low.arg(rbuild.get_program()).args(rbuild.get_args());
+    let output = Output::of_success(low.current_dir(host.scratch.path())).unwrap();
+    // A command's own is as always.
+    assert!(output.stderr.contains("1024"), "{output}");
 }

@@ -8,7 +8,7 @@ use std::{fs, path::Path, process::Command};
 use caps::{CapSet, Capability, has_cap};
 use rbuild_sys::{
     self as sys, Dir, EnterError, Errno, Guardian, effective_ids, enter_mount_namespace,
-    enter_user_namespace,
+    enter_user_namespace, raise_open_files_limit,
 };
 
 use crate::{
@@ -44,13 +44,15 @@ pub enum Ids {
 }
 
 /// Takes the process into namespaces of its own, as root there, and starts the guardian. Once,
-/// from the main thread, before there are others.
+/// from the main thread, before there are others. From then on the process may have as many files
+/// open as its hard limit allows: a tree has a descriptor for each of its layers.
 ///
 /// # Errors
 /// Each reason of hosts.md has its own, with a hint. The process is of no further use then.
 pub fn enter() -> Result<Entered, Error> {
     let ids = enter_unguarded()?;
     let guardian = Guardian::start().map_err(|source| Error::Guardian { source })?;
+    raise_open_files_limit();
     Ok(Entered {
         guardian,
         ids,

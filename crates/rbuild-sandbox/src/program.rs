@@ -79,7 +79,7 @@ impl<'a> Scope<'a, '_> {
             },
             Op::EnterRoot => Step::EnterRoot(self.spec.root),
             Op::Attach(mount, place) => {
-                let (dir, path) = self.place(*place);
+                let (dir, path) = self.place(place);
                 Step::Attach {
                     mount: self.mount(index, *mount),
                     dir,
@@ -161,14 +161,14 @@ impl<'a> Scope<'a, '_> {
         }
     }
 
-    fn place(&self, place: Place) -> (Handle<'a>, &'static str) {
+    fn place(&self, place: &'a Place) -> (Handle<'a>, &'a str) {
         match place {
             Place::Root(name) => (Handle::Open(self.spec.root), name),
             Place::Proc(path) => (Handle::Made(made(Fixture::Proc)), path),
             Place::Sys(path) => (self.sys(), path),
             Place::Dev(name) => (self.attached(Fixture::Dev), name),
             Place::Etc(file) => {
-                let found = self.handles.etc.iter().find(|(found, _)| *found == file);
+                let found = self.handles.etc.iter().find(|(found, _)| found == file);
                 let (_, point) = found.expect("there are ops for files with a place only");
                 (Handle::Open(point.place.as_fd()), "")
             }
@@ -202,6 +202,7 @@ fn made(mount: Fixture) -> Made {
     match mount {
         Fixture::Mqueue => Made::Second,
         Fixture::OwnSys(_) => Made::Third,
+        Fixture::ControlGroups => Made::Fourth,
         _ => Made::First,
     }
 }

@@ -190,7 +190,9 @@ impl Sandbox {
             return Ok(None);
         };
         let made = match mount {
-            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys(_) => return Ok(None),
+            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys(_) | Fixture::ControlGroups => {
+                return Ok(None);
+            }
             Fixture::Device(name) => return self.device(name).map(Some),
             Fixture::Null => self.restricted(&self.dev, "null", *mount),
             Fixture::Empty => self.restricted(&self.shared, "empty", *mount),
@@ -243,17 +245,29 @@ impl Sandbox {
 
 /// What there is on this host, and how much of it commands see.
 fn surroundings(confinement: &Confinement, proc: &Dir, sys: &Dir) -> Surroundings {
-    let directory = |stat: &sys::Stat| stat.is_dir();
-    let other = |stat: &sys::Stat| !stat.is_dir();
-    let masked = |top: &str, mut names: Vec<&'static str>| {
-        names.retain(|name| !confinement.unmasked.has(top, name));
-        names
+    let hidden = |(top, dir): (&str, &Dir), usual: &[&str], fits: fn(&sys::Stat) -> bool| {
+        let usual = usual.iter().copied();
+        let mut names: Vec<&str> = usual
+            .filter(|name| !confinement.unmasked.has(top, name))
+            .collect();
+        names.extend(masked_below(&confinement.masked, top, &names));
+        names.retain(|name| {
+            dir.resolve_stat(name.as_bytes())
+                .is_ok_and(|stat| fits(&stat))
+        });
+        names.into_iter().map(str::to_owned).collect()
     };
+    let (directory, other) = (sys::Stat::is_dir, |stat: &sys::Stat| !stat.is_dir());
+    let (proc, sys) = (("/proc", proc), ("/sys", sys));
+    let mut frozen = FROZEN.to_vec();
+    frozen.retain(|name| !confinement.unmasked.has("/proc", name));
+    frozen.retain(|name| proc.1.resolve_stat(name.as_bytes()).is_ok());
     Surroundings {
-        hidden_files: masked("/proc", present(proc, &HIDDEN_FILES, other)),
-        hidden_dirs: masked("/proc", present(proc, &HIDDEN_DIRS, directory)),
-        frozen: masked("/proc", present(proc, &FROZEN, |_| true)),
-        hidden_sys: masked("/sys", present(sys, &HIDDEN_SYS, directory)),
+        hidden_files: hidden(proc, &HIDDEN_FILES, other),
+        hidden_dirs: hidden(proc, &HIDDEN_DIRS, directory),
+        frozen,
+        hidden_sys: hidden(sys, &HIDDEN_SYS, directory),
+        hidden_sys_files: hidden(sys, &[], other),
         last_group: 0,
         control_groups: ControlGroups::OfBuilder,
         scopes: false,
@@ -276,17 +290,15 @@ fn prepare(what: &str) -> impl FnOnce(sys::Error) -> Error {
     }
 }
 
-/// Those of `names` below `dir` that exist and satisfy `fits`.
-fn present(
-    dir: &Dir,
-    names: &[&'static str],
-    fits: impl Fn(&sys::Stat) -> bool,
-) -> Vec<&'static str> {
-    let exists = |name: &&&str| {
-        dir.resolve_stat(name.as_bytes())
-            .is_ok_and(|stat| fits(&stat))
+/// The names below `top` of those of `paths` that are there, and not in what is `hidden` anyway.
+fn masked_below<'a>(paths: &'a [String], top: &str, hidden: &[&str]) -> Vec<&'a str> {
+    let below = |path: &'a String| path.strip_prefix(top)?.strip_prefix('/');
+    let inside = |name: &str| {
+        let mut outer = hidden.iter().filter_map(|outer| name.strip_prefix(outer));
+        outer.any(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    names.iter().filter(exists).copied().collect()
+    let names = paths.iter().filter_map(below);
+    names.filter(|name| !inside(name)).collect()
 }
 
 /// The highest of the groups from 0 on that the user namespace has without a gap.

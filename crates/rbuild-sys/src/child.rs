@@ -25,6 +25,7 @@ struct Handles {
     first: RawFd,
     second: RawFd,
     third: RawFd,
+    fourth: RawFd,
 }
 
 /// Runs `steps`. Returns only on failure: the index of the step and the errno.
@@ -113,6 +114,7 @@ impl Handles {
             Handle::Made(Made::First) => self.first,
             Handle::Made(Made::Second) => self.second,
             Handle::Made(Made::Third) => self.third,
+            Handle::Made(Made::Fourth) => self.fourth,
         }
     }
 }
@@ -170,6 +172,7 @@ fn new_mount(
         Made::First => handles.first = mount,
         Made::Second => handles.second = mount,
         Made::Third => handles.third = mount,
+        Made::Fourth => handles.fourth = mount,
     }
     Ok(())
 }

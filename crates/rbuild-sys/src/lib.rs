@@ -48,7 +48,7 @@ pub use network::new_network_namespace;
 pub use overlay::{Upper, overlay};
 pub use process::{
     Child, Ended, Flag, Interest, Timer, effective_ids, in_child, open_files_limit,
-    set_nonblocking, wait_readable, wait_ready,
+    raise_open_files_limit, set_nonblocking, wait_readable, wait_ready,
 };
 pub use pty::Pty;
 pub use rustix::fs::{Mode, OFlags};

@@ -22,6 +22,8 @@ pub enum Made {
     Second,
     /// The third.
     Third,
+    /// The fourth.
+    Fourth,
 }
 
 /// A directory or a mount that a step works on.
@@ -51,7 +53,7 @@ pub enum Step<'fd> {
     },
     /// A new instance of a file system that depends on the child's namespaces.
     NewMount {
-        /// `proc`, `mqueue`, `sysfs`.
+        /// `proc`, `mqueue`, `sysfs`, `cgroup2`.
         kind: CString,
         /// What it forbids.
         limits: MountLimits,

@@ -13,8 +13,8 @@ pub struct ConfineArgs {
     /// Take a capability away, or ALL; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub cap_drop: Vec<String>,
-    /// `seccomp=FILE|unconfined`, `no-new-privileges`, `unmask=PATH[:PATH]|ALL`, `label=disable` or
-    /// `apparmor=unconfined`; repeatable
+    /// `seccomp=FILE|unconfined`, `no-new-privileges`, `mask=PATH[:PATH]` (in /proc and /sys),
+    /// `unmask=PATH[:PATH]|ALL` (`/proc/*` too), `label=disable` or `apparmor=unconfined`; repeatable
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
     /// Limit a resource: `nofile=1024:2048`; repeatable
