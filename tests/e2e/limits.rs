@@ -253,7 +253,7 @@ fn a_low_soft_limit_on_open_files_does_not_limit_the_layers() {
     host.scratch
         .file(
             "ctx/Dockerfile",
-            &format!("FROM alpine\n{steps}RUN ulimit -Sn\n"),
+            format!("FROM alpine\n{steps}RUN ulimit -Sn\n"),
         )
         .unwrap();
     let rbuild = host.rbuild(&["bud", "--network=none", "ctx"]);

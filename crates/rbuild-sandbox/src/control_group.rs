@@ -100,13 +100,8 @@ impl ControlGroup {
     /// # Errors
     /// Why that is not possible, or which limit is not: each has its own.
     pub(crate) fn start(request: &ControlRequest) -> Result<Self, Error> {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let groups = read("/proc/self/cgroup");
-        let seen = Seen {
-            groups: &groups,
-            mounts: &read("/proc/self/mountinfo"),
-        };
-        let location = Location::find(&seen, request.parent.as_deref())?;
+        let groups = own_groups();
+        let location = Location::find(&seen(&groups, &mounts()), request.parent.as_deref())?;
         let division = Division::make(&location, request.limits.settings(), &groups)?;
         let division = Arc::new(division);
         let left = Arc::clone(&division);
@@ -135,26 +130,10 @@ impl Division {
         let _lock = lock(group).map_err(not_ours(group))?;
         let available = words(group, CONTROLLERS);
         if let Some(&missing) = required(&settings).iter().find(|it| !has(&available, it)) {
-            return Err(Error::NoController {
-                controller: missing,
-                group: group.clone(),
-                version_1: is_of_version_1(own, missing),
-            });
+            return Err(no_controller(missing, group, own));
         }
         settings.retain(|it| has(&available, it.controller()));
-        // The root of all groups is the only one without a type, and may have processes.
-        let is_root = !group.join("cgroup.type").exists();
-        let moved = match location.occupancy {
-            Occupancy::Own if !is_root => Moved::Yes,
-            Occupancy::Own | Occupancy::Others => Moved::No,
-        };
-        let ourselves = (moved == Moved::Yes).then(|| process::id().to_string());
-        let others = |id: &&String| Some(id.as_str()) != ourselves.as_deref();
-        if !is_root && words(group, PROCS).iter().any(|id| others(&id)) {
-            return Err(Error::GroupInUse {
-                group: group.clone(),
-            });
-        }
+        let moved = divisible(location)?;
         remove_dead(group);
         let home = group.join(format!("{PREFIX}{}", process::id()));
         fs::create_dir(&home).map_err(not_ours(group))?;
@@ -282,6 +261,54 @@ impl Drop for Leaf {
     }
 }
 
+/// The controllers that limits could use here.
+///
+/// # Errors
+/// Why there can be none.
+pub(crate) fn controllers() -> Result<Vec<String>, Error> {
+    let groups = own_groups();
+    let location = Location::find(&seen(&groups, &mounts()), None)?;
+    let mut found = words(&location.group, CONTROLLERS);
+    found.retain(|it| ["cpu", "cpuset", "memory", "pids"].contains(&it.as_str()));
+    if found.is_empty() {
+        return Err(no_controller("memory", &location.group, &groups));
+    }
+    opened(&location.group, PROCS).map_err(not_ours(&location.group))?;
+    divisible(&location)?;
+    Ok(found)
+}
+
+fn own_groups() -> String {
+    fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
+}
+
+fn mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()
+}
+
+fn seen<'a>(groups: &'a str, mounts: &'a str) -> Seen<'a> {
+    Seen { groups, mounts }
+}
+
+/// Whether this process has to leave the group so that it can be divided.
+fn divisible(location: &Location) -> Result<Moved, Error> {
+    let group = &location.group;
+    // The root of all groups is the only one without a type, and may have processes.
+    if !group.join("cgroup.type").exists() {
+        return Ok(Moved::No);
+    }
+    let (moved, ourselves) = match location.occupancy {
+        Occupancy::Own => (Moved::Yes, process::id().to_string()),
+        Occupancy::Others => (Moved::No, String::new()),
+    };
+    match words(group, PROCS).iter().all(|id| *id == ourselves) {
+        true => Ok(moved),
+        false => Err(Error::GroupInUse {
+            group: group.clone(),
+        }),
+    }
+}
+
 /// Whether `memory.events` tells of a process that was killed.
 fn killed_for_memory(events: &str) -> bool {
     let mut counts = events.lines().filter_map(|it| it.strip_prefix("oom_kill "));
@@ -346,6 +373,14 @@ fn words(dir: &Path, file: &str) -> Vec<String> {
 
 fn has(words: &[String], word: &str) -> bool {
     words.iter().any(|it| it == word)
+}
+
+fn no_controller(controller: &'static str, group: &Path, own: &str) -> Error {
+    Error::NoController {
+        controller,
+        group: group.to_owned(),
+        version_1: is_of_version_1(own, controller),
+    }
 }
 
 /// Whether `controller` is bound to a hierarchy of version 1; `own` is `/proc/self/cgroup`.

@@ -94,26 +94,14 @@ impl<'a> Scope<'a, '_> {
                     path: CString::default(),
                 }
             }
-            Op::JoinControlGroup => {
-                let procs = self.handles.control_group;
-                Step::JoinControlGroup(procs.expect("the parent makes a group that is joined"))
-            }
+            Op::JoinControlGroup => Step::JoinControlGroup(given(self.handles.control_group)),
             Op::OwnControlGroups => Step::OwnControlGroups,
-            Op::JoinNetwork => {
-                let network = self.handles.network;
-                Step::JoinNetwork(network.expect("the parent starts a network that is joined"))
-            }
+            Op::JoinNetwork => Step::JoinNetwork(given(self.handles.network)),
             Op::PingGroups(last) => Step::PingGroups(text("groups", &ping_groups(*last))?),
             Op::LoopbackUp => Step::LoopbackUp,
             Op::NoNewPrivileges => Step::NoNewPrivileges,
-            Op::Scope => {
-                let scope = self.handles.scope;
-                Step::Scope(scope.expect("`ops` restricts the scope only where that is possible"))
-            }
-            Op::Filter => {
-                let filter = self.filter;
-                Step::Filter(filter.expect("`ops` installs a filter only where there is one"))
-            }
+            Op::Scope => Step::Scope(given(self.handles.scope)),
+            Op::Filter => Step::Filter(given(self.filter)),
             Op::Freeze(name) => Step::Limit {
                 dir: Handle::Made(made(Fixture::Proc)),
                 name: text("a place", name)?,
@@ -195,6 +183,11 @@ impl<'a> Scope<'a, '_> {
         let index = index.expect("`ops` attaches a mount before anything below it");
         self.mount(index, wanted)
     }
+}
+
+/// What an op refers to.
+fn given<T>(handle: Option<T>) -> T {
+    handle.expect("`ops` refers only to what the parent has, or has made for it")
 }
 
 /// Which of the child's own mounts it is.

@@ -3,7 +3,7 @@
 //! ```text
 //! write PATH TEXT   append PATH TEXT   join PATH FROM   mkdir PATH   rm PATH
 //! link TARGET PATH  hard OLD NEW       chmod MODE PATH  chown UID:GID PATH
-//! say TEXT          scold TEXT         env PATH         fail STATUS  nothing
+//! say TEXT          scold TEXT         env PATH         fail STATUS  starve STATUS  nothing
 //! ```
 //!
 //! Commands are separated by `;`. What they do depends on the tree and the environment alone.
@@ -29,7 +29,7 @@ impl Runner for Script {
         let status = text.split(';').find_map(|command| scene.play(command));
         Ok(Exit {
             timed_out: None,
-            out_of_memory: false,
+            out_of_memory: text.contains("starve"),
             status: status.unwrap_or(0),
             without: Vec::new(),
             traces: rbuild_sandbox::Traces::default(),
@@ -77,7 +77,7 @@ impl Scene<'_> {
             "say" => (self.output)(Stream::Stdout, format!("{rest}\n").as_bytes()),
             "scold" => (self.output)(Stream::Stderr, format!("{rest}\n").as_bytes()),
             "env" => self.write(first, self.spec.env.join("\n").as_bytes()),
-            "fail" => return Some(rest.parse().unwrap()),
+            "fail" | "starve" => return Some(rest.parse().unwrap()),
             "nothing" => {}
             _ => unreachable!("no command `{verb}`"),
         }

@@ -75,14 +75,6 @@ const USUAL_PROCESSES: u64 = 32_768;
 const USUAL_PERIOD: u64 = 100_000;
 
 impl Setting {
-    fn new(file: &'static str, value: impl ToString, need: Need) -> Self {
-        Self {
-            file,
-            value: value.to_string(),
-            need,
-        }
-    }
-
     /// The controller that it belongs to.
     pub(crate) fn controller(&self) -> &'static str {
         self.file.split('.').next().unwrap_or(self.file)
@@ -94,7 +86,7 @@ impl ControlLimits {
     pub(crate) fn settings(&self) -> Vec<Setting> {
         use Need::{Required, WherePossible};
         let mut settings = Vec::new();
-        let mut set = |file, value: String, need| settings.push(Setting::new(file, value, need));
+        let mut set = |file, value: String, need| settings.push(Setting { file, value, need });
         if let Some(memory) = self.memory {
             set("memory.max", memory.to_string(), Required);
             match self.swap {

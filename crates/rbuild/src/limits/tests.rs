@@ -18,9 +18,9 @@ fn read(line: &str) -> Result<Option<ControlRequest>, Failure> {
 }
 
 #[track_caller]
-fn check(line: &str, expected: ControlLimits) {
+fn check(line: &str, expected: &ControlLimits) {
     let found = read(line).unwrap().expect("something is asked for");
-    assert_eq!(found.limits, expected, "{line}");
+    assert_eq!(&found.limits, expected, "{line}");
 }
 
 #[track_caller]
@@ -38,15 +38,15 @@ fn memory_and_swap_are_one_number_and_their_sum() {
         ..ControlLimits::default()
     };
     let gib = 1 << 30;
-    check("-m 1g", memory(gib, Swap::Usual));
-    check("--memory 1.5GiB", memory(gib + gib / 2, Swap::Usual));
-    check("-m 4096 --memory-swap 0", memory(4096, Swap::Usual));
-    check("-m 1g --memory-swap 1g", memory(gib, Swap::Bytes(0)));
+    check("-m 1g", &memory(gib, Swap::Usual));
+    check("--memory 1.5GiB", &memory(gib + gib / 2, Swap::Usual));
+    check("-m 4096 --memory-swap 0", &memory(4096, Swap::Usual));
+    check("-m 1g --memory-swap 1g", &memory(gib, Swap::Bytes(0)));
     check(
         "-m 1g --memory-swap 3072m",
-        memory(gib, Swap::Bytes(2 * gib)),
+        &memory(gib, Swap::Bytes(2 * gib)),
     );
-    check("-m 1g --memory-swap -1", memory(gib, Swap::Unlimited));
+    check("-m 1g --memory-swap -1", &memory(gib, Swap::Unlimited));
     refused("--memory-swap 1g", "it needs --memory");
     refused("-m 1g --memory-swap 1023m", "less than --memory");
     refused("-m 1g --memory-swap=-2", "not a size");
@@ -62,12 +62,12 @@ fn processor_time_is_what_the_kernel_takes() {
         cpu_shares,
         ..ControlLimits::default()
     };
-    check("--cpu-quota 50000", cpu(Some(50_000), None, None));
+    check("--cpu-quota 50000", &cpu(Some(50_000), None, None));
     check(
         "--cpu-quota -1 --cpu-period 1000000",
-        cpu(None, Some(1_000_000), None),
+        &cpu(None, Some(1_000_000), None),
     );
-    check("-c 512", cpu(None, None, Some(512)));
+    check("-c 512", &cpu(None, None, Some(512)));
     refused("--cpu-quota 999", "at least 1000");
     refused("--cpu-quota -7", "at least 1000");
     refused("--cpu-period 999", "1000 to 1000000");
@@ -78,7 +78,7 @@ fn processor_time_is_what_the_kernel_takes() {
 fn processors_are_a_list() {
     check(
         "--cpuset-cpus 0-1,3 --cpuset-mems 0",
-        ControlLimits {
+        &ControlLimits {
             cpuset_cpus: Some("0-1,3".to_owned()),
             cpuset_mems: Some("0".to_owned()),
             ..ControlLimits::default()
@@ -97,14 +97,14 @@ fn processors_are_a_list() {
 fn processes_are_counted_only_if_there_is_a_limit() {
     check(
         "--pids-limit 100",
-        ControlLimits {
+        &ControlLimits {
             processes: Processes::Limited(100),
             ..ControlLimits::default()
         },
     );
     check(
         "--pids-limit -1 -m 4096",
-        ControlLimits {
+        &ControlLimits {
             memory: Some(4096),
             processes: Processes::Unlimited,
             ..ControlLimits::default()
