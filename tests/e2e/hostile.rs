@@ -213,3 +213,42 @@ fn pipes_and_sockets_of_the_context_are_never_opened() {
     let paths = host.tree("it").paths().join(" ");
     assert!(paths.contains("/d/file"), "{paths}");
 }
+
+#[test]
+fn cve_2022_4122_an_ignore_file_that_is_a_link_tells_nothing_of_the_host() {
+    let Some(host) = host() else { return };
+    let victim = host.scratch.dir("victim").unwrap();
+    // As a pattern it is none, which would be told with the line.
+    fs::write(victim.join("file"), "[token\n!\n").unwrap();
+    let ctx = host.scratch.dir("ctx").unwrap();
+    symlink(victim.join("file"), ctx.join(".dockerignore")).unwrap();
+    let output = host.build("FROM scratch\nCOPY . /\n", &[]);
+    assert!(!output.stderr.contains("token"), "{output}");
+}
+
+#[test]
+fn cve_2019_18466_what_is_exported_of_a_failed_run_is_its_own() {
+    let Some(host) = host() else { return };
+    let victim = host.scratch.dir("victim").unwrap();
+    fs::write(victim.join("file"), "mine").unwrap();
+    let dockerfile = format!("FROM alpine\nRUN ln -s {} /out; false\n", victim.display());
+    for path in ["/out", "/out/file", "/out/*"] {
+        let flag = format!("--on-failure=export={path}=here");
+        host.build(&dockerfile, &[&flag]).failure();
+        let here = host.scratch.path().join("here");
+        let content = fs::read_to_string(&here).or_else(|_| fs::read_to_string(here.join("file")));
+        // A link that is copied as a link still leads there: it was not followed by us.
+        let followed = content.is_ok() && !here.is_symlink();
+        assert!(!followed, "{path}");
+        let _ = fs::remove_file(&here);
+    }
+}
+
+#[test]
+fn cve_2024_9407_no_mount_is_shared() {
+    let Some(host) = host() else { return };
+    let dockerfile = "FROM alpine\n\
+        RUN --mount=type=bind,target=/m,bind-propagation=rshared \
+            ! grep -E 'shared:|master:' /proc/self/mountinfo\n";
+    host.build(dockerfile, &[]).success();
+}
