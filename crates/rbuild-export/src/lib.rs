@@ -10,6 +10,7 @@
 //!                                                └─► registry             push
 //! images in the store   ── layers as tars ───► docker's archive        docker_archive
 //! image in the store    ── merged tree ──────► directory, tar          local
+//! cache mount           ── tar ──────────────► archive, and back       cache_mount
 //! ```
 //!
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
@@ -17,6 +18,7 @@
 mod annotations;
 mod assemble;
 mod blob;
+mod cache_mount;
 mod check;
 mod commit;
 mod directory;
@@ -33,6 +35,7 @@ mod push;
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use blob::{Affected, Compress};
+pub use cache_mount::{export_cache, import_cache};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, Packed, commit, packed};
 pub use directory::write_directory;
