@@ -20,10 +20,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     process,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -50,7 +47,7 @@ pub struct ControlRequest {
 /// The control groups of a build.
 #[derive(Debug)]
 pub(crate) struct ControlGroup {
-    division: Arc<Division>,
+    division: Division,
     next: AtomicU64,
     /// The process that removes them.
     _sweeper: Lifeline,
@@ -59,18 +56,15 @@ pub(crate) struct ControlGroup {
 /// A group in which those of commands are made.
 #[derive(Debug)]
 struct Division {
-    /// The group that it is in.
-    group: PathBuf,
     /// Itself.
     home: PathBuf,
-    /// Whether this process had to leave `group`.
-    moved: Moved,
     /// For each command; only those that are possible here.
     settings: Vec<Setting>,
     /// A lock on `home`, which tells other builds that this one lives.
     _alive: File,
 }
 
+/// Whether the builder has to leave the group that is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moved {
     Yes,
@@ -102,14 +96,12 @@ impl ControlGroup {
     pub(crate) fn start(request: &ControlRequest) -> Result<Self, Error> {
         let groups = own_groups();
         let location = Location::find(&seen(&groups, &mounts()), request.parent.as_deref())?;
-        let division = Division::make(&location, request.limits.settings(), &groups)?;
-        let division = Arc::new(division);
-        let left = Arc::clone(&division);
-        let swept = after_death(move || left.sweep());
-        let sweeper = swept.map_err(|source| {
-            division.sweep();
-            Error::Guardian { source }
-        })?;
+        let (group, home) = (location.group.clone(), home_in(&location.group));
+        // First, so that there is no moment in which nobody would remove what is there.
+        let sweeper = after_death(move || sweep(&group, &home))
+            .map_err(|source| Error::Guardian { source })?;
+        let settings = request.limits.settings();
+        let division = Division::make(&location, settings, &groups, sweeper.id())?;
         Ok(Self {
             division,
             next: AtomicU64::new(0),
@@ -125,7 +117,13 @@ impl ControlGroup {
 }
 
 impl Division {
-    fn make(location: &Location, mut settings: Vec<Setting>, own: &str) -> Result<Self, Error> {
+    /// `own` is `/proc/self/cgroup`. If it fails, `sweeper` removes what was made.
+    fn make(
+        location: &Location,
+        mut settings: Vec<Setting>,
+        own: &str,
+        sweeper: u32,
+    ) -> Result<Self, Error> {
         let group = &location.group;
         let _lock = lock(group).map_err(not_ours(group))?;
         let available = words(group, CONTROLLERS);
@@ -133,41 +131,36 @@ impl Division {
             return Err(no_controller(missing, group, own));
         }
         settings.retain(|it| has(&available, it.controller()));
-        let moved = divisible(location)?;
+        let moved = divisible(location, Some(sweeper))?;
         remove_dead(group);
-        let home = group.join(format!("{PREFIX}{}", process::id()));
+        let home = home_in(group);
         fs::create_dir(&home).map_err(not_ours(group))?;
         let made = Self {
-            group: group.clone(),
             _alive: lock(&home).map_err(not_ours(&home))?,
             home,
-            moved,
             settings,
         };
-        match made.fill(&location.common) {
-            Ok(()) => Ok(made),
-            Err(error) => {
-                made.retire();
-                Err(error)
+        match moved {
+            Moved::Yes => made.move_builder(sweeper).map_err(not_ours(group))?,
+            // Who moves a process must have the right to move it in all of what is around.
+            Moved::No => {
+                let common = &location.common;
+                drop(opened(common, PROCS).map_err(not_ours(common))?);
             }
         }
+        for dir in [group, &made.home] {
+            made.enable(dir).map_err(not_ours(dir))?;
+        }
+        made.leaf("trial")?;
+        Ok(made)
     }
 
-    /// Moves this process if it has to, and tries what a command gets.
-    fn fill(&self, common: &Path) -> Result<(), Error> {
-        match self.moved {
-            Moved::Yes => {
-                let builder = self.builder();
-                fs::create_dir(&builder).map_err(not_ours(&self.group))?;
-                write(&builder, PROCS, "0").map_err(not_ours(&self.group))?;
-            }
-            // Who moves a process must have the right to move it in all of what is around.
-            Moved::No => drop(opened(common, PROCS).map_err(not_ours(common))?),
-        }
-        for dir in [&self.group, &self.home] {
-            self.enable(dir).map_err(not_ours(dir))?;
-        }
-        self.leaf("trial").map(drop)
+    /// Moves this process and `sweeper` out of the group that is divided.
+    fn move_builder(&self, sweeper: u32) -> io::Result<()> {
+        let builder = builder_in(&self.home);
+        fs::create_dir(&builder)?;
+        write(&builder, PROCS, "0")?;
+        write(&builder, PROCS, &sweeper.to_string())
     }
 
     /// Puts the controllers in force in the groups below `dir`.
@@ -203,43 +196,44 @@ impl Division {
         }
         Ok(leaf)
     }
+}
 
-    fn builder(&self) -> PathBuf {
-        self.home.join("builder")
-    }
+/// The group of this process's build in `group`.
+fn home_in(group: &Path) -> PathBuf {
+    group.join(format!("{PREFIX}{}", process::id()))
+}
 
-    /// Removes what there is, when the build has ended.
-    fn sweep(&self) {
-        if let Ok(_lock) = lock(&self.group) {
-            self.retire();
+/// The group of the builder itself, if it had to leave the one that is divided.
+fn builder_in(home: &Path) -> PathBuf {
+    home.join("builder")
+}
+
+/// Removes what there is of `home`, in `group`; its builder has ended, or is about to. Other builds
+/// that are in the same group keep it divided, and remove what is left.
+fn sweep(group: &Path, home: &Path) {
+    let Ok(_lock) = lock(group) else { return };
+    let builder = builder_in(home);
+    for leaf in children(home) {
+        if leaf != builder {
+            remove_killed(&leaf);
         }
     }
-
-    /// Removes what there is; the caller is the last process in it, and holds the lock. Other
-    /// builds that are in the same group keep it divided, and remove what is left.
-    fn retire(&self) {
-        for leaf in children(&self.home) {
-            if leaf != self.builder() {
-                remove_killed(&leaf);
-            }
+    if builder.exists() {
+        remove_dead(group);
+        if children(group).iter().any(|it| it != home) {
+            return;
         }
-        if self.moved == Moved::Yes {
-            remove_dead(&self.group);
-            if children(&self.group).iter().any(|it| *it != self.home) {
-                return;
-            }
-            // A group with processes cannot have controllers in force below.
-            for dir in [&self.home, &self.group] {
-                let enabled = words(dir, ENABLED).into_iter();
-                let text: Vec<_> = enabled.map(|it| format!("-{it}")).collect();
-                let _ = write(dir, ENABLED, &text.join(" "));
-            }
-            let _ = write(&self.group, PROCS, "0");
-            // Who is still there is about to exit: to be killed would change the exit status.
-            remove_empty(&self.builder());
+        // A group with processes cannot have controllers in force below.
+        for dir in [home, group] {
+            let enabled = words(dir, ENABLED).into_iter();
+            let text: Vec<_> = enabled.map(|it| format!("-{it}")).collect();
+            let _ = write(dir, ENABLED, &text.join(" "));
         }
-        let _ = fs::remove_dir(&self.home);
+        let _ = write(group, PROCS, "0");
+        // Who is still there is about to exit: to be killed would change the exit status.
+        remove_empty(&builder);
     }
+    let _ = fs::remove_dir(home);
 }
 
 impl Leaf {
@@ -274,7 +268,7 @@ pub(crate) fn controllers() -> Result<Vec<String>, Error> {
         return Err(no_controller("memory", &location.group, &groups));
     }
     opened(&location.group, PROCS).map_err(not_ours(&location.group))?;
-    divisible(&location)?;
+    divisible(&location, None)?;
     Ok(found)
 }
 
@@ -290,18 +284,20 @@ fn seen<'a>(groups: &'a str, mounts: &'a str) -> Seen<'a> {
     Seen { groups, mounts }
 }
 
-/// Whether this process has to leave the group so that it can be divided.
-fn divisible(location: &Location) -> Result<Moved, Error> {
+/// Whether this process, and its sweeper, have to leave the group so that it can be divided.
+fn divisible(location: &Location, sweeper: Option<u32>) -> Result<Moved, Error> {
     let group = &location.group;
     // The root of all groups is the only one without a type, and may have processes.
     if !group.join("cgroup.type").exists() {
         return Ok(Moved::No);
     }
-    let (moved, ourselves) = match location.occupancy {
-        Occupancy::Own => (Moved::Yes, process::id().to_string()),
-        Occupancy::Others => (Moved::No, String::new()),
+    let (moved, ours) = match location.occupancy {
+        Occupancy::Own => (Moved::Yes, [Some(process::id()), sweeper]),
+        Occupancy::Others => (Moved::No, [None, None]),
     };
-    match words(group, PROCS).iter().all(|id| *id == ourselves) {
+    let ours = ours.map(|id| id.map(|id| id.to_string()));
+    let mut all = words(group, PROCS).into_iter();
+    match all.all(|id| ours.contains(&Some(id))) {
         true => Ok(moved),
         false => Err(Error::GroupInUse {
             group: group.clone(),

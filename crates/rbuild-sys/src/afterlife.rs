@@ -12,7 +12,15 @@ use crate::{
 /// Held by a process as long as it lives; the kernel lets go of it for who is killed.
 #[derive(Debug)]
 pub struct Lifeline {
+    id: u32,
     _pipe: std::io::PipeWriter,
+}
+
+impl Lifeline {
+    /// The number of the process that waits.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
 }
 
 /// Forks a process that waits until this one has ended, or has dropped what is returned, does
@@ -39,7 +47,10 @@ pub fn after_death(last: impl FnOnce()) -> Result<Lifeline> {
             // SAFETY: plain numbers; no destructors run, and nothing is flushed twice.
             unsafe { libc::_exit(0) }
         }
-        _ => Ok(Lifeline { _pipe: lifeline }),
+        id => Ok(Lifeline {
+            id: id.unsigned_abs(),
+            _pipe: lifeline,
+        }),
     }
 }
 
