@@ -10,6 +10,7 @@
 //!                                                └─► registry             push
 //! images in the store   ── layers as tars ───► docker's archive        docker_archive
 //! image in the store    ── merged tree ──────► directory, tar          local
+//! layers of steps       ── records ──────────► image for other machines  cache_image
 //! cache mount           ── tar ──────────────► archive, and back       cache_mount
 //! ```
 //!
@@ -18,6 +19,7 @@
 mod annotations;
 mod assemble;
 mod blob;
+mod cache_image;
 mod cache_mount;
 mod check;
 mod commit;
@@ -35,6 +37,7 @@ mod push;
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use blob::{Affected, Compress};
+pub use cache_image::{CacheLayer, CacheStep, cache_image};
 pub use cache_mount::{export_cache, import_cache};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, Packed, commit, packed};

@@ -9,7 +9,7 @@ use rbuild_oci::{
 };
 use rbuild_store::{ImageLayer, ImageRecord, Session, Store};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Error, annotations,
@@ -147,7 +147,7 @@ pub fn local_descriptor(image: &ImageRecord) -> Descriptor {
     describe(format.manifest(), &text)
 }
 
-fn describe(media_type: &str, text: &str) -> Descriptor {
+pub(crate) fn describe(media_type: &str, text: &str) -> Descriptor {
     Descriptor {
         media_type: media_type.to_owned(),
         digest: BlobDigest(Digest::of(text.as_bytes())),
@@ -155,19 +155,23 @@ fn describe(media_type: &str, text: &str) -> Descriptor {
     }
 }
 
-/// A new manifest of `image` in `format`; Docker's has no place for annotations. Keys are in the
-/// order of the specification's examples.
+/// A manifest that says nothing else. Keys are in the order of the specification's examples.
+pub(crate) fn manifest(format: Format, config: &Descriptor, layers: &[Descriptor]) -> Value {
+    json!({
+        "schemaVersion": 2,
+        "mediaType": format.manifest(),
+        "config": config,
+        "layers": layers,
+    })
+}
+
+/// A new manifest of `image` in `format`; Docker's has no place for annotations.
 fn written(
     (image, format): (&ImageRecord, Format),
     config: &Descriptor,
     layers: &[Descriptor],
 ) -> String {
-    let mut manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": format.manifest(),
-        "config": config,
-        "layers": layers,
-    });
+    let mut manifest = manifest(format, config, layers);
     let said = annotations(image);
     if format == Format::Oci && !said.is_empty() {
         manifest["annotations"] = json!(said);

@@ -8,14 +8,15 @@ use std::{
 };
 
 use rbuild_export::{
-    Affected, Looks, Named, Place, Tagged, export, write_archive, write_docker_archive, write_tree,
+    Looks, Named, Place, Tagged, export, write_archive, write_docker_archive, write_tree,
     write_tree_tar,
 };
-use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name, media_type::Compression};
+use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
+    attributes::{compress, flag},
     destination::{Parcel, in_a_layout, send},
     failure::Failure,
     registry::Registry,
@@ -70,34 +71,19 @@ impl<'a> Attributes<'a> {
             self.names.push(part);
             return Ok(());
         };
-        let flag = |value: &str| match value {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            _ => Err(format!("`{key}` is true or false, not `{value}`")),
-        };
         match key {
             "type" => self.kind = Some(value),
             "dest" => self.destination = Some(value),
             "name" => self.names.extend(value.split(',')),
-            "push" => self.push = flag(value)?,
-            "tar" => self.is_tar = Some(flag(value)?),
+            "push" => self.push = flag(key, value)?,
+            "tar" => self.is_tar = Some(flag(key, value)?),
             "oci-mediatypes" => {
-                self.looks.format = Some(match flag(value)? {
+                self.looks.format = Some(match flag(key, value)? {
                     true => Format::Oci,
                     false => Format::Docker,
                 });
             }
-            "compression" => self.looks.compress.compression = compression(value)?,
-            "compression-level" => {
-                let level = value.parse().map_err(|_| "the level is no number")?;
-                self.looks.compress.level = Some(level);
-            }
-            "force-compression" => {
-                self.looks.compress.layers = match flag(value)? {
-                    true => Affected::All,
-                    false => Affected::New,
-                };
-            }
+            _ if compress(&mut self.looks.compress, key, value)? => {}
             _ => return Err(format!("`{key}` is not supported")),
         }
         Ok(())
@@ -148,17 +134,6 @@ impl<'a> Attributes<'a> {
         named
             .collect::<Result<_, _>>()
             .map_err(|error| error.to_string())
-    }
-}
-
-fn compression(value: &str) -> Result<Compression, String> {
-    match value {
-        "gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
-        "uncompressed" => Ok(Compression::None),
-        _ => Err(format!(
-            "`{value}` is not supported: gzip, zstd and uncompressed are"
-        )),
     }
 }
 
@@ -228,7 +203,8 @@ pub struct Ends<'a> {
 }
 
 impl<'a> Ends<'a> {
-    fn place(&self) -> Place<'a> {
+    /// The store, for what leaves it.
+    pub fn place(&self) -> Place<'a> {
         Place {
             store: self.store,
             session: self.session,
