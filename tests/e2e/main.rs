@@ -30,6 +30,7 @@ mod interactive;
 mod interop;
 mod isolation;
 mod language;
+mod limits;
 mod logins;
 mod manifests;
 mod mistakes;

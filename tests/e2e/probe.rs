@@ -255,6 +255,7 @@ fn flags_change_what_they_name_and_nothing_else() {
         "--dns-search=example",
         "--dns-option=ndots:1",
         "--security-opt=unmask=/proc/key-users",
+        "--security-opt=mask=/proc/loadavg:/sys/class/net:/proc/not-there",
         "--device=/dev/full:/dev/mine",
     ];
     let script = r#"
@@ -265,6 +266,7 @@ cat /etc/hosts
 grep -E '^(nameserver|search|options)' /etc/resolv.conf
 test -s /proc/key-users || head -c 1 /proc/key-users > /dev/null && echo key-users can be read
 test -c /dev/mine && echo the device is there
+echo hidden: $(wc -c < /proc/loadavg) $(ls /sys/class/net | wc -l)
 "#;
     check(
         script,
@@ -283,6 +285,7 @@ test -c /dev/mine && echo the device is there
         options ndots:1
         key-users can be read
         the device is there
+        hidden: 0 0
     "#]],
     );
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
@@ -227,4 +228,30 @@ fn an_interrupt_at_the_keyboard_ends_the_build_with_130() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[test]
+fn a_second_interrupt_at_the_keyboard_does_not_wait_for_what_hangs() {
+    let Some(host) = host_with(&[]) else { return };
+    // A registry that takes every call and never answers.
+    let registry = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = registry.local_addr().unwrap();
+    let dockerfile = format!("FROM {address}/hangs\n");
+    host.scratch.file("ctx/Dockerfile", &dockerfile).unwrap();
+    let size = Size {
+        rows: 25,
+        columns: 80,
+    };
+    let mut terminal = host.in_terminal(&["bud", "--tls-verify=false", "ctx"], size);
+    let _call = registry.accept().unwrap();
+    terminal.enter("\x03");
+    // Two at once are one.
+    sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    terminal.enter("\x03");
+    let (status, said) = terminal.wait();
+    assert_eq!(status.code(), Some(130), "{said}");
+    // After the first one it is given 1.5 s.
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }

@@ -1,6 +1,7 @@
 //! The rules of docs/style.md that a machine can check, over the repository
 //! as data: [`findings`] is pure, [`run`] reads the files and prints.
 
+mod advisories;
 mod code;
 mod docs;
 mod files;
@@ -67,6 +68,7 @@ fn findings(repository: &Repository) -> Vec<Finding> {
         sources::check,
         docs::check,
         statements::check,
+        advisories::check,
     ];
     let mut findings: Vec<Finding> = rules.iter().flat_map(|rule| rule(repository)).collect();
     findings.sort();

@@ -34,6 +34,12 @@ pub enum StepError {
         /// As a shell reports it.
         status: u8,
     },
+    /// The command ended, but not well, and processes of it were killed because of their memory.
+    #[error("the command exited with status {status}: it needs more memory than it may have")]
+    OutOfMemory {
+        /// As a shell reports it.
+        status: u8,
+    },
     /// The command could not be run.
     #[error(transparent)]
     Sandbox(rbuild_sandbox::Error),
@@ -144,6 +150,7 @@ impl StepError {
             Self::Sandbox(error) => error.hint(),
             Self::Source(error) => error.hint().map(str::to_owned),
             Self::Full { .. } => Some("`rbuild prune` deletes what no image needs".to_owned()),
+            Self::OutOfMemory { .. } => Some("give it more: --memory".to_owned()),
             Self::LinkedUser { .. } => Some("give numbers, or leave --link out".to_owned()),
             _ => None,
         }

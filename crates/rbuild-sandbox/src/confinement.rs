@@ -30,6 +30,9 @@ pub struct Confinement {
     pub limits: Vec<ResourceLimit>,
     /// Bytes in `/dev/shm` at most.
     pub shm_size: u64,
+    /// What is hidden of `/proc` and `/sys` beside what the sandbox always hides: paths, as in
+    /// `/proc/loadavg`. What does not exist is fine.
+    pub masked: Vec<String>,
     /// What is not hidden, and not read-only, of `/proc` and `/sys`.
     pub unmasked: Unmasked,
 }
@@ -81,7 +84,7 @@ pub enum NewPrivileges {
 /// What is not hidden of the kernel's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unmasked {
-    /// These paths, as in `/proc/kcore`.
+    /// These paths, as in `/proc/kcore`; `*` stands for any characters but `/`.
     Paths(Vec<String>),
     /// All.
     All,
@@ -116,6 +119,7 @@ impl Confinement {
             new_privileges: NewPrivileges::Possible,
             limits: Vec::new(),
             shm_size: DEFAULT_SHM_SIZE,
+            masked: Vec::new(),
             unmasked: Unmasked::Paths(Vec::new()),
         })
     }
@@ -137,7 +141,44 @@ impl Unmasked {
         let path = format!("{top}/{name}");
         match self {
             Self::All => true,
-            Self::Paths(paths) => paths.iter().any(|one| one.trim_end_matches('/') == path),
+            Self::Paths(paths) => {
+                let matches = |one: &String| matches(one.trim_end_matches('/'), &path);
+                paths.iter().any(matches)
+            }
+        }
+    }
+}
+
+/// Whether `path` is what `pattern` stands for.
+fn matches(pattern: &str, path: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else {
+        return pattern == path;
+    };
+    let Some(rest) = path.strip_prefix(before) else {
+        return false;
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    (0..=end).any(|skipped| rest.is_char_boundary(skipped) && matches(after, &rest[skipped..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Unmasked;
+
+    #[test]
+    fn a_star_stands_for_a_part_of_a_name() {
+        for (pattern, name, expected) in [
+            ("/proc/kcore", "kcore", true),
+            ("/proc/kcore/", "kcore", true),
+            ("/proc/*", "kcore", true),
+            ("/proc/k*e", "kcore", true),
+            ("/proc/*o*", "kcore", true),
+            ("/proc/k*x", "kcore", false),
+            ("/*", "kcore", false),
+            ("/proc/*", "sys/kernel", false),
+        ] {
+            let unmasked = Unmasked::Paths(vec![pattern.to_owned()]);
+            assert_eq!(unmasked.has("/proc", name), expected, "{pattern}");
         }
     }
 }

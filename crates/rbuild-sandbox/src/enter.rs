@@ -8,10 +8,11 @@ use std::{fs, path::Path, process::Command};
 use caps::{CapSet, Capability, has_cap};
 use rbuild_sys::{
     self as sys, Dir, EnterError, Errno, Guardian, effective_ids, enter_mount_namespace,
-    enter_user_namespace,
+    enter_user_namespace, raise_open_files_limit,
 };
 
 use crate::{
+    control_group::{ControlGroup, ControlRequest},
     error::Error,
     subids::{Owner, Ranges},
     users::Accounts,
@@ -24,6 +25,8 @@ pub struct Entered {
     pub guardian: Guardian,
     /// Which ids there are.
     pub ids: Ids,
+    /// Where commands have control groups, if they have.
+    pub(crate) control_group: Option<ControlGroup>,
 }
 
 /// The ids that can be used.
@@ -41,14 +44,34 @@ pub enum Ids {
 }
 
 /// Takes the process into namespaces of its own, as root there, and starts the guardian. Once,
-/// from the main thread, before there are others.
+/// from the main thread, before there are others. From then on the process may have as many files
+/// open as its hard limit allows: a tree has a descriptor for each of its layers.
 ///
 /// # Errors
 /// Each reason of hosts.md has its own, with a hint. The process is of no further use then.
 pub fn enter() -> Result<Entered, Error> {
     let ids = enter_unguarded()?;
     let guardian = Guardian::start().map_err(|source| Error::Guardian { source })?;
-    Ok(Entered { guardian, ids })
+    raise_open_files_limit();
+    Ok(Entered {
+        guardian,
+        ids,
+        control_group: None,
+    })
+}
+
+/// As [`enter`], with control groups for commands if `request` asks for them.
+///
+/// # Errors
+/// As [`enter`], and why there can be no control groups, or not these limits; nothing is left of
+/// them then.
+pub fn enter_limited(request: Option<&ControlRequest>) -> Result<Entered, Error> {
+    // First: all that is started from now on is to be in the builder's group.
+    let control_group = request.map(ControlGroup::start).transpose()?;
+    Ok(Entered {
+        control_group,
+        ..enter()?
+    })
 }
 
 /// As [`enter`], without the guardian: for a process that runs no commands itself.

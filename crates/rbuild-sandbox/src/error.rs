@@ -78,6 +78,72 @@ pub enum Error {
         source: sys::Error,
     },
 
+    /// Limits were asked for, and the kernel has nothing to limit with.
+    #[error("limits need control groups of version 2, and this machine has {found}")]
+    NoControlGroups {
+        /// What there is.
+        found: &'static str,
+    },
+
+    /// The group is not in what is mounted.
+    #[error("the control group `{group}` is not below any mounted part of cgroup v2")]
+    GroupOutOfSight {
+        /// As in `/proc/self/cgroup`.
+        group: String,
+    },
+
+    /// That is no name of a group.
+    #[error("`{group}` is no control group: a name is like that of `/proc/self/cgroup`")]
+    GroupName {
+        /// As written.
+        group: String,
+    },
+
+    /// A limit needs a controller that the group does not have.
+    #[error(
+        "the control group `{}` has no controller `{controller}`: it {}",
+        .group.display(),
+        if *.version_1 { "belongs to version 1 on this machine" } else { "was not given to this user" }
+    )]
+    NoController {
+        /// As in `memory`.
+        controller: &'static str,
+        /// Its directory.
+        group: PathBuf,
+        /// Whether that controller belongs to cgroup v1 on this machine.
+        version_1: bool,
+    },
+
+    /// A group with processes cannot have groups with limits below it.
+    #[error(
+        "there are other processes in the control group `{}`: it cannot be divided",
+        .group.display()
+    )]
+    GroupInUse {
+        /// Its directory.
+        group: PathBuf,
+    },
+
+    /// The group belongs to somebody else.
+    #[error("cannot have control groups in `{}`", .group.display())]
+    GroupNotOurs {
+        /// Its directory.
+        group: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// The kernel does not take a limit.
+    #[error("cannot set the limit `{file}` to `{value}`")]
+    ControlLimit {
+        /// The file of the control group.
+        file: &'static str,
+        /// What it was to be.
+        value: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
     /// Something that all commands share is not to be had.
     #[error("cannot prepare {what} for the sandbox")]
     Prepare {
@@ -311,6 +377,12 @@ impl Error {
             }
             Self::Map { .. } => {
                 "look for overlapping lines in /etc/subuid and /etc/subgid, and whether newuidmap is setuid".to_owned()
+            }
+            Self::NoControlGroups { .. } | Self::NoController { version_1: true, .. } => {
+                "ask the administrator to boot with systemd.unified_cgroup_hierarchy=1; `--ulimit as=` and `nproc=` work without control groups".to_owned()
+            }
+            Self::NoController { .. } | Self::GroupInUse { .. } | Self::GroupNotOurs { .. } => {
+                "start the build alone in a group that is this user's: systemd-run --user --scope -p Delegate=yes rbuild ...".to_owned()
             }
             Self::NoPrivateNetwork(reason) => match &**reason {
                 Self::NoPasta => {

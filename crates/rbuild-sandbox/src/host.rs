@@ -8,6 +8,7 @@ use rbuild_sys::{
 };
 
 use crate::{
+    control_group::controllers,
     enter::{Ids, enter, is_full_root, status_field, subordinate_ids, sysctl},
     private_network::PrivateNetwork,
     program::ping_groups,
@@ -41,6 +42,8 @@ pub struct Host {
     pub max_user_namespaces: Option<u64>,
     /// Which kind of control groups there is: `v1`, `v2`, `hybrid` or `none`.
     pub cgroup: &'static str,
+    /// The controllers with which commands can be limited, or why there are none.
+    pub limits: Result<Vec<String>, String>,
     /// Whether /dev/fuse can be opened.
     pub fuse: Probe,
     /// Whether commands can have a network of their own with a way out.
@@ -78,6 +81,7 @@ impl Host {
             no_new_privileges: status_field("NoNewPrivs").as_deref() == Some("1"),
             max_user_namespaces: sysctl("user/max_user_namespaces").and_then(|n| n.parse().ok()),
             cgroup: cgroup_kind(),
+            limits: controllers().map_err(|error| error.to_string()),
             fuse: open("/dev/fuse"),
             private_network: answer("private network"),
             scope: scope(),

@@ -12,6 +12,7 @@ mod agent;
 mod capability;
 mod confinement;
 mod console;
+mod control_group;
 mod ending;
 mod enter;
 mod error;
@@ -39,13 +40,17 @@ pub use confinement::{
     Confinement, DEFAULT_SHM_SIZE, Hosts, NewPrivileges, Resolver, SystemCalls, Unmasked,
 };
 pub use console::Console;
+pub use control_group::{
+    ControlRequest,
+    limits::{ControlLimits, Processes, Swap},
+};
 pub use ending::Cancel;
-pub use enter::{Entered, Ids, enter, enter_unguarded};
+pub use enter::{Entered, Ids, enter, enter_limited, enter_unguarded};
 pub use error::Error;
 pub use etc_files::EtcFile;
 pub use host::{Host, Probe};
 pub use mount::{BindAccess, CacheAccess, FileOwner, Mount, MountKind, SecretBytes};
-pub use ops::{Calls, Fixture, Op, Place, Surroundings, Writes, dump, ops};
+pub use ops::{Calls, ControlGroups, Fixture, Op, Place, Surroundings, Writes, dump, ops};
 pub use resource_limit::ResourceLimit;
 pub use run::{Exit, Stream};
 pub use sandbox::Sandbox;

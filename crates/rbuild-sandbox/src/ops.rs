@@ -31,6 +31,10 @@ pub enum Op {
     Descriptor(i32),
     /// How soon the kernel ends the command when memory runs out: -1000 to 1000.
     OutOfMemoryScore(i32),
+    /// Enter the control group of the command.
+    JoinControlGroup,
+    /// See no control groups but that one and those below.
+    OwnControlGroups,
     /// Enter the network that commands share.
     JoinNetwork,
     /// Which groups may ping without privileges: those from 0 to this one.
@@ -99,6 +103,8 @@ pub enum Fixture {
     Sys(Writes),
     /// A new instance for the network namespace.
     OwnSys(Writes),
+    /// The control group of the command, and those below.
+    ControlGroups,
     /// A small tmpfs with the places of devices.
     Dev,
     /// A new devpts.
@@ -125,14 +131,14 @@ pub enum Writes {
 }
 
 /// Where a mount is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A name in the root of the tree.
     Root(&'static str),
     /// A path below [`Fixture::Proc`].
-    Proc(&'static str),
+    Proc(String),
     /// A path below [`Fixture::Sys`] or [`Fixture::OwnSys`].
-    Sys(&'static str),
+    Sys(String),
     /// A name in [`Fixture::Dev`].
     Dev(&'static str),
     /// Over a file of the tree that was found beforehand.
@@ -143,13 +149,15 @@ pub enum Place {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings {
     /// Files below /proc to hide.
-    pub hidden_files: Vec<&'static str>,
+    pub hidden_files: Vec<String>,
     /// Directories below /proc to hide.
-    pub hidden_dirs: Vec<&'static str>,
+    pub hidden_dirs: Vec<String>,
     /// Directories below /proc to make read-only.
     pub frozen: Vec<&'static str>,
     /// Directories below /sys to hide.
-    pub hidden_sys: Vec<&'static str>,
+    pub hidden_sys: Vec<String>,
+    /// Files below /sys to hide.
+    pub hidden_sys_files: Vec<String>,
     /// Whether a /sys for a network namespace of one's own can be mounted.
     pub own_sys: bool,
     /// The hard limit on open files; `None` if there is none.
@@ -161,12 +169,24 @@ pub struct Surroundings {
     pub last_group: u32,
     /// Whether the kernel can keep commands from abstract sockets of the network that they are in.
     pub scopes: bool,
+    /// Which control group a command is in.
+    pub control_groups: ControlGroups,
     /// Limits that were asked for.
     pub limits: Vec<ResourceLimit>,
     /// Whether setuid programs work.
     pub new_privileges: NewPrivileges,
     /// Which system calls there are.
     pub calls: Calls,
+}
+
+/// Which control group a command is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ControlGroups {
+    /// The builder's.
+    #[default]
+    OfBuilder,
+    /// One of its own.
+    OfCommand,
 }
 
 /// Whether system calls are filtered.
@@ -203,9 +223,11 @@ pub(crate) fn limits(mount: Fixture) -> MountLimits {
     match mount {
         Fixture::Proc | Fixture::Mqueue | Fixture::Shm => MountLimits::INERT,
         Fixture::Sys(Writes::Allowed) | Fixture::OwnSys(Writes::Allowed) => MountLimits::INERT,
-        Fixture::Sys(_) | Fixture::OwnSys(_) | Fixture::Empty | Fixture::Etc(_) => {
-            MountLimits::READ_ONLY
-        }
+        Fixture::Sys(_)
+        | Fixture::OwnSys(_)
+        | Fixture::Empty
+        | Fixture::Etc(_)
+        | Fixture::ControlGroups => MountLimits::READ_ONLY,
         Fixture::Dev | Fixture::Pts | Fixture::Device(_) => no_suid_exec,
         Fixture::Null => MountLimits {
             read_only: true,
@@ -217,6 +239,10 @@ pub(crate) fn limits(mount: Fixture) -> MountLimits {
 /// Decides what the child does. `etc` are the files whose place in the tree was found.
 pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     let mut ops = vec![Op::ResetSignals];
+    if around.control_groups == ControlGroups::OfCommand {
+        ops.push(Op::JoinControlGroup);
+    }
+    ops.push(Op::OwnControlGroups);
     if !matches!(spec.stdio, Stdio::Inherit(_)) {
         ops.push(Op::NewSession);
     }
@@ -234,6 +260,9 @@ pub fn ops(spec: &Spec<'_>, around: &Surroundings, etc: &[EtcFile]) -> Vec<Op> {
     let sys = sys(spec, around);
     if matches!(sys, Fixture::OwnSys(_)) {
         ops.push(Op::Make(sys));
+    }
+    if has_control_groups(spec, around) {
+        ops.push(Op::Make(Fixture::ControlGroups));
     }
     ops.push(Op::EnterRoot);
     match spec.security {
@@ -302,17 +331,36 @@ pub(crate) fn sys(spec: &Spec<'_>, around: &Surroundings) -> Fixture {
     }
 }
 
+/// Whether the command sees its control group at [`CONTROL_GROUPS`]: programs look there for how
+/// much memory they may have. The host's are never seen.
+fn has_control_groups(spec: &Spec<'_>, around: &Surroundings) -> bool {
+    around.control_groups == ControlGroups::OfCommand
+        && spec.security == Security::Sandbox
+        && around.hidden_sys.iter().any(|name| name == CONTROL_GROUPS)
+}
+
+/// Below /sys.
+pub(crate) const CONTROL_GROUPS: &str = "fs/cgroup";
+
 /// /proc and /sys, with what is hidden and what is read-only.
 fn kernel_files(ops: &mut Vec<Op>, sys: Fixture, around: &Surroundings) {
     ops.push(Op::Attach(Fixture::Proc, Place::Root("proc")));
     ops.extend(around.frozen.iter().map(|&name| Op::Freeze(name)));
-    let files = around.hidden_files.iter();
-    ops.extend(files.map(|&name| Op::Attach(Fixture::Null, Place::Proc(name))));
-    let dirs = around.hidden_dirs.iter();
-    ops.extend(dirs.map(|&name| Op::Attach(Fixture::Empty, Place::Proc(name))));
+    let hide = |mount, names: &[String], place: fn(String) -> Place| {
+        let names = names.iter().cloned();
+        names
+            .map(move |name| Op::Attach(mount, place(name)))
+            .collect::<Vec<_>>()
+    };
+    ops.extend(hide(Fixture::Null, &around.hidden_files, Place::Proc));
+    ops.extend(hide(Fixture::Empty, &around.hidden_dirs, Place::Proc));
     ops.push(Op::Attach(sys, Place::Root("sys")));
-    let dirs = around.hidden_sys.iter();
-    ops.extend(dirs.map(|&name| Op::Attach(Fixture::Empty, Place::Sys(name))));
+    ops.extend(hide(Fixture::Empty, &around.hidden_sys, Place::Sys));
+    ops.extend(hide(Fixture::Null, &around.hidden_sys_files, Place::Sys));
+    if ops.contains(&Op::Make(Fixture::ControlGroups)) {
+        let place = Place::Sys(CONTROL_GROUPS.to_owned());
+        ops.push(Op::Attach(Fixture::ControlGroups, place));
+    }
 }
 
 fn devices(ops: &mut Vec<Op>) {
@@ -351,6 +399,8 @@ impl fmt::Display for Op {
                 ..
             } => write!(f, "mount {kind} at {target}{}", Flags(*limits)),
             Self::Freeze(name) => write!(f, "freeze /proc/{name}"),
+            Self::JoinControlGroup => f.write_str("join control group"),
+            Self::OwnControlGroups => f.write_str("own control groups"),
             Self::JoinNetwork => f.write_str("join network"),
             Self::PingGroups(last) => write!(f, "ping groups 0 {last}"),
             Self::LoopbackUp => f.write_str("loopback up"),
@@ -382,6 +432,7 @@ impl fmt::Display for Fixture {
             Self::Mqueue => f.write_str("mqueue"),
             Self::Sys(_) => f.write_str("sys"),
             Self::OwnSys(_) => f.write_str("sysfs"),
+            Self::ControlGroups => f.write_str("cgroup2"),
             Self::Dev => f.write_str("dev"),
             Self::Pts => f.write_str("pts"),
             Self::Shm => f.write_str("shm"),

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct Handles<'a> {
     /// The network to join, if the command has one that it shares.
     pub(crate) network: Option<BorrowedFd<'a>>,
+    /// The list of processes of the command's control group, if it has one.
+    pub(crate) control_group: Option<BorrowedFd<'a>>,
     /// What restricts the scope of commands, if the kernel can.
     pub(crate) scope: Option<BorrowedFd<'a>>,
     /// 0, 1 and 2 of the child.
@@ -77,7 +79,7 @@ impl<'a> Scope<'a, '_> {
             },
             Op::EnterRoot => Step::EnterRoot(self.spec.root),
             Op::Attach(mount, place) => {
-                let (dir, path) = self.place(*place);
+                let (dir, path) = self.place(place);
                 Step::Attach {
                     mount: self.mount(index, *mount),
                     dir,
@@ -92,21 +94,14 @@ impl<'a> Scope<'a, '_> {
                     path: CString::default(),
                 }
             }
-            Op::JoinNetwork => {
-                let network = self.handles.network;
-                Step::JoinNetwork(network.expect("the parent starts a network that is joined"))
-            }
+            Op::JoinControlGroup => Step::JoinControlGroup(given(self.handles.control_group)),
+            Op::OwnControlGroups => Step::OwnControlGroups,
+            Op::JoinNetwork => Step::JoinNetwork(given(self.handles.network)),
             Op::PingGroups(last) => Step::PingGroups(text("groups", &ping_groups(*last))?),
             Op::LoopbackUp => Step::LoopbackUp,
             Op::NoNewPrivileges => Step::NoNewPrivileges,
-            Op::Scope => {
-                let scope = self.handles.scope;
-                Step::Scope(scope.expect("`ops` restricts the scope only where that is possible"))
-            }
-            Op::Filter => {
-                let filter = self.filter;
-                Step::Filter(filter.expect("`ops` installs a filter only where there is one"))
-            }
+            Op::Scope => Step::Scope(given(self.handles.scope)),
+            Op::Filter => Step::Filter(given(self.filter)),
             Op::Freeze(name) => Step::Limit {
                 dir: Handle::Made(made(Fixture::Proc)),
                 name: text("a place", name)?,
@@ -154,14 +149,14 @@ impl<'a> Scope<'a, '_> {
         }
     }
 
-    fn place(&self, place: Place) -> (Handle<'a>, &'static str) {
+    fn place(&self, place: &'a Place) -> (Handle<'a>, &'a str) {
         match place {
             Place::Root(name) => (Handle::Open(self.spec.root), name),
             Place::Proc(path) => (Handle::Made(made(Fixture::Proc)), path),
             Place::Sys(path) => (self.sys(), path),
             Place::Dev(name) => (self.attached(Fixture::Dev), name),
             Place::Etc(file) => {
-                let found = self.handles.etc.iter().find(|(found, _)| *found == file);
+                let found = self.handles.etc.iter().find(|(found, _)| found == file);
                 let (_, point) = found.expect("there are ops for files with a place only");
                 (Handle::Open(point.place.as_fd()), "")
             }
@@ -190,11 +185,17 @@ impl<'a> Scope<'a, '_> {
     }
 }
 
+/// What an op refers to.
+fn given<T>(handle: Option<T>) -> T {
+    handle.expect("`ops` refers only to what the parent has, or has made for it")
+}
+
 /// Which of the child's own mounts it is.
 fn made(mount: Fixture) -> Made {
     match mount {
         Fixture::Mqueue => Made::Second,
         Fixture::OwnSys(_) => Made::Third,
+        Fixture::ControlGroups => Made::Fourth,
         _ => Made::First,
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use rbuild_sys::{self as sys, Dir, Ended, Errno, NetworkNamespace, SpawnError, spawn};
 
 use crate::{
+    control_group::{ControlGroup, Leaf},
     ending::{Cancel, Running},
     error::Error,
     etc_files::EtcFile,
@@ -39,6 +40,8 @@ pub struct Exit {
     pub status: u8,
     /// How much time it had, if it was killed because that was over.
     pub timed_out: Option<Duration>,
+    /// Whether processes of it were killed because it had more memory than it may have.
+    pub out_of_memory: bool,
     /// Files of `/etc` that found no place in the tree and were not to be seen.
     pub without: Vec<EtcFile>,
     /// What mount points may have left among the tree's changes: to be erased when the tree is
@@ -77,6 +80,8 @@ impl Sandbox {
             Network::Private => Some(self.private_network()?),
             Network::Host | Network::None => None,
         };
+        let leaf = self.control_group.as_ref().map(ControlGroup::leaf);
+        let leaf = leaf.transpose()?;
         let ops = ops(spec, &self.around(spec.network), &placed);
         let mounts = ops
             .iter()
@@ -87,6 +92,7 @@ impl Sandbox {
         let asked = self.asked(spec, &mut points)?;
         let handles = Handles {
             network,
+            control_group: leaf.as_ref().map(Leaf::procs),
             scope: self.scope(),
             stdio,
             mounts,
@@ -121,6 +127,7 @@ impl Sandbox {
                 Ended::Killed(signal) => 128_u8.saturating_add(signal),
             },
             timed_out: spec.timeout.filter(|_| ending.timed_out),
+            out_of_memory: leaf.is_some_and(|leaf| leaf.ran_out_of_memory()),
             without: self.provided.iter().copied().filter(absent).collect(),
             traces: points.remove(),
         })

@@ -18,10 +18,11 @@ use rbuild_sys::{
 
 use crate::{
     confinement::{Confinement, SystemCalls},
+    control_group::ControlGroup,
     enter::{Entered, Ids},
     error::Error,
     etc_files::{EtcFile, Reach},
-    ops::{Calls, DEVICES, Fixture, Op, Surroundings, Writes, limits},
+    ops::{Calls, ControlGroups, DEVICES, Fixture, Op, Surroundings, Writes, limits},
     private_network::PrivateNetwork,
     program::ping_groups,
     spec::Network,
@@ -38,6 +39,8 @@ pub struct Sandbox {
     private_network: OnceLock<Result<PrivateNetwork, Arc<Error>>>,
     /// What keeps commands in the builder's network from its abstract sockets, if the kernel can.
     scope: Option<OwnedFd>,
+    /// Where each command has a control group of its own, if it has.
+    pub(crate) control_group: Option<ControlGroup>,
     system_calls: SystemCalls,
     /// Files of `/etc` that cover the image's.
     pub(crate) provided: Vec<EtcFile>,
@@ -97,10 +100,15 @@ impl Sandbox {
         let around = Surroundings {
             scopes: scope.is_some(),
             last_group: last_group(&entered.ids),
+            control_groups: match entered.control_group {
+                Some(_) => ControlGroups::OfCommand,
+                None => ControlGroups::OfBuilder,
+            },
             ..surroundings(confinement, &proc, &sys)
         };
         Ok(Self {
             guardian: entered.guardian,
+            control_group: entered.control_group,
             around,
             private_network: OnceLock::new(),
             scope,
@@ -182,7 +190,9 @@ impl Sandbox {
             return Ok(None);
         };
         let made = match mount {
-            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys(_) => return Ok(None),
+            Fixture::Proc | Fixture::Mqueue | Fixture::OwnSys(_) | Fixture::ControlGroups => {
+                return Ok(None);
+            }
             Fixture::Device(name) => return self.device(name).map(Some),
             Fixture::Null => self.restricted(&self.dev, "null", *mount),
             Fixture::Empty => self.restricted(&self.shared, "empty", *mount),
@@ -235,18 +245,31 @@ impl Sandbox {
 
 /// What there is on this host, and how much of it commands see.
 fn surroundings(confinement: &Confinement, proc: &Dir, sys: &Dir) -> Surroundings {
-    let directory = |stat: &sys::Stat| stat.is_dir();
-    let other = |stat: &sys::Stat| !stat.is_dir();
-    let masked = |top: &str, mut names: Vec<&'static str>| {
-        names.retain(|name| !confinement.unmasked.has(top, name));
-        names
+    let hidden = |(top, dir): (&str, &Dir), usual: &[&str], fits: fn(&sys::Stat) -> bool| {
+        let usual = usual.iter().copied();
+        let mut names: Vec<&str> = usual
+            .filter(|name| !confinement.unmasked.has(top, name))
+            .collect();
+        names.extend(masked_below(&confinement.masked, top, &names));
+        names.retain(|name| {
+            dir.resolve_stat(name.as_bytes())
+                .is_ok_and(|stat| fits(&stat))
+        });
+        names.into_iter().map(str::to_owned).collect()
     };
+    let (directory, other) = (sys::Stat::is_dir, |stat: &sys::Stat| !stat.is_dir());
+    let (proc, sys) = (("/proc", proc), ("/sys", sys));
+    let mut frozen = FROZEN.to_vec();
+    frozen.retain(|name| !confinement.unmasked.has("/proc", name));
+    frozen.retain(|name| proc.1.resolve_stat(name.as_bytes()).is_ok());
     Surroundings {
-        hidden_files: masked("/proc", present(proc, &HIDDEN_FILES, other)),
-        hidden_dirs: masked("/proc", present(proc, &HIDDEN_DIRS, directory)),
-        frozen: masked("/proc", present(proc, &FROZEN, |_| true)),
-        hidden_sys: masked("/sys", present(sys, &HIDDEN_SYS, directory)),
+        hidden_files: hidden(proc, &HIDDEN_FILES, other),
+        hidden_dirs: hidden(proc, &HIDDEN_DIRS, directory),
+        frozen,
+        hidden_sys: hidden(sys, &HIDDEN_SYS, directory),
+        hidden_sys_files: hidden(sys, &[], other),
         last_group: 0,
+        control_groups: ControlGroups::OfBuilder,
         scopes: false,
         open_files: sys::open_files_limit(),
         out_of_memory_score: out_of_memory_score(),
@@ -267,17 +290,15 @@ fn prepare(what: &str) -> impl FnOnce(sys::Error) -> Error {
     }
 }
 
-/// Those of `names` below `dir` that exist and satisfy `fits`.
-fn present(
-    dir: &Dir,
-    names: &[&'static str],
-    fits: impl Fn(&sys::Stat) -> bool,
-) -> Vec<&'static str> {
-    let exists = |name: &&&str| {
-        dir.resolve_stat(name.as_bytes())
-            .is_ok_and(|stat| fits(&stat))
+/// The names below `top` of those of `paths` that are there, and not in what is `hidden` anyway.
+fn masked_below<'a>(paths: &'a [String], top: &str, hidden: &[&str]) -> Vec<&'a str> {
+    let below = |path: &'a String| path.strip_prefix(top)?.strip_prefix('/');
+    let inside = |name: &str| {
+        let mut outer = hidden.iter().filter_map(|outer| name.strip_prefix(outer));
+        outer.any(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    names.iter().filter(exists).copied().collect()
+    let names = paths.iter().filter_map(below);
+    names.filter(|name| !inside(name)).collect()
 }
 
 /// The highest of the groups from 0 on that the user namespace has without a gap.

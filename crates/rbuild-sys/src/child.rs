@@ -25,6 +25,7 @@ struct Handles {
     first: RawFd,
     second: RawFd,
     third: RawFd,
+    fourth: RawFd,
 }
 
 /// Runs `steps`. Returns only on failure: the index of the step and the errno.
@@ -76,6 +77,10 @@ unsafe fn carry_out(step: &Step<'_>, handles: &mut Handles) -> Result<(), c_int>
             hard,
         } => resource_limit(*resource, *soft, *hard),
         Step::OutOfMemoryScore(score) => return setting(c"/proc/self/oom_score_adj", score),
+        Step::JoinControlGroup(procs) => {
+            call!(libc::SYS_write, procs.as_raw_fd(), c"0".as_ptr(), 1)
+        }
+        Step::OwnControlGroups => return own_control_groups(),
         Step::JoinNetwork(network) => {
             call!(libc::SYS_setns, network.as_raw_fd(), libc::CLONE_NEWNET)
         }
@@ -109,6 +114,7 @@ impl Handles {
             Handle::Made(Made::First) => self.first,
             Handle::Made(Made::Second) => self.second,
             Handle::Made(Made::Third) => self.third,
+            Handle::Made(Made::Fourth) => self.fourth,
         }
     }
 }
@@ -166,6 +172,7 @@ fn new_mount(
         Made::First => handles.first = mount,
         Made::Second => handles.second = mount,
         Made::Third => handles.third = mount,
+        Made::Fourth => handles.fourth = mount,
     }
     Ok(())
 }
@@ -263,6 +270,13 @@ fn resource_limit(resource: Resource, soft: u64, hard: u64) -> Answer {
     };
     let null = ptr::null::<u64>();
     call!(libc::SYS_prlimit64, 0, resource, limits.as_ptr(), null)
+}
+
+fn own_control_groups() -> Result<(), c_int> {
+    match call!(libc::SYS_unshare, libc::CLONE_NEWCGROUP) {
+        Ok(_) | Err(libc::EINVAL) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Of the caller's network namespace.

@@ -6,6 +6,7 @@
 //! Foreign names (from archives, contexts, images, Dockerfiles) are opened through
 //! [`Dir`], never through joined host paths.
 
+mod afterlife;
 mod child;
 mod command;
 mod descent;
@@ -28,6 +29,7 @@ mod terminal;
 mod userns;
 mod xattr;
 
+pub use afterlife::{Lifeline, after_death};
 pub use command::end_with_parent;
 pub use descent::Descent;
 pub use dir::{Dir, Entry, Node};
@@ -46,7 +48,7 @@ pub use network::new_network_namespace;
 pub use overlay::{Upper, overlay};
 pub use process::{
     Child, Ended, Flag, Interest, Timer, effective_ids, in_child, open_files_limit,
-    set_nonblocking, wait_readable, wait_ready,
+    raise_open_files_limit, set_nonblocking, wait_readable, wait_ready,
 };
 pub use pty::Pty;
 pub use rustix::fs::{Mode, OFlags};

@@ -9,8 +9,8 @@ use std::{
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
     process::{
-        Pid, Resource, Signal, WaitId, WaitIdOptions, WaitOptions, getrlimit, pidfd_send_signal,
-        waitid, waitpid,
+        Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getrlimit,
+        pidfd_send_signal, setrlimit, waitid, waitpid,
     },
     time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -207,6 +207,17 @@ pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
 /// The hard limit on open files; `None` if there is none. getrlimit(2).
 pub fn open_files_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
+}
+
+/// Raises the soft limit on open files to the hard one, as far as the kernel lets us.
+pub fn raise_open_files_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // As it was is as good as it gets.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// User and group that this process acts as.

@@ -22,6 +22,8 @@ pub enum Made {
     Second,
     /// The third.
     Third,
+    /// The fourth.
+    Fourth,
 }
 
 /// A directory or a mount that a step works on.
@@ -51,7 +53,7 @@ pub enum Step<'fd> {
     },
     /// A new instance of a file system that depends on the child's namespaces.
     NewMount {
-        /// `proc`, `mqueue`, `sysfs`.
+        /// `proc`, `mqueue`, `sysfs`, `cgroup2`.
         kind: CString,
         /// What it forbids.
         limits: MountLimits,
@@ -95,6 +97,11 @@ pub enum Step<'fd> {
     /// How soon the kernel ends the process when memory runs out, as in `oom_score_adj` of
     /// proc(5); needs the host's `/proc`. Where that cannot be written it stays as it is.
     OutOfMemoryScore(CString),
+    /// Moves to the control group whose `cgroup.procs` this is, open for writing. cgroups(7).
+    JoinControlGroup(BorrowedFd<'fd>),
+    /// The control group that the process is in becomes the root of what it sees of them. A kernel
+    /// without control groups is fine. cgroup_namespaces(7).
+    OwnControlGroups,
     /// Joins the network namespace behind the descriptor. setns(2).
     JoinNetwork(BorrowedFd<'fd>),
     /// Switches on `lo` of a network namespace of our own. netdevice(7).

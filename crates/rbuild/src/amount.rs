@@ -25,19 +25,28 @@ pub fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(base.pow(power))
 }
 
-/// Bytes of memory: `1024`, `64k`, `64m`, `1g`, `1gb`. Powers of 1024, as docker counts memory. `None`
-/// if it is anything else.
+/// Bytes of memory: `1024`, `64k`, `1.5g`, `1gb`, `1GiB`. Powers of 1024, as docker counts memory.
+/// `None` if it is anything else.
 pub fn memory(text: &str) -> Option<u64> {
-    let (number, unit) = split(text.trim());
-    let unit = unit.to_ascii_lowercase();
+    let (number, rest) = split(text.trim());
+    let (fraction, unit) = match rest.strip_prefix('.') {
+        Some(rest) => split(rest),
+        None => ("0", rest),
+    };
+    let unit = unit.trim_start().to_ascii_lowercase();
     let power = match unit.strip_suffix('b').unwrap_or(&unit) {
         "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
+        "k" | "ki" => 1,
+        "m" | "mi" => 2,
+        "g" | "gi" => 3,
+        "t" | "ti" => 4,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(1024_u64.pow(power))
+    let unit = 1024_u64.pow(power);
+    let whole = number.parse::<u64>().ok()?.checked_mul(unit)?;
+    let digits = u32::try_from(fraction.len()).ok().filter(|it| *it <= 6)?;
+    let part = fraction.parse::<u64>().ok()? * unit / 10_u64.pow(digits);
+    whole.checked_add(part)
 }
 
 /// Seconds: `90s`, `24h`, `1h30m`, `7d`, `2w`. `None` if it is anything else.
@@ -129,7 +138,10 @@ mod tests {
             ("64m", Some(64 << 20)),
             ("2GB", Some(2 << 30)),
             ("1kb", Some(1024)),
-            ("1t", None),
+            ("1.5g", Some(3 << 29)),
+            ("1 TiB", Some(1 << 40)),
+            ("1.g", None),
+            ("1x", None),
             ("m", None),
             ("-1", None),
         ] {

@@ -5,8 +5,9 @@ use std::{fs::File, io::Read, net::IpAddr};
 use rbuild_engine::HOSTNAME;
 use rbuild_oci::ImagePath;
 use rbuild_sandbox::{
-    CapabilitySet, Confinement, DEFAULT_CAPABILITIES, DEFAULT_SHM_SIZE, Hosts, Mount, MountKind,
-    NewPrivileges, Resolver, ResourceLimit, SeccompProfile, SystemCalls, Unmasked,
+    CapabilitySet, Confinement, ControlRequest, DEFAULT_CAPABILITIES, DEFAULT_SHM_SIZE, Hosts,
+    Mount, MountKind, NewPrivileges, Resolver, ResourceLimit, SeccompProfile, SystemCalls,
+    Unmasked,
 };
 
 use crate::{amount, cli::ConfineArgs, failure::Failure};
@@ -20,6 +21,8 @@ pub struct Confines {
     pub capabilities: CapabilitySet,
     /// For the sandbox.
     pub confinement: Confinement,
+    /// What they may use of the machine, if there is a limit.
+    pub control: Option<ControlRequest>,
     /// Devices that all of them have.
     pub devices: Vec<Mount<'static>>,
 }
@@ -59,11 +62,13 @@ pub fn confines(args: &ConfineArgs, insecure: Insecure) -> Result<Confines, Fail
         new_privileges: options.new_privileges,
         limits: limits(&args.ulimit)?,
         shm_size: shm_size(args.shm_size.as_deref())?,
+        masked: options.masked,
         unmasked: options.unmasked,
     };
     Ok(Confines {
         capabilities,
         confinement,
+        control: crate::limits::request(&args.limits)?,
         devices: args
             .device
             .iter()
@@ -84,7 +89,8 @@ pub fn limits(flags: &[String]) -> Result<Vec<ResourceLimit>, Failure> {
     flags.iter().map(limit).collect()
 }
 
-fn wrong(flag: &str, value: &str, why: &str) -> Failure {
+/// A flag with a value that is none.
+pub fn wrong(flag: &str, value: &str, why: &str) -> Failure {
     Failure::message(format!("cannot understand {flag} `{value}`: {why}"))
 }
 
@@ -126,6 +132,7 @@ fn named(flag: &str, names: &[String]) -> Result<(bool, CapabilitySet), Failure>
 struct SecurityOptions {
     seccomp: Seccomp,
     new_privileges: NewPrivileges,
+    masked: Vec<String>,
     unmasked: Unmasked,
 }
 
@@ -140,6 +147,7 @@ fn security_options(flags: &[String]) -> Result<SecurityOptions, Failure> {
     let mut options = SecurityOptions {
         seccomp: Seccomp::Usual,
         new_privileges: NewPrivileges::Possible,
+        masked: Vec::new(),
         unmasked: Unmasked::Paths(Vec::new()),
     };
     for flag in flags {
@@ -156,13 +164,28 @@ fn security_options(flags: &[String]) -> Result<SecurityOptions, Failure> {
             // As it is anyway.
             ("label", "disable") | ("apparmor", "unconfined") => {}
             ("label" | "apparmor", _) => return not("no labels or profiles are set here"),
-            ("mask", _) => return not("what else is to be hidden cannot be said yet"),
+            ("mask", value) => match masked(value) {
+                Some(paths) => options.masked.extend(paths),
+                None => return not("only what is in /proc and /sys can be hidden"),
+            },
             _ => {
-                return not("it is not seccomp=, no-new-privileges, unmask=, label= or apparmor=");
+                return not(
+                    "it is not seccomp=, no-new-privileges, mask=, unmask=, label= or apparmor=",
+                );
             }
         }
     }
     Ok(options)
+}
+
+/// `None` if one of them is not a path below /proc or /sys.
+fn masked(value: &str) -> Option<Vec<String>> {
+    let path = |text: &str| {
+        let path = ImagePath::root().join(text)?.to_string();
+        let below = ["/proc/", "/sys/"].iter().any(|top| path.starts_with(top));
+        (text.starts_with('/') && below).then_some(path)
+    };
+    value.split(':').map(path).collect()
 }
 
 fn unmasked(before: Unmasked, value: &str) -> Unmasked {

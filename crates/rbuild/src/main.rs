@@ -24,6 +24,7 @@ mod failure;
 mod find;
 mod forecast;
 mod image_filter;
+mod limits;
 mod metadata;
 mod network;
 mod on_failure;

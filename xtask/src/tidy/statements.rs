@@ -71,7 +71,7 @@ fn statements(path: &str, text: &str) -> BTreeSet<String> {
 }
 
 /// The part of a file that is tests or their data.
-fn tests<'a>(path: &str, text: &'a str) -> Option<&'a str> {
+pub fn tests<'a>(path: &str, text: &'a str) -> Option<&'a str> {
     let is_test =
         path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
     if is_test {

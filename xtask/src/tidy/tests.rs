@@ -212,3 +212,22 @@ fn a_statement_has_a_case_or_a_reason() {
         "#]],
     );
 }
+
+#[test]
+fn an_advisory_has_tests_that_exist_or_a_reason() {
+    let list =
+        "# by hand\nCVE-1 it_works\nCVE-2 it_worked it_works\nCVE-3 - not here\nCVE-4\nCVE-1 - x\n";
+    let files = [
+        ("tests/advisories.txt", list),
+        ("tests/e2e/a.rs", "//! A.\n#[test]\nfn it_works() {}\n"),
+        ("crates/rbuild-oci/src/b.rs", "//! B.\nfn it_worked() {}\n"),
+    ];
+    check(
+        &files,
+        &expect![[r#"
+            tests/advisories.txt:3: there is no test `it_worked`
+            tests/advisories.txt:5: `CVE-4` has neither a test nor a reason
+            tests/advisories.txt:6: `CVE-1` is there twice
+        "#]],
+    );
+}

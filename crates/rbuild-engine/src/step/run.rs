@@ -103,8 +103,8 @@ impl Runner for Confined<'_> {
 
 /// What became of a command.
 pub(crate) struct Ran {
-    /// [`StepError::Status`] if it did not exit with 0, [`StepError::Full`] if the disk may be
-    /// why; [`StepError::Timeout`].
+    /// [`StepError::Status`] if it did not exit with 0, [`StepError::Full`] if the disk and
+    /// [`StepError::OutOfMemory`] if its memory may be why; [`StepError::Timeout`].
     pub outcome: Result<(), StepError>,
     /// To be erased from the tree's changes when the tree is unmounted.
     pub traces: Traces,
@@ -128,6 +128,7 @@ pub(crate) fn run<'a>(
     lines.finish(output);
     let outcome = match (exit.status, exit.timed_out) {
         (0, None) => Ok(()),
+        (status, None) if exit.out_of_memory => Err(StepError::OutOfMemory { status }),
         // The tree still has what the command wrote.
         (status, None) if rbuild_sys::file_system(tree).is_ok_and(|disk| disk.is_full) => {
             Err(StepError::Full { status })

@@ -5,6 +5,9 @@
 
 use std::fs;
 
+use rbuild_engine::environment;
+use rbuild_sandbox::users::Identity;
+
 use crate::site::Site;
 
 /// Links of the context that lead out, if anything does.
@@ -115,4 +118,17 @@ fn a_file_link_at_the_destination_is_replaced() {
 #[test]
 fn accounts_do_not_come_from_outside() {
     check("RUN mkdir /etc; link $OUT/canary /etc/passwd\nCOPY --chown=secret d/f /x");
+}
+
+#[test]
+fn cve_2026_57231_variables_without_a_value_are_left_out() {
+    let identity = Identity::root();
+    let env = |names: &[&str]| {
+        let names = names.iter().map(ToString::to_string);
+        environment(names, &identity)
+    };
+    assert_eq!(
+        env(&["A", "*", "B=1", "PATH", "C="])[..],
+        ["B=1", "C=", "HOME=/root"]
+    );
 }

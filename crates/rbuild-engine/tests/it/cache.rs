@@ -365,6 +365,15 @@ fn a_file_that_changed_in_the_second_of_the_build_is_read_again() {
 }
 
 #[test]
+fn a_command_that_had_too_much_memory_fails_for_that_reason_unless_it_succeeds() {
+    let Some(site) = Site::new() else { return };
+    let failure = site.failure("FROM scratch\nRUN starve 137\n");
+    let reason = "the command exited with status 137: it needs more memory than it may have";
+    assert!(failure.contains(reason), "{failure}");
+    assert!(site.build("FROM scratch\nRUN starve 0\n").result.is_ok());
+}
+
+#[test]
 fn a_failing_build_remembers_the_digests_of_the_context() {
     let Some(site) = Site::new() else { return };
     site.file("f", "one");

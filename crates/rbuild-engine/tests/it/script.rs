@@ -3,7 +3,7 @@
 //! ```text
 //! write PATH TEXT   append PATH TEXT   join PATH FROM   mkdir PATH   rm PATH
 //! link TARGET PATH  hard OLD NEW       chmod MODE PATH  chown UID:GID PATH
-//! say TEXT          scold TEXT         env PATH         fail STATUS  nothing
+//! say TEXT          scold TEXT         env PATH         fail STATUS  starve STATUS  nothing
 //! seen TARGET PATH  (writes what the bind mount at TARGET shows)
 //! ```
 //!
@@ -30,6 +30,7 @@ impl Runner for Script {
         let status = text.split(';').find_map(|command| scene.play(command));
         Ok(Exit {
             timed_out: None,
+            out_of_memory: text.contains("starve"),
             status: status.unwrap_or(0),
             without: Vec::new(),
             traces: rbuild_sandbox::Traces::default(),
@@ -91,7 +92,7 @@ impl Scene<'_> {
                 }
                 self.write(second, shown.as_bytes());
             }
-            "fail" => return Some(rest.parse().unwrap()),
+            "fail" | "starve" => return Some(rest.parse().unwrap()),
             "nothing" => {}
             _ => unreachable!("no command `{verb}`"),
         }

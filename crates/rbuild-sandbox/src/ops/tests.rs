@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use rbuild_oci::ImagePath;
 use rbuild_sys::{Dir, Upper};
 
-use super::{Calls, Surroundings, dump, ops};
+use super::{Calls, ControlGroups, Surroundings, dump, ops};
 use crate::{
     BindAccess, CacheAccess, CapabilitySet, DEFAULT_CAPABILITIES, EtcFile, FileOwner, Input, Mount,
     MountKind, Network, NewPrivileges, SecretBytes, Security, Spec, Stdio, users::Identity,
@@ -63,12 +63,46 @@ fn check_tail(change: impl FnOnce(&mut Spec<'_>), expected: &Expect) {
 }
 
 #[test]
+fn a_command_with_limits_sees_its_own_control_group_only() {
+    let around = Surroundings {
+        control_groups: ControlGroups::OfCommand,
+        hidden_sys: vec!["fs/cgroup".to_owned()],
+        ..Surroundings::default()
+    };
+    let lines = |security| {
+        let root = File::open("/").unwrap();
+        let spec = Spec {
+            security,
+            ..plain(&root)
+        };
+        let text = dump(&ops(&spec, &around, &[]));
+        let about = |line: &&str| line.contains("control group") || line.contains("cgroup");
+        let lines = text.lines().filter(about);
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(Security::Sandbox)[..],
+        [
+            "join control group",
+            "own control groups",
+            "make cgroup2",
+            "attach empty at /sys/fs/cgroup ro,nosuid,nodev,noexec",
+            "attach cgroup2 at /sys/fs/cgroup ro,nosuid,nodev,noexec"
+        ]
+    );
+    assert_eq!(
+        lines(Security::Insecure)[..],
+        ["join control group", "own control groups"]
+    );
+}
+
+#[test]
 fn a_command_of_root_on_a_usual_host() {
     let around = Surroundings {
-        hidden_files: vec!["kcore"],
-        hidden_dirs: vec!["acpi"],
+        hidden_files: vec!["kcore".to_owned()],
+        hidden_dirs: vec!["acpi".to_owned()],
         frozen: vec!["bus", "sys"],
-        hidden_sys: vec!["firmware"],
+        hidden_sys: vec!["firmware".to_owned()],
         open_files: Some(4096),
         own_sys: true,
         out_of_memory_score: Some(100),
@@ -79,6 +113,7 @@ fn a_command_of_root_on_a_usual_host() {
         &around,
         &expect![[r#"
             reset signals
+            own control groups
             new session
             descriptor 0
             descriptor 1
@@ -134,6 +169,7 @@ fn an_interactive_command_keeps_its_session_on_a_bare_host() {
         &around,
         &expect![[r#"
             reset signals
+            own control groups
             descriptor 0
             descriptor 1
             descriptor 2
@@ -236,7 +272,7 @@ fn a_command_without_network_has_a_loopback_interface_and_its_own_sys() {
         spec.network = Network::None;
         let around = Surroundings {
             own_sys,
-            hidden_sys: vec!["firmware"],
+            hidden_sys: vec!["firmware".to_owned()],
             ..Surroundings::default()
         };
         let text = dump(&ops(&spec, &around, &[]));
@@ -270,10 +306,10 @@ fn r6_an_insecure_command_is_kept_from_nothing() {
     spec.security = Security::Insecure;
     spec.capabilities = CapabilitySet::ALL;
     let around = Surroundings {
-        hidden_files: vec!["kcore"],
-        hidden_dirs: vec!["acpi"],
+        hidden_files: vec!["kcore".to_owned()],
+        hidden_dirs: vec!["acpi".to_owned()],
         frozen: vec!["sys"],
-        hidden_sys: vec!["firmware"],
+        hidden_sys: vec!["firmware".to_owned()],
         ..Surroundings::default()
     };
     let text = dump(&ops(&spec, &around, &[]));

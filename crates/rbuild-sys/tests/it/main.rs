@@ -17,7 +17,8 @@ use std::{
 
 use rbuild_sys::{
     Ended, Errno, Exec, Filter, Guardian, Handle, Instruction, Made, MountLimits, NetworkNamespace,
-    Pty, Resource, SpawnError, Step, effective_ids, enter_mount_namespace, new_mount, spawn,
+    Pty, Resource, SpawnError, Step, effective_ids, enter_mount_namespace, landlock_scope,
+    new_mount, new_network_namespace, spawn,
 };
 
 /// Calls of the allocator, by us and by children that share our memory.
@@ -135,8 +136,14 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
         operand: 0x7FFF_0000,
     }])
     .unwrap();
-    let steps = [
+    let writable = File::options().write(true).open("/dev/null").unwrap();
+    let network = new_network_namespace(|| ()).unwrap();
+    let scope = landlock_scope().unwrap();
+    let mut steps = vec![
         Step::ResetSignals,
+        // Not a list of processes, but written in the same way.
+        Step::JoinControlGroup(writable.as_fd()),
+        Step::OwnControlGroups,
         Step::NewSession,
         Step::Descriptor {
             from: pty.terminal.as_fd(),
@@ -147,6 +154,9 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
             from: null.as_fd(),
             to: 1,
         },
+        Step::OutOfMemoryScore(c"0".to_owned()),
+        Step::JoinNetwork(network.as_fd()),
+        Step::PingGroups(c"0 0".to_owned()),
         Step::NewMount {
             kind: c"proc".to_owned(),
             limits,
@@ -172,6 +182,10 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
         },
         Step::LoopbackUp,
         Step::SessionKeyring,
+    ];
+    steps.extend(scope.as_ref().map(|scope| Step::Scope(scope.as_fd())));
+    steps.extend([
+        Step::NoNewPrivileges,
         Step::Filter(&allow),
         Step::WorkingDirectory(c"/proc/self".to_owned()),
         Step::Bounding(1 << 6 | 1 << 7),
@@ -181,7 +195,7 @@ fn the_child_does_not_allocate(guardian: &Guardian) {
         Step::User(8),
         Step::CloseOnExec,
         exec("/no/such/program"),
-    ];
+    ]);
     let few = [exec("/no/such/program")];
     calls_of(guardian, &few);
     assert_eq!(calls_of(guardian, &few), calls_of(guardian, &steps));

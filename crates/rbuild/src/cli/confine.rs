@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::LimitArgs;
+
 /// How commands are confined.
 #[derive(Args, Debug)]
 pub struct ConfineArgs {
@@ -11,8 +13,8 @@ pub struct ConfineArgs {
     /// Take a capability away, or ALL; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub cap_drop: Vec<String>,
-    /// `seccomp=FILE|unconfined`, `no-new-privileges`, `unmask=PATH[:PATH]|ALL`, `label=disable` or
-    /// `apparmor=unconfined`; repeatable
+    /// `seccomp=FILE|unconfined`, `no-new-privileges`, `mask=PATH[:PATH]` (in /proc and /sys),
+    /// `unmask=PATH[:PATH]|ALL` (`/proc/*` too), `label=disable` or `apparmor=unconfined`; repeatable
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
     /// Limit a resource: `nofile=1024:2048`; repeatable
@@ -39,4 +41,6 @@ pub struct ConfineArgs {
     /// Set an option of resolv.conf(5); repeatable
     #[arg(long, value_name = "OPTION")]
     pub dns_option: Vec<String>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }

@@ -81,7 +81,7 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
     let signatures = registry::signatures(&args.signatures)?;
-    let entered = rbuild_sandbox::enter()?;
+    let entered = rbuild_sandbox::enter_limited(order.confines.control.as_ref())?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;

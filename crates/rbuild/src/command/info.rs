@@ -36,7 +36,13 @@ pub fn execute(root: Option<&Path>) -> Result<ExitCode, Failure> {
             },
         ),
         ("Landlock scopes", probe(&host.scope)),
-        ("control groups", format!("{}, not used", host.cgroup)),
+        (
+            "control groups",
+            match &host.limits {
+                Ok(controllers) => format!("{}, limits of {}", host.cgroup, controllers.join(" ")),
+                Err(reason) => format!("{}, no limits: {reason}", host.cgroup),
+            },
+        ),
         (
             "no new privileges",
             if host.no_new_privileges {

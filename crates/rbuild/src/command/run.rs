@@ -18,7 +18,7 @@ use crate::{
     confine::{Insecure, confines},
     failure::Failure,
     find::find,
-    network, settings, signals,
+    network, report, settings, signals,
 };
 
 /// The status of podman and docker when the container could not be started.
@@ -34,7 +34,8 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
     // The command is the user's own, not a Dockerfile's.
     let confines = confines(&args.confine, Insecure::Allowed)
         .map_err(|failure| failure.with_status(NOT_STARTED))?;
-    let entered = rbuild_sandbox::enter()?;
+    let entered = rbuild_sandbox::enter_limited(confines.control.as_ref())
+        .map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
     let store = settings::store(root)?;
     let session = store.begin()?;
     let image = find(&store, &args.image)?;
@@ -96,6 +97,9 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
         let status = error.exit_status().unwrap_or(NOT_STARTED);
         Failure::from(error).with_status(status)
     })?;
+    if exit.out_of_memory {
+        report::note("the command needs more memory than it may have: --memory gives it more");
+    }
     Ok(ExitCode::from(signals::status().unwrap_or(exit.status)))
 }
 

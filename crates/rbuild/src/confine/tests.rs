@@ -78,13 +78,19 @@ fn other_security_options_are_those_that_mean_something() {
         "no-new-privileges",
         "no-new-privileges:true",
         "unmask=ALL",
+        "unmask=/proc/*:/sys/firmware",
+        "mask=/proc/loadavg:/sys/class/",
     ] {
         assert!(read(&format!("--security-opt {line}")).is_ok(), "{line}");
     }
     for line in [
         "label=type:x",
         "apparmor=docker",
-        "mask=/proc/x",
+        "mask=/etc/passwd",
+        "mask=/proc/../etc",
+        "mask=/proc",
+        "mask=proc/x",
+        "mask=",
         "systempaths=unconfined",
         "seccomp=",
     ] {
