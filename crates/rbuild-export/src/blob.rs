@@ -101,11 +101,7 @@ fn compress(
     let media_type = Format::Oci
         .layer(compression)
         .expect("OCI's format knows every compression");
-    Ok(Descriptor {
-        media_type: media_type.to_owned(),
-        digest,
-        size,
-    })
+    Ok(Descriptor::new(media_type, digest, size))
 }
 
 /// Writes the tar of `layer`, of [`ImageLayer::size`] bytes: the one it came with, byte for byte,

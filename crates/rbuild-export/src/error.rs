@@ -107,6 +107,12 @@ pub enum Error {
         /// Why.
         source: rbuild_sys::Error,
     },
+    /// The image has a file where an attestation would be.
+    #[error("cannot write the attestation `{name}`: the image has a file of that name")]
+    Taken {
+        /// Of the file.
+        name: &'static str,
+    },
     /// A device, a socket or a pipe.
     #[error("`{path}` in the image is neither a file nor a directory")]
     NotCopied {

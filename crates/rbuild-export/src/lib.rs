@@ -10,12 +10,15 @@
 //!                                                └─► registry             push
 //! images in the store   ── layers as tars ───► docker's archive        docker_archive
 //! image in the store    ── merged tree ──────► directory, tar          local
+//! what is said of it    ── statements ───────► beside the image        attestation, attested_files
 //! ```
 //!
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
 
 mod annotations;
 mod assemble;
+mod attestation;
+mod attested_files;
 mod blob;
 mod check;
 mod commit;
@@ -28,10 +31,15 @@ mod index;
 mod layout;
 mod local;
 mod manifest;
+mod provenance;
+mod purl;
 mod push;
+mod sbom;
 
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
+pub use attestation::{ARTIFACT_TYPE, Attestation, Claim, Subject, attested};
+pub use attested_files::AttestedFiles;
 pub use blob::{Affected, Compress};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, Packed, commit, packed};
@@ -40,7 +48,11 @@ pub use docker_archive::{Named, write_docker_archive};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use index::{ExportedIndex, export_index, local_index};
-pub use layout::{Tagged, write_archive, write_index_layout, write_layout};
-pub use local::{write_path, write_tree, write_tree_tar};
+pub use layout::{
+    Tagged, write_archive, write_index_archive, write_index_layout, write_layout,
+};
+pub use local::{merged, write_path, write_tree, write_tree_tar};
 pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, local_digest};
+pub use provenance::{Detail, Provenance};
 pub use push::{Images, push, push_index};
+pub use sbom::sbom;

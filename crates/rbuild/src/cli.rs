@@ -7,6 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use rbuild_plan::Extent;
 
+mod attest;
 mod build;
 mod check;
 mod confine;
@@ -18,6 +19,7 @@ mod store;
 
 use crate::amount;
 
+pub use attest::*;
 pub use build::*;
 pub use check::*;
 pub use confine::*;

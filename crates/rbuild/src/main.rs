@@ -6,6 +6,7 @@ mod ahead;
 mod allowance;
 mod amount;
 mod answer;
+mod attest;
 mod bottoms;
 mod cli;
 mod command;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use rbuild_plan::Extent;
 
-use super::{CallArgs, ConfineArgs, DescriptionArgs, RegistryArgs};
+use super::{AttestArgs, CallArgs, ConfineArgs, DescriptionArgs, RegistryArgs};
 use crate::{amount, on_failure::OnFailure};
 
 const BUILD_NOTES: &str = "\
@@ -49,6 +49,8 @@ pub struct BuildArgs {
     pub quiet: bool,
     #[command(flatten, next_help_heading = "The result")]
     pub result: ResultArgs,
+    #[command(flatten, next_help_heading = "What is said of the result")]
+    pub attest: AttestArgs,
     #[command(flatten, next_help_heading = "What the image says of itself")]
     pub description: DescriptionArgs,
     #[command(flatten, next_help_heading = "The steps")]

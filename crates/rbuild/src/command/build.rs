@@ -21,6 +21,7 @@ use super::call;
 use crate::{
     advice,
     ahead::{self, Ahead},
+    attest::{Build, Saying},
     bottoms,
     cli::BuildArgs,
     commission::{Request, committed, grouping},
@@ -124,11 +125,19 @@ fn build(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
         }
     };
     advise((file, source), &unmatched.findings(file, plan))?;
+    let work = Build {
+        args,
+        order: &order,
+        plan,
+        resolved,
+        source,
+    };
     let ends = Ends {
         store: &store,
         session: &session,
         empty: &bottoms.below.empty,
         registry: &registry,
+        saying: &Saying::of(&work),
     };
     deliver_all((args, &order), ends, (plan, resolved, &states))?;
     order.allowance.enforce(&store);
