@@ -98,8 +98,11 @@ pub fn attested(
     attestations: &[Attestation],
 ) -> Result<ExportedIndex, Error> {
     let config = image.config_descriptor.digest.to_string();
-    let config: ImageConfig = serde_json::from_str(&image.config)
-        .map_err(|source| Error::Config { image: config, source })?;
+    let config: ImageConfig =
+        serde_json::from_str(&image.config).map_err(|source| Error::Config {
+            image: config,
+            source,
+        })?;
     let platform = ListedPlatform::from(&config);
     let subjects = subjects(&config, names, image.descriptor.digest);
     let mut layers = Vec::with_capacity(attestations.len());

@@ -11,11 +11,7 @@ use rbuild_oci::Hasher;
 use rbuild_store::{Session, StagedLayer};
 use rbuild_sys::{Descent, Dir, FileKind, Timestamp};
 
-use crate::{
-    Attestation, Error, Subject,
-    import::through_tar,
-    local::made,
-};
+use crate::{Attestation, Error, Subject, import::through_tar, local::made};
 
 /// How many directories are held open.
 const OPEN: usize = 32;
@@ -66,7 +62,11 @@ impl<'a> AttestedFiles<'a> {
     /// # Errors
     /// As [`crate::write_tree`].
     pub fn write_to(&self, directory: &Path) -> Result<(), Error> {
-        through_tar(&self.trees(), &PackOptions::new(Form::Plain), &made(directory)?)
+        through_tar(
+            &self.trees(),
+            &PackOptions::new(Form::Plain),
+            &made(directory)?,
+        )
     }
 
     /// Writes all as a tar to `out`.

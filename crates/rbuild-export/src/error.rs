@@ -36,6 +36,9 @@ pub enum Error {
     /// A tree cannot become a tar.
     #[error("cannot pack a layer")]
     Pack(#[source] rbuild_layer::Error),
+    /// A tar cannot become zstd:chunked.
+    #[error("cannot compress a layer file by file")]
+    Chunk(#[source] rbuild_layer::Error),
     /// A tar cannot become a tree.
     #[error("cannot unpack `{path}`")]
     Unpack {

@@ -116,4 +116,3 @@ fn written(index: &IndexRecord, images: &[Descriptor], wanted: Option<Format>) -
     }
     document.to_string()
 }
-

@@ -40,7 +40,7 @@ pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use attestation::{ARTIFACT_TYPE, Attestation, Claim, Subject, attested};
 pub use attested_files::AttestedFiles;
-pub use blob::{Affected, Compress};
+pub use blob::{Affected, Compress, Frames};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, Packed, commit, packed};
 pub use directory::write_directory;
@@ -48,9 +48,7 @@ pub use docker_archive::{Named, write_docker_archive};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use index::{ExportedIndex, export_index, local_index};
-pub use layout::{
-    Tagged, write_archive, write_index_archive, write_index_layout, write_layout,
-};
+pub use layout::{Tagged, write_archive, write_index_archive, write_index_layout, write_layout};
 pub use local::{merged, write_path, write_tree, write_tree_tar};
 pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, local_digest};
 pub use provenance::{Detail, Provenance};

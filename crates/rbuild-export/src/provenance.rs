@@ -222,7 +222,9 @@ fn fetched(step: &Step) -> Vec<(String, Option<(&'static str, &str)>)> {
     };
     let items = copy.items.iter().filter_map(|item| match item {
         Item::Url { url, checksum, .. } => {
-            let digest = checksum.as_deref().and_then(|it| it.strip_prefix("sha256:"));
+            let digest = checksum
+                .as_deref()
+                .and_then(|it| it.strip_prefix("sha256:"));
             Some((without_login(url), digest.map(|it| ("sha256", it))))
         }
         Item::Git { url, checksum, .. } => {
@@ -236,7 +238,10 @@ fn fetched(step: &Step) -> Vec<(String, Option<(&'static str, &str)>)> {
 }
 
 fn is_remote(context: &str) -> bool {
-    ["git@", "github.com/"].iter().any(|it| context.starts_with(it)) || context.contains("://")
+    ["git@", "github.com/"]
+        .iter()
+        .any(|it| context.starts_with(it))
+        || context.contains("://")
 }
 
 /// Proxies are this machine's business, and may have passwords.

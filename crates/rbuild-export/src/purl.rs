@@ -50,7 +50,10 @@ mod tests {
             let name = Name::parse(name).unwrap();
             assert_eq!(of_image(&name, &platform), format!("pkg:docker/{expected}"));
         };
-        check("docker.io/library/alpine:3", "alpine@3?platform=linux%2Famd64");
+        check(
+            "docker.io/library/alpine:3",
+            "alpine@3?platform=linux%2Famd64",
+        );
         check("docker.io/a/b:1", "a/b@1?platform=linux%2Famd64");
         check(
             "127.0.0.1:5000/a:1",

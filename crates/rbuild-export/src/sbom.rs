@@ -123,11 +123,7 @@ fn cannot(path: &[u8]) -> impl FnOnce(rbuild_sys::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        os::unix::fs::symlink,
-        path::Path,
-    };
+    use std::{fs, os::unix::fs::symlink, path::Path};
 
     use rbuild_sys::Dir;
 
@@ -158,7 +154,11 @@ mod tests {
                 write(root, "var/lib/dpkg/status", a);
                 write(root, "var/lib/dpkg/status.d/a", a);
                 write(root, "var/lib/dpkg/status.d/b", "Package: b\nVersion: 1\n");
-                write(root, "var/lib/dpkg/status.d/c.md5sums", "Package: c\nVersion: 1\n");
+                write(
+                    root,
+                    "var/lib/dpkg/status.d/c.md5sums",
+                    "Package: c\nVersion: 1\n",
+                );
                 write(root, "lib/apk/db/installed", "P:d\nV:1\n");
             },
             &["a", "b", "d"],

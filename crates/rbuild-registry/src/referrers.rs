@@ -78,7 +78,10 @@ fn tag(subject: &BlobDigest) -> String {
 }
 
 /// The list `old` with `referrer` in it; `None` if it is in it already.
-fn listed(old: Option<&[u8]>, referrer: Referrer<'_>) -> std::result::Result<Option<String>, String> {
+fn listed(
+    old: Option<&[u8]>,
+    referrer: Referrer<'_>,
+) -> std::result::Result<Option<String>, String> {
     let empty = || json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []});
     let mut list: Value = match old {
         Some(bytes) => serde_json::from_slice(bytes).map_err(|error| error.to_string())?,
@@ -89,7 +92,10 @@ fn listed(old: Option<&[u8]>, referrer: Referrer<'_>) -> std::result::Result<Opt
         .and_then(Value::as_array_mut)
         .ok_or("it lists no manifests")?;
     let digest = referrer.manifest.digest.to_string();
-    if entries.iter().any(|entry| entry["digest"] == digest.as_str()) {
+    if entries
+        .iter()
+        .any(|entry| entry["digest"] == digest.as_str())
+    {
         return Ok(None);
     }
     let mut entry = json!(referrer.manifest);

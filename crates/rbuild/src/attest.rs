@@ -144,7 +144,11 @@ impl Saying {
                 plan: build.plan,
                 file: (file, &build.source.text),
                 context: &build.args.input.context,
-                target: build.order.targets.iter().find_map(|it| it.stage.as_deref()),
+                target: build
+                    .order
+                    .targets
+                    .iter()
+                    .find_map(|it| it.stage.as_deref()),
                 build_args: &build.order.inputs.build_args,
                 images: &build.resolved.images,
                 names: &build.resolved.names,
@@ -192,8 +196,7 @@ mod tests {
 
     /// What `--provenance`, `--sbom` and one `--attest` ask for; `-` is a flag that is not given.
     fn wishes(flags: [&str; 3]) -> Option<Wishes> {
-        let [provenance, sbom, attest] =
-            flags.map(|flag| (flag != "-").then(|| flag.to_owned()));
+        let [provenance, sbom, attest] = flags.map(|flag| (flag != "-").then(|| flag.to_owned()));
         let args = AttestArgs {
             provenance,
             sbom,
@@ -216,7 +219,11 @@ mod tests {
         check(["true", "-", "-"], Some(Detail::Max), false);
         check(["mode=min", "true", "-"], Some(Detail::Min), true);
         check(["-", "-", "type=sbom"], None, true);
-        check(["-", "-", "mode=min,type=provenance"], Some(Detail::Min), false);
+        check(
+            ["-", "-", "mode=min,type=provenance"],
+            Some(Detail::Min),
+            false,
+        );
         check(["-", "-", "type=provenance,disabled=true"], None, false);
         check(["false", "-", "type=provenance"], None, false);
         let named = wishes(["mode=max,builder-id=https://ci.example/1", "-", "-"]);

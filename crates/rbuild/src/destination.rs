@@ -3,9 +3,9 @@
 use std::{path::Path, slice};
 
 use rbuild_export::{
-    ARTIFACT_TYPE, Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export, local_digest, push,
-    push_index, write_archive, write_directory, write_docker_archive, write_index_layout,
-    write_layout,
+    ARTIFACT_TYPE, Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export,
+    local_digest, push, push_index, write_archive, write_directory, write_docker_archive,
+    write_index_layout, write_layout,
 };
 use rbuild_oci::{BlobDigest, Format, Location, Name, Reference};
 use rbuild_registry::{Access, Referrer, Repository, Scope};

@@ -8,8 +8,9 @@ use std::{
 };
 
 use rbuild_export::{
-    Affected, Attestation, AttestedFiles, Images, Looks, Named, Place, Tagged, attested, export,
-    merged, write_archive, write_docker_archive, write_index_archive, write_tree, write_tree_tar,
+    Affected, Attestation, AttestedFiles, Frames, Images, Looks, Named, Place, Tagged, attested,
+    export, merged, write_archive, write_docker_archive, write_index_archive, write_tree,
+    write_tree_tar,
 };
 use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name, media_type::Compression};
 use rbuild_store::{ImageRecord, Session, Store};
@@ -88,7 +89,10 @@ impl<'a> Attributes<'a> {
                     false => Format::Docker,
                 });
             }
-            "compression" => self.looks.compress.compression = compression(value)?,
+            "compression" => {
+                let compress = &mut self.looks.compress;
+                (compress.compression, compress.frames) = compression(value)?;
+            }
             "compression-level" => {
                 let level = value.parse().map_err(|_| "the level is no number")?;
                 self.looks.compress.level = Some(level);
@@ -152,13 +156,14 @@ impl<'a> Attributes<'a> {
     }
 }
 
-fn compression(value: &str) -> Result<Compression, String> {
+fn compression(value: &str) -> Result<(Compression, Frames), String> {
     match value {
-        "gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
-        "uncompressed" => Ok(Compression::None),
+        "gzip" => Ok((Compression::Gzip, Frames::Any)),
+        "zstd" => Ok((Compression::Zstd, Frames::Any)),
+        "zstd:chunked" => Ok((Compression::Zstd, Frames::PerFile)),
+        "uncompressed" => Ok((Compression::None, Frames::Any)),
         _ => Err(format!(
-            "`{value}` is not supported: gzip, zstd and uncompressed are"
+            "`{value}` is not supported: gzip, zstd, zstd:chunked and uncompressed are"
         )),
     }
 }
@@ -271,12 +276,12 @@ pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
     let gone = || Failure::message(format!("image {id} is not in the store any more"));
     let image = store.image(id)?.ok_or_else(gone)?;
     let said = built.ends.saying.of_image(&image, built)?;
-    outputs
-        .iter()
-        .try_for_each(|output| match said.is_empty() || !output.carries_attestations() {
+    outputs.iter().try_for_each(
+        |output| match said.is_empty() || !output.carries_attestations() {
             true => output.write(&image, built),
             false => output.write_attested(&image, built, &said),
-        })
+        },
+    )
 }
 
 impl Output {

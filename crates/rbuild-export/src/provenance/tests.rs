@@ -77,7 +77,10 @@ fn check(detail: Detail, times: Option<(i64, i64)>, expected: &Expect) {
 
 #[test]
 fn little_is_told_without_build_arguments_and_source() {
-    check(Detail::Min, Some((0, 60)), &expect![[r#"
+    check(
+        Detail::Min,
+        Some((0, 60)),
+        &expect![[r#"
         {
           "buildDefinition": {
             "buildType": "https://example.invalid/rbuild/docs/attestations.md@v1",
@@ -129,12 +132,16 @@ fn little_is_told_without_build_arguments_and_source() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn everything_is_told_but_logins_proxies_and_secrets() {
-    check(Detail::Max, None, &expect![[r#"
+    check(
+        Detail::Max,
+        None,
+        &expect![[r#"
         {
           "buildDefinition": {
             "buildType": "https://example.invalid/rbuild/docs/attestations.md@v1",
@@ -253,7 +260,8 @@ fn everything_is_told_but_logins_proxies_and_secrets() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

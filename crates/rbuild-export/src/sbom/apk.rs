@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn packages_are_listed_and_their_files_are_not() {
-        let installed = b"C:Q1abc=\nP:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\no:musl\nF:lib\nR:libc.so\n\
+        let installed =
+            b"C:Q1abc=\nP:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\no:musl\nF:lib\nR:libc.so\n\
             a:0:0:755\n\nP:ssl_client\nV:1.36.1-r15\nA:x86_64\nL:GPL-2.0-only\no:busybox\n\n";
         let expected = [
             "musl 1.2.5-r0 x86_64  MIT",

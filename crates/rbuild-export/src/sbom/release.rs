@@ -40,7 +40,11 @@ mod tests {
 
     #[test]
     fn quotes_do_not_count_and_nothing_is_an_error() {
-        check(b"NAME=x\nID=alpine\nVERSION_ID=3.20.1\n", "alpine", "3.20.1");
+        check(
+            b"NAME=x\nID=alpine\nVERSION_ID=3.20.1\n",
+            "alpine",
+            "3.20.1",
+        );
         check(b"VERSION_ID=\"12\"\nID='debian'", "debian", "12");
         check(b"", "", "");
         check(b"\xff\x00ID=x\nID=\n", "", "");

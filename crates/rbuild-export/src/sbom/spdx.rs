@@ -46,7 +46,10 @@ pub(crate) fn document(subject: Subject<'_>, release: &Release, packages: &[Pack
     for package in packages {
         let purl = purl(release, package);
         // An identifier has letters, digits, dots and dashes only; names and versions have more.
-        let id = format!("SPDXRef-Package-{}", &Digest::of(purl.as_bytes()).hex()[..16]);
+        let id = format!(
+            "SPDXRef-Package-{}",
+            &Digest::of(purl.as_bytes()).hex()[..16]
+        );
         relationships.push(related(IMAGE, "CONTAINS", &id));
         listed.push(entry(&id, &purl, package));
     }
@@ -248,22 +251,37 @@ mod tests {
 
     #[test]
     fn licences_that_spdx_would_not_understand_are_not_declared() {
-        for fine in ["MIT", "GPL-2.0-or-later AND (MIT OR Apache-2.0)", "GPL-2.0 WITH x"] {
+        for fine in [
+            "MIT",
+            "GPL-2.0-or-later AND (MIT OR Apache-2.0)",
+            "GPL-2.0 WITH x",
+        ] {
             assert!(is_expression(fine), "{fine}");
         }
-        for wrong in ["", "custom:foo", "GPL v2", "AND MIT", "MIT AND", "(MIT", "a/b"] {
+        for wrong in [
+            "",
+            "custom:foo",
+            "GPL v2",
+            "AND MIT",
+            "MIT AND",
+            "(MIT",
+            "a/b",
+        ] {
             assert!(!is_expression(wrong), "{wrong}");
         }
     }
 
     #[test]
     fn a_package_url_escapes_what_it_must() {
-        let debian = dpkg::parse(b"Package: libstdc++6\nVersion: 1:12.2+a~b\nArchitecture: amd64\n");
-        let expected =
-            "pkg:deb/debian/libstdc%2B%2B6@1%3A12.2%2Ba~b?arch=amd64&distro=debian-12";
+        let debian =
+            dpkg::parse(b"Package: libstdc++6\nVersion: 1:12.2+a~b\nArchitecture: amd64\n");
+        let expected = "pkg:deb/debian/libstdc%2B%2B6@1%3A12.2%2Ba~b?arch=amd64&distro=debian-12";
         assert_eq!(purl(&release(), &debian[0]), expected);
         let alpine = apk::parse(b"P:musl\nV:1\n");
-        assert_eq!(purl(&Release::default(), &alpine[0]), "pkg:apk/alpine/musl@1");
+        assert_eq!(
+            purl(&Release::default(), &alpine[0]),
+            "pkg:apk/alpine/musl@1"
+        );
     }
 
     #[test]

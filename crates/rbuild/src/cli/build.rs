@@ -122,7 +122,7 @@ pub struct ResultArgs {
     /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
     /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
     /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]). dest=- is standard output; the
-    /// id is not printed then. Also compression=gzip|zstd|uncompressed, compression-level=N,
+    /// id is not printed then. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
     /// force-compression=true, oci-mediatypes=false; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,

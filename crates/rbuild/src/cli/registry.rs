@@ -175,6 +175,9 @@ pub enum CompressionFormat {
     Gzip,
     /// Smaller and faster; not for docker's format.
     Zstd,
+    /// zstd of which podman fetches only the files that it lacks; read as zstd by others.
+    #[value(name = "zstd:chunked")]
+    ZstdChunked,
 }
 
 /// How a manifest is written.

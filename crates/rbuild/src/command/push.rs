@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_export::{Affected, Compress, Looks, Place};
+use rbuild_export::{Affected, Compress, Frames, Looks, Place};
 use rbuild_oci::{Format, Location, Name, media_type::Compression};
 
 use crate::{
@@ -86,7 +86,9 @@ pub fn format(format: ManifestFormat) -> Format {
 /// For a level that the format does not have.
 pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
     let (compression, levels) = match args.compression_format {
-        Some(CompressionFormat::Zstd) => (Compression::Zstd, 1..=22),
+        Some(CompressionFormat::Zstd | CompressionFormat::ZstdChunked) => {
+            (Compression::Zstd, 1..=22)
+        }
         Some(CompressionFormat::Gzip) | None => (Compression::Gzip, 0..=9),
     };
     if let Some(level) = args.compression_level
@@ -104,6 +106,10 @@ pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
         layers: match args.force_compression.unwrap_or(named) {
             true => Affected::All,
             false => Affected::New,
+        },
+        frames: match args.compression_format {
+            Some(CompressionFormat::ZstdChunked) => Frames::PerFile,
+            _ => Frames::Any,
         },
     })
 }
