@@ -4,7 +4,7 @@ use std::io::Read;
 
 use expect_test::expect;
 use rbuild_export::{
-    Affected, Compress, Error, Looks, Named, export, write_directory, write_docker_archive,
+    Affected, Compress, Error, Frames, Looks, Named, export, write_directory, write_docker_archive,
 };
 use rbuild_oci::{Digest, Format, media_type::Compression};
 
@@ -110,6 +110,7 @@ fn looks(format: Format, compression: Compression) -> Looks {
             compression,
             level: None,
             layers: Affected::All,
+            frames: Frames::Any,
         },
     }
 }
