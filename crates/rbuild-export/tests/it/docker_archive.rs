@@ -30,7 +30,8 @@ fn members(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 fn an_archive_has_each_layer_once_and_all_names() {
     let place = Place::new();
     let images = [image(&place, "a"), image(&place, "b")].map(|id| place.image(&id));
-    let names = [name("localhost/a:1"), name("localhost/a:2")];
+    let pinned = format!("localhost/a@{}", Digest::of(b""));
+    let names = [name("localhost/a:1"), name("localhost/a:2"), name(&pinned)];
     let named = [
         Named {
             image: &images[0],
