@@ -105,12 +105,81 @@ fn a_rebuilt_stage_with_the_same_bytes_does_not_disturb_its_users() {
 }
 
 #[test]
-fn t43_what_a_bind_mount_shows_is_a_reason_even_if_copy_cannot_see_it() {
+fn wish_6_a_step_that_runs_again_says_what_changed() {
     let Some(host) = host() else { return };
-    host.scratch.file("ctx/.dockerignore", "input\n").unwrap();
-    let dockerfile = "FROM alpine\nRUN --mount=type=bind,target=/m cp /m/input /id\n";
-    for content in ["a\n", "b\n"] {
-        input(&host, content);
-        assert_eq!(id(&host, dockerfile, &[]), content);
-    }
+    input(&host, "a");
+    let dockerfile = "FROM alpine AS a\nCOPY input /input\nFROM alpine\nARG V\nRUN echo $V > /v\n";
+    let build = |v: &str| {
+        let v = format!("V={v}");
+        host.build(dockerfile, &["--all-stages", "--build-arg", &v])
+            .success()
+    };
+    build("1").saying("[stage-1 1/1] RUN echo $V > /v\n");
+    input(&host, "b");
+    build("2")
+        .saying("[a 1/1] COPY input /input  (1 file changed: input)\n")
+        .saying("[stage-1 1/1] RUN echo $V > /v  (ARG V: 1 → 2)\n");
+    host.build(
+        dockerfile,
+        &["--build-arg", "V=2", "--no-cache-filter", "1"],
+    )
+    .success()
+    .saying("RUN echo $V > /v\n");
+    host.build(dockerfile, &["--build-arg", "V=2", "--cache-ttl", "0"])
+        .success()
+        .saying("RUN echo $V > /v\n");
+}
+
+#[test]
+fn wish_7_a_build_can_be_required_to_be_cached() {
+    let Some(host) = host() else { return };
+    input(&host, "a");
+    host.build(RANDOM, &[]).success();
+    host.build(RANDOM, &["--require-cached"]).success();
+    input(&host, "b");
+    let failed = host.build(RANDOM, &["--require-cached=0"]).failure();
+    assert_eq!(failed.status, 3, "{failed}");
+    failed
+        .saying("error: this step is not cached: 1 file changed: input\n")
+        .saying("COPY input /input\n");
+    host.build(RANDOM, &["--require-cached=nothing"])
+        .failure()
+        .saying("--require-cached `nothing` names no stage");
+}
+
+#[test]
+fn a_plan_tells_what_would_be_executed_and_executes_nothing() {
+    let Some(host) = host() else { return };
+    input(&host, "a");
+    let dockerfile = host.scratch.file("Plan", RANDOM).unwrap();
+    let context = host.scratch.path().join("ctx");
+    let (dockerfile, context) = (dockerfile.to_str().unwrap(), context.to_str().unwrap());
+    let plan = |args: &[&str]| {
+        let all = [args, &["-f", dockerfile, context]].concat();
+        host.run(&all).success().stdout
+    };
+    let first = "[stage-0] FROM alpine\n\
+                 run     [stage-0 1/2] COPY input /input  (first time)\n\
+                 run     [stage-0 2/2] RUN cat /proc/sys/kernel/random/uuid > /id  (first time)\n";
+    assert_eq!(plan(&["plan"]), first);
+    assert_eq!(plan(&["bud", "-n"]), first);
+    host.run(&["bud", "-f", dockerfile, context]).success();
+    input(&host, "b");
+    let second = first.replacen("first time", "1 file changed: input", 1);
+    assert_eq!(
+        plan(&["plan"]),
+        second.replace("first time", "parent changed")
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&plan(&["plan", "--format", "json"])).unwrap();
+    assert_eq!(json["steps"][1]["needs"], serde_json::json!([0]));
+    assert_eq!(
+        json["steps"][0]["reason"]["changed"][0]["changed"][0],
+        "input"
+    );
+
+    let dockerfile = "FROM nowhere.invalid/x\nRUN x\n";
+    host.build(dockerfile, &["--dry-run"])
+        .success()
+        .saying("unknown [stage-0 1/1] RUN x  (base nowhere.invalid/x is not here)");
 }

@@ -133,3 +133,32 @@ fn cve_2024_1753_a_link_in_the_source_stays_inside() {
         "the stage's root, not the host's"
     );
 }
+
+#[test]
+fn wish_1_cache_mounts_are_listed_removed_exported_and_imported() {
+    let Some(host) = host() else { return };
+    let fill = "FROM alpine\nRUN --mount=type=cache,id=c,target=/c,uid=7 echo x > /c/f\n";
+    let show =
+        "FROM alpine\nRUN --mount=type=cache,id=c,target=/c,uid=7 cat /c/f && stat -c %u /c\n";
+    host.build(fill, &[]).success();
+    host.run(&["cache", "ls"])
+        .success()
+        .saying("   c    7:0     0755   1 ");
+    let tar = host.scratch.path().join("c.tar");
+    let tar = tar.to_str().unwrap();
+    host.run(&["cache", "export", "c", tar]).success();
+    host.run(&["cache", "import", "c", tar])
+        .failure()
+        .saying("there is a cache `c` already");
+    host.run(&["cache", "rm", "c"]).success();
+    host.run(&["cache", "rm", "c"])
+        .failure()
+        .saying("there is no cache `c`");
+    host.build(show, &["--no-cache"]).failure();
+    host.run(&["cache", "rm", "--all"]).success();
+    host.run(&["cache", "import", "c", tar]).success();
+    host.build(show, &["--no-cache"])
+        .success()
+        .saying("] x\n")
+        .saying("] 7\n");
+}

@@ -28,6 +28,7 @@ mod download;
 mod error;
 mod filter;
 mod git;
+mod hidden;
 mod ignore;
 mod pattern;
 mod secret;
@@ -45,6 +46,7 @@ pub use git::{
     GitReference, GitSource, GitTimes, Shorthand,
     fetch::{Checkout, Git, GitDir, GitRequest},
 };
+pub use hidden::hidden;
 pub use ignore::{
     IgnoreFile, IgnoreRules, Place, ignore_file_names, read_ignore_file, read_ignore_rules,
 };

@@ -22,6 +22,7 @@ use crate::ast::{Checks, Dockerfile};
 use crate::diagnostic::Diagnostic;
 pub use port::check_port;
 pub use rules::{RULES, Rule, rule};
+pub use secret::may_name_secret;
 
 /// The findings in `file`, which was parsed from `source`, but for those that it does
 /// not want; in the order of the file.

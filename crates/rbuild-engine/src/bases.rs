@@ -110,28 +110,22 @@ impl Bases<'_> {
     /// # Errors
     /// [`Error::Pull`] if it is nowhere, [`Error::Layout`], [`Error::Reference`].
     pub fn resolve(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<Resolved, Error> {
-        let (full_name, record) = match self.in_store(name)? {
-            Some((full_name, record)) => (Some(full_name), record),
-            None => self.fetch(name, fetching)?,
-        };
-        let config: ImageConfig =
-            serde_json::from_str(&record.config).map_err(|source| Error::Config {
-                name: name.to_owned(),
-                source,
-            })?;
-        let tree_key = ChainId::of(&config.rootfs.diff_ids)
-            .map_or_else(String::new, |chain| chain.to_string());
-        let layers = record.layers.iter().map(|layer| layer.layer).collect();
-        let tree = BaseTree {
-            tree_key: tree_key.clone(),
-            layers,
-        };
-        Ok(Resolved {
-            image: BaseImage { tree_key, config },
-            tree,
-            record,
-            name: full_name,
-        })
+        if let Some(found) = self.find(name)? {
+            return Ok(found);
+        }
+        let (full_name, record) = self.fetch(name, fetching)?;
+        resolved(name, full_name, record)
+    }
+
+    /// Finds the image `name` in the store; `None` if it would have to be fetched.
+    ///
+    /// # Errors
+    /// [`Error::Reference`], [`Error::Config`].
+    pub fn find(&self, name: &str) -> Result<Option<Resolved>, Error> {
+        let found = self.in_store(name)?;
+        found
+            .map(|(full_name, record)| resolved(name, Some(full_name), record))
+            .transpose()
     }
 
     /// Makes sure, as `policy` says, that the store has the image `name` for the platform, and
@@ -413,4 +407,26 @@ impl Bases<'_> {
         let manifest = directory.manifest(&self.platform)?;
         pull(&Origin::Directory(directory), manifest, self.session)
     }
+}
+
+/// The image of `record`, which is what `name` means.
+fn resolved(name: &str, full_name: Option<Name>, record: ImageRecord) -> Result<Resolved, Error> {
+    let config: ImageConfig =
+        serde_json::from_str(&record.config).map_err(|source| Error::Config {
+            name: name.to_owned(),
+            source,
+        })?;
+    let tree_key =
+        ChainId::of(&config.rootfs.diff_ids).map_or_else(String::new, |chain| chain.to_string());
+    let layers = record.layers.iter().map(|layer| layer.layer).collect();
+    let tree = BaseTree {
+        tree_key: tree_key.clone(),
+        layers,
+    };
+    Ok(Resolved {
+        image: BaseImage { tree_key, config },
+        tree,
+        record,
+        name: full_name,
+    })
 }

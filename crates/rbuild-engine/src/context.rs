@@ -7,12 +7,13 @@ use std::{
 };
 
 use rbuild_context::{
-    IgnoreRules, Place, StatCache, ignore_file_names, read_ignore_file, read_ignore_rules,
+    IgnoreRules, Place, StatCache, hidden, ignore_file_names, read_ignore_file, read_ignore_rules,
 };
+use rbuild_snapshot::readable;
 use rbuild_store::{Key, Session, Store};
-use rbuild_sys::Dir;
+use rbuild_sys::{Dir, Error as SysError, FileKind, Node};
 
-use crate::Error;
+use crate::{Error, step::StepError};
 
 /// Kind of the store's notes that keep digests of context files.
 const NOTES: &str = "context";
@@ -26,7 +27,17 @@ pub struct BuildContext {
     key: Option<Key>,
     /// Loaded when the first COPY asks: a build without one does not pay for it.
     digests: Mutex<Option<StatCache>>,
+    /// Made when the first command sees the context.
+    mask: Mutex<Option<Mask>>,
     now: i64,
+}
+
+/// What lies over the context when it is mounted, so that ignored files are not seen.
+enum Mask {
+    /// Nothing is ignored.
+    Needless,
+    /// A directory with a whiteout for each that is, as overlayfs wants it.
+    Whiteouts(Dir),
 }
 
 /// Which ignore file says what COPY cannot see.
@@ -69,6 +80,7 @@ impl BuildContext {
             rules,
             key: Some(key),
             digests: Mutex::default(),
+            mask: Mutex::default(),
             now,
         })
     }
@@ -84,6 +96,7 @@ impl BuildContext {
             rules: ignore_file.map(rules_of).transpose()?,
             key: None,
             digests: Mutex::default(),
+            mask: Mutex::default(),
             now: 0,
         })
     }
@@ -96,6 +109,64 @@ impl BuildContext {
     /// The rules of the ignore file; `None` if there is none.
     pub fn rules(&self) -> Option<&IgnoreRules> {
         self.rules.as_ref()
+    }
+
+    /// Its files without those that are ignored, as one tree (I9). `empty` is an empty directory.
+    ///
+    /// # Errors
+    /// [`StepError::Source`], [`StepError::Stage`], [`StepError::Mount`].
+    pub(crate) fn visible(&self, session: &Session, empty: &Dir) -> Result<Dir, StepError> {
+        let mut slot = self.mask.lock().unwrap_or_else(PoisonError::into_inner);
+        let mask = match slot.take() {
+            Some(mask) => mask,
+            None => self.mask(session)?,
+        };
+        match slot.insert(mask) {
+            Mask::Needless => self.root.try_clone().map_err(masked),
+            Mask::Whiteouts(mask) => readable(&[mask, &self.root], empty).map_err(StepError::Mount),
+        }
+    }
+
+    fn mask(&self, session: &Session) -> Result<Mask, StepError> {
+        let hidden = match &self.rules {
+            Some(rules) => hidden(&self.root, rules)?,
+            None => Vec::new(),
+        };
+        if hidden.is_empty() {
+            return Ok(Mask::Needless);
+        }
+        let mask = session.new_layer()?.diff;
+        let mode = |path: &[u8]| Ok::<_, SysError>(self.root.resolve_stat(path)?.mode);
+        let hide = |path: &[u8]| {
+            let (parent, name) = match path.iter().rposition(|&byte| byte == b'/') {
+                Some(slash) => (&path[..slash], &path[slash + 1..]),
+                None => (&b""[..], path),
+            };
+            // What is on the way is merged with the context's, and shows this mode.
+            for end in (0..parent.len())
+                .filter(|&at| parent[at] == b'/')
+                .chain([parent.len()])
+            {
+                mask.make_dirs(&parent[..end], 0o755, |dir, name| {
+                    dir.set_mode(name, mode(&parent[..end])?)
+                })?;
+            }
+            let dir = mask.resolve_dir(parent)?;
+            dir.mknod(
+                name,
+                Node {
+                    kind: FileKind::CharDevice,
+                    mode: 0,
+                    rdev: (0, 0),
+                },
+            )
+        };
+        let root = mode(b"").and_then(|mode| mask.set_mode(b".", mode));
+        root.map_err(masked)?;
+        for path in &hidden {
+            hide(path).map_err(masked)?;
+        }
+        Ok(Mask::Whiteouts(mask))
     }
 
     /// Calls `compute` with the digests of files that are known; new ones are remembered.
@@ -122,6 +193,13 @@ impl BuildContext {
         {
             let _ = session.put_note(NOTES, key, &cache.store(self.now));
         }
+    }
+}
+
+fn masked(source: SysError) -> StepError {
+    StepError::Stage {
+        what: "the build context without what is ignored".to_owned(),
+        source,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rbuild_oci::Platform;
-use rbuild_plan::StepId;
+use rbuild_plan::{Reason, StepId};
 use rbuild_store::LayerId;
 
 use crate::{pull::PullError, step::StepError};
@@ -18,6 +18,14 @@ pub enum Error {
         step: StepId,
         /// Why.
         source: Box<StepError>,
+    },
+    /// A step would have to be executed whose result must be known.
+    #[error("a step is not cached: {why}")]
+    Uncached {
+        /// Which.
+        step: StepId,
+        /// Why it is not.
+        why: Reason,
     },
     /// The build context is not there.
     #[error("cannot find the build context `{path}`")]

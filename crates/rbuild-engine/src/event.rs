@@ -1,6 +1,6 @@
 //! What happened, as data. The engine emits it; only the binary draws it.
 
-use rbuild_plan::StepId;
+use rbuild_plan::{Reason, StepId};
 use rbuild_store::LayerId;
 
 pub use rbuild_sandbox::Stream;
@@ -11,7 +11,12 @@ pub enum Event {
     /// A step's result was known already.
     Cached(StepId),
     /// A step starts.
-    Started(StepId),
+    Started {
+        /// Which.
+        step: StepId,
+        /// Why its result was not known.
+        why: Reason,
+    },
     /// A running command wrote a line; its bytes, without the newline.
     Output {
         /// The step that runs the command.

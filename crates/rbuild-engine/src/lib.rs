@@ -6,29 +6,37 @@
 
 mod bases;
 mod build;
+mod caching;
 mod context;
 mod directory;
 mod docker_archive;
 mod error;
 mod event;
 pub mod fetch;
+mod forecast;
 mod layout;
 mod lines;
+mod list;
 mod load;
+mod memory;
 mod pull;
 mod remains;
 mod schedule;
 mod selection;
 mod shelf;
 mod step;
+mod work;
 mod workers;
 
 pub use bases::{BaseTree, Bases, Extent, Policy, Resolved};
-pub use build::{Bottoms, Builder, Caching, State};
+pub use build::{Bottoms, Builder, State};
+pub use caching::{Caching, Stages};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
+pub use forecast::{Doubt, Forecast};
 pub use load::{Loaded, load};
+pub use memory::Memory;
 pub use pull::PullError;
 pub use remains::{Failed, Remains};
 pub use shelf::{Shelf, ShelfError};

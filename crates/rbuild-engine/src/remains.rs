@@ -13,8 +13,9 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     Error,
-    build::{Builder, Layers, State, Work, commit},
+    build::{Builder, Layers, State},
     step::run::shell,
+    work::{Work, commit},
 };
 
 /// A build that failed.
@@ -83,6 +84,7 @@ impl Remains {
     pub fn shell(&self, builder: &Builder<'_>, plan: &Plan, stdio: Stdio<'_>) -> Result<u8, Error> {
         let work = Work {
             builder,
+            plan,
             id: self.step,
             step: plan.step(self.step),
             parent: self.parent.clone(),

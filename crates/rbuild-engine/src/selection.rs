@@ -14,7 +14,12 @@ use rbuild_plan::{Archives, Copy, Item};
 use rbuild_store::{Key, Session, Store};
 use rbuild_sys::{Dir, Error as SysError};
 
-use crate::{BuildContext, fetch::Fetcher, step::StepError};
+use crate::{
+    BuildContext,
+    fetch::Fetcher,
+    list::{List, Listed},
+    step::StepError,
+};
 
 /// Where the paths of a COPY are looked up.
 #[derive(Clone, Copy)]
@@ -86,21 +91,34 @@ impl<'a> Selection<'a> {
         self.groups.iter().map(|group| group.sources.len()).sum()
     }
 
-    /// Digest of all content; context files that did not change are not read again.
+    /// Digest of all content; context files that did not change are not read again. `list` is
+    /// told of the files.
     ///
     /// # Errors
     /// [`StepError::Source`] if a file cannot be read.
-    pub fn digest(&self, root: Root<'_>, staging: Staging<'_>) -> Result<[u8; 32], StepError> {
+    pub fn digest(
+        &self,
+        root: Root<'_>,
+        staging: Staging<'_>,
+        list: &mut dyn List,
+    ) -> Result<[u8; 32], StepError> {
         let mut all = Vec::with_capacity(32 * self.groups.len());
         for group in &self.groups {
             let digest = match (
                 root,
                 group.ignored.is_some() || group.owners == Owners::Ignored,
             ) {
-                (Root::Context(context), true) => {
-                    context.with_digests(staging.store, &mut |known| self.one(group, known))
-                }
-                _ => self.one(group, &mut ReadFiles),
+                (Root::Context(context), true) => context
+                    .with_digests(staging.store, &mut |known| {
+                        self.one(group, &mut Listed { known, list })
+                    }),
+                _ => self.one(
+                    group,
+                    &mut Listed {
+                        known: &mut ReadFiles,
+                        list,
+                    },
+                ),
             }?;
             all.extend_from_slice(&digest);
         }

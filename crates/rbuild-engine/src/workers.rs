@@ -5,7 +5,10 @@
 
 use std::{
     num::NonZero,
-    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -48,6 +51,7 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
         let board = Board {
             made: plan.steps.iter().map(|_| OnceLock::new()).collect(),
             progress: Mutex::new((Schedule::new(plan), None)),
+            abandoned: AtomicBool::new(false),
             changed: Condvar::new(),
         };
         thread::scope(|scope| {
@@ -68,6 +72,7 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
     }
 
     fn worker(&self, board: &Board<T, E>) {
+        let _alarm = Alarm(board);
         while let Some(id) = board.next() {
             let result = (self.execute)(id, &board.made);
             if board.note(id, result) == Noted::FirstFailure {
@@ -84,6 +89,21 @@ struct Board<T, E> {
     /// What is left, and the first failure.
     progress: Mutex<(Schedule, Option<E>)>,
     changed: Condvar,
+    /// Whether a worker panicked: its step will never be done.
+    abandoned: AtomicBool,
+}
+
+/// Lets no worker wait for one that panicked; the panic goes on when all have ended.
+struct Alarm<'a, T, E>(&'a Board<T, E>);
+
+impl<T, E> Drop for Alarm<'_, T, E> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _progress = self.0.lock(); // who looked before waits by now
+            self.0.abandoned.store(true, Ordering::Relaxed);
+            self.0.changed.notify_all();
+        }
+    }
 }
 
 /// What a result means for the others.
@@ -115,7 +135,8 @@ impl<T, E> Board<T, E> {
     fn next(&self) -> Option<StepId> {
         let mut progress = self.lock();
         loop {
-            if progress.1.is_some() || progress.0.is_done() {
+            let abandoned = self.abandoned.load(Ordering::Relaxed);
+            if abandoned || progress.1.is_some() || progress.0.is_done() {
                 return None;
             }
             if let Some(id) = progress.0.start() {

@@ -77,20 +77,23 @@ pub fn import(store: &Store, session: &Session, request: Import<'_>) -> Result<I
 pub(crate) fn freeze(session: &Session, root: Root<'_>) -> Result<LayerId, Error> {
     let staged = session.new_layer()?;
     match root {
-        Root::Archive(archive) => {
-            let failed = || Error::file("read", "the root file system");
-            let mut archive = BufReader::with_capacity(1 << 20, archive);
-            let compression = sniff(archive.fill_buf().map_err(failed())?);
-            // The user's own file: as large as they like.
-            let mut tar = Decoder::new(archive, compression, u64::MAX).map_err(failed())?;
-            extract(&mut tar, &staged.diff, Whiteouts::Literal)?;
-        }
+        Root::Archive(archive) => unpack_archive(archive, &staged.diff)?,
         Root::Directory(dir) => through_tar(&[dir], &PackOptions::new(Form::Plain), &staged.diff)?,
         Root::Stack(trees) => through_tar(trees, &PackOptions::new(Form::Overlay), &staged.diff)?,
     }
     let id = LayerId::random().map_err(Error::file("read", "/dev/urandom"))?;
     session.commit_layer(staged, id, &LayerRecord::default())?;
     Ok(id)
+}
+
+/// Unpacks `archive`, which may be compressed, into `to`.
+pub(crate) fn unpack_archive(archive: &mut dyn Read, to: &Dir) -> Result<(), Error> {
+    let failed = || Error::file("read", "the archive");
+    let mut archive = BufReader::with_capacity(1 << 20, archive);
+    let compression = sniff(archive.fill_buf().map_err(failed())?);
+    // The user's own file: as large as they like.
+    let mut tar = Decoder::new(archive, compression, u64::MAX).map_err(failed())?;
+    extract(&mut tar, to, Whiteouts::Literal)
 }
 
 /// Packs `trees` on one thread and unpacks them into `to` on this one.

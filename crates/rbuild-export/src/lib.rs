@@ -11,6 +11,7 @@
 //! images in the store   ── layers as tars ───► docker's archive        docker_archive
 //! image in the store    ── merged tree ──────► directory, tar          local
 //! what is said of it    ── statements ───────► beside the image        attestation, attested_files
+//! cache mount           ── tar ──────────────► archive, and back       cache_mount
 //! ```
 //!
 //! A local image has no compressed layer: bytes are compressed when they leave, once.
@@ -20,6 +21,7 @@ mod assemble;
 mod attestation;
 mod attested_files;
 mod blob;
+mod cache_mount;
 mod check;
 mod commit;
 mod directory;
@@ -41,6 +43,7 @@ pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use attestation::{ARTIFACT_TYPE, Attestation, Claim, Subject, attested};
 pub use attested_files::AttestedFiles;
 pub use blob::{Affected, Compress, Frames};
+pub use cache_mount::{export_cache, import_cache};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, Packed, commit, packed};
 pub use directory::write_directory;

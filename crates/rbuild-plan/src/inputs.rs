@@ -95,6 +95,20 @@ pub struct BaseImage {
     pub config: ImageConfig,
 }
 
+impl BaseImage {
+    /// Stands for the image `name` where nothing is known of it: an empty one for `platform`.
+    pub fn supposed(name: &str, platform: &Platform) -> Self {
+        Self {
+            tree_key: name.to_owned(),
+            config: ImageConfig {
+                os: platform.os.clone(),
+                architecture: platform.architecture.clone(),
+                ..ImageConfig::default()
+            },
+        }
+    }
+}
+
 /// What [`crate::plan`] answers.
 #[derive(Clone, Debug)]
 pub enum Planning {

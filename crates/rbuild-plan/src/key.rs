@@ -23,7 +23,7 @@ use crate::op::{
 };
 
 /// Version of the recipe below; part of every key.
-const RECIPE: u32 = 4;
+pub(crate) const RECIPE: u32 = 4;
 
 /// Names a file system state by how it is made. Printed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +121,7 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
     let Run {
         argv,
         env,
+        args: _,      // the command cannot tell
         proxy_env: _, // where bytes come from must not change what they are (A7)
         cwd,
         user,

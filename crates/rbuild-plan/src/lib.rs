@@ -5,6 +5,7 @@
 //! ([`Planning::Needs`]); the caller finds it and asks again. [`survey`] decides what
 //! follows from the text alone.
 
+mod account;
 mod args;
 mod base;
 mod contexts;
@@ -18,7 +19,9 @@ mod healthcheck;
 mod history;
 mod inputs;
 mod key;
+mod ledger;
 mod linker;
+mod listing;
 mod lookup;
 mod mount;
 mod names;
@@ -26,6 +29,7 @@ mod op;
 mod outline;
 mod plan;
 mod port;
+mod reason;
 mod run;
 mod signal;
 mod stages;
@@ -34,11 +38,14 @@ mod title;
 mod trigger;
 mod variables;
 
+pub use account::{Account, Parent, Part, Value};
 pub use dump::dump;
 pub use entitlement::Entitlement;
 pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
 pub use inputs::{BaseImage, ContextKind, Edits, Extent, Inheritance, Inputs, Planning};
 pub use key::{Key, SourceDigest, step_key};
+pub use ledger::Ledger;
+pub use listing::{FileChanges, Listing};
 pub use lookup::{Lookup, lookups};
 pub use op::{
     Access, Archives, CacheMount, Copy, Device, Item, Mount, MountKind, Network, Node, Op, Run,
@@ -46,4 +53,5 @@ pub use op::{
 };
 pub use outline::{Outline, Parameter, Request, Target, outline, targets};
 pub use plan::{blame, plan};
+pub use reason::{Absence, Change, Reason};
 pub use survey::{Survey, survey};

@@ -26,6 +26,8 @@ pub struct Run {
     pub argv: Vec<String>,
     /// The complete environment, in order, without proxies; `HOME` is added by the engine (R2).
     pub env: Vec<(String, String)>,
+    /// Which of `env` are ARGs, by name.
+    pub args: Vec<String>,
     /// Proxy variables: in the environment, but neither in the key nor in history (A7).
     pub proxy_env: Vec<(String, String)>,
     /// Working directory.

@@ -69,11 +69,13 @@ impl Fold<'_> {
         let args = self.visible_args();
         let names: Vec<&str> = args.iter().map(|(name, _)| name.as_str()).collect();
         let created_by = history::run(&names, &argv);
+        let names = args.iter().map(|(name, _)| name.clone()).collect();
         let env: Vec<_> = self.image_env().into_iter().chain(args).collect();
         let run = Run {
             argv,
             proxy_env: self.proxy_env(&env),
             env,
+            args: names,
             cwd: self.cwd(),
             user: self.stage.config.config.user.clone(),
             script,

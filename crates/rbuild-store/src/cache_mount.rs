@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Key, LayerId, Session, Store,
     error::{Context, Error, Result},
+    gc::usage::Meter,
     record,
     wait::{Wait, Waited},
 };
@@ -262,6 +263,19 @@ impl Store {
             Ok(found)
         };
         read().reading(|| "the caches".to_owned())
+    }
+
+    /// Bytes on disk of the cache `key`, all copies together; 0 if there is none. To be called
+    /// inside the user namespace.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn cache_size(&self, key: &Key) -> Result<u64> {
+        let measure = || match self.subdirectory("caches")? {
+            Some(caches) => Meter::default().measure(&caches, key.to_string().as_bytes()),
+            None => Ok(0),
+        };
+        measure().reading(|| format!("cache {key}"))
     }
 
     /// Removes the cache `key` with all its copies, unless somebody uses it.

@@ -9,11 +9,13 @@ use rbuild_plan::Extent;
 
 mod attest;
 mod build;
+mod cache;
 mod check;
 mod confine;
 mod description;
 mod images;
 mod manifest;
+mod plan;
 mod registry;
 mod store;
 
@@ -21,11 +23,13 @@ use crate::amount;
 
 pub use attest::*;
 pub use build::*;
+pub use cache::*;
 pub use check::*;
 pub use confine::*;
 pub use description::*;
 pub use images::*;
 pub use manifest::*;
+pub use plan::*;
 pub use registry::*;
 pub use store::*;
 
@@ -68,6 +72,8 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Say what is wrong with a Dockerfile, and build nothing
     Check(FileCheckArgs),
+    /// Tell which steps of a build would be executed, and why, and build nothing
+    Plan(Box<PlanArgs>),
     /// Run a command in an image, in the foreground
     Run(Box<RunArgs>),
     /// Run a command of this machine in the user namespace of builds: it can read and remove what
@@ -110,6 +116,8 @@ pub enum Command {
     Prune(PruneArgs),
     /// Show what the store's disk space is used for
     Df(DfArgs),
+    /// Look after what RUN --mount=type=cache keeps
+    Cache(CacheArgs),
     /// Look after the store itself
     Store(StoreArgs),
     /// Say what this machine can do, and what rbuild uses

@@ -1,6 +1,7 @@
 //! What each command does: the only place where the crates meet.
 
 mod build;
+mod cache;
 mod call;
 mod df;
 mod dump;
@@ -39,6 +40,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Build(args) => build::execute(root, &args),
         Command::Check(args) => call::check(&args),
+        Command::Plan(args) => build::plan(root, *args),
         Command::Run(args) => run::execute(root, &args),
         Command::Unshare(args) => unshare::execute(root, &args),
         Command::Images(args) => images::execute(root, &args),
@@ -59,6 +61,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Export(args) => save::files(root, &args),
         Command::Prune(args) => prune::execute(root, &args),
         Command::Df(args) => df::execute(root, &args),
+        Command::Cache(args) => cache::execute(root, &args),
         Command::Store(args) => store::execute(root, &args),
         Command::Info => info::execute(root),
         Command::Util(args) => dump::execute(&args),

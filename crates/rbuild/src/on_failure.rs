@@ -6,19 +6,20 @@
 
 use std::{fs::File, io, path::PathBuf};
 
-use rbuild_engine::{Builder, Remains, State};
+use rbuild_engine::{Builder, Failed, Remains, State};
 use rbuild_export::{Annotations, Commit, Layers, Stamp, Telling, commit, write_path};
 use rbuild_oci::{FileTimes, Format, ImageId, ImagePath};
-use rbuild_plan::{Inheritance, Op, Plan, Stage, StepId};
+use rbuild_plan::{Inheritance, Op, Stage, StepId};
 use rbuild_sandbox::{Console, Stdio};
-use rbuild_store::LayerId;
 use rbuild_sys::is_terminal;
 
 use crate::{
     commission::{base_image, built_layers},
+    explanation::explain,
     failure::Failure,
-    planning::Resolved,
+    progress::Progress,
     report, settings, signals,
+    subject::Subject,
 };
 
 /// One `--on-failure`.
@@ -111,24 +112,34 @@ pub fn console(asked: &[OnFailure]) -> Result<Option<Console>, Failure> {
 pub struct Aftermath<'a> {
     /// As before, but for the runner: that one was told to run nothing any more.
     pub builder: Builder<'a>,
-    pub plan: &'a Plan,
-    pub resolved: &'a Resolved,
-    /// The state after each step that was done.
-    pub states: &'a [Option<State>],
+    pub subject: &'a Subject,
     /// For a shell.
     pub console: Option<&'a Console>,
 }
 
 impl Aftermath<'_> {
-    /// Does with `remains` what was asked for: files are copied first, an image is made last.
-    ///
-    /// # Errors
-    /// What could not be done.
-    pub fn of(&self, remains: Option<Remains>, asked: &[OnFailure]) -> Result<(), Failure> {
+    /// Tells why the build failed, and does with what is left what was asked for.
+    pub fn of(&self, failed: Failed, asked: &[OnFailure], progress: &Progress) -> Failure {
+        let Subject { plan, source, .. } = self.subject;
+        let failure = explain(failed.error, plan, source, progress);
         // Who interrupts a build is not interested.
-        let Some(remains) = remains.filter(|_| signals::status().is_none()) else {
-            return Ok(());
+        let remains = failed.remains.filter(|_| signals::status().is_none());
+        let Some(remains) = remains else {
+            return failure;
         };
+        match self.see_to(remains, &failed.states, asked) {
+            Ok(()) => failure,
+            Err(another) => another,
+        }
+    }
+
+    /// Files are copied first, an image is made last.
+    fn see_to(
+        &self,
+        remains: Remains,
+        states: &[Option<State>],
+        asked: &[OnFailure],
+    ) -> Result<(), Failure> {
         for one in asked {
             if let OnFailure::Export { path, dest } = one {
                 write_path(&remains.tree(&self.builder)?, path, dest)?;
@@ -137,10 +148,10 @@ impl Aftermath<'_> {
         }
         if let Some(console) = self.console {
             report::note("a shell in the tree of the RUN that failed; `exit` ends it");
-            remains.shell(&self.builder, self.plan, Stdio::Terminal(console))?;
+            remains.shell(&self.builder, &self.subject.plan, Stdio::Terminal(console))?;
         }
         if asked.contains(&OnFailure::Keep) {
-            let id = self.keep(remains)?.0.hex();
+            let id = self.keep(remains, states)?.0.hex();
             let id = &id[..12];
             report::note(&format!("kept as image {id}: rbuild run -it {id} sh"));
         }
@@ -148,16 +159,20 @@ impl Aftermath<'_> {
     }
 
     /// Makes `remains` an image without a name, which runs as the RUN did.
-    fn keep(&self, remains: Remains) -> Result<ImageId, Failure> {
+    fn keep(&self, remains: Remains, states: &[Option<State>]) -> Result<ImageId, Failure> {
+        let Subject { plan, resolved, .. } = self.subject;
         let step = remains.step;
         let session = self.builder.session;
         let kept = remains.keep(session)?;
         let stage = self.stage_at(step);
-        let added = |id: StepId| self.added(id, (step, kept));
+        let added = |id: StepId| match id == step {
+            true => Some(kept),
+            false => states[id.0 as usize].as_ref()?.added,
+        };
         let none = Default::default();
         let request = Commit {
             stage: &stage,
-            base: base_image(self.plan, self.plan.step(step).stage, self.resolved),
+            base: base_image(plan, plan.step(step).stage, resolved),
             layers: &built_layers(&stage.history, added),
             grouping: Layers::PerStep,
             epoch: None,
@@ -176,24 +191,13 @@ impl Aftermath<'_> {
         Ok(commit(self.builder.store, session, &request)?)
     }
 
-    /// The layer that `id` added, if it is not the step that failed.
-    fn added(
-        &self,
-        id: StepId,
-        (failed, kept): (StepId, (LayerId, i64)),
-    ) -> Option<(LayerId, i64)> {
-        match id == failed {
-            true => Some(kept),
-            false => self.states[id.0 as usize].as_ref()?.added,
-        }
-    }
-
     /// The stage of the RUN `step` as if it ended there, with what the RUN's command had.
     fn stage_at(&self, step: StepId) -> Stage {
-        let mut stage = self.plan.stage(self.plan.step(step).stage).clone();
+        let plan = &self.subject.plan;
+        let mut stage = plan.stage(plan.step(step).stage).clone();
         let end = stage.history.iter().position(|it| it.step == Some(step));
         stage.history.truncate(end.map_or(0, |end| end + 1));
-        if let Op::Run(run) = &self.plan.step(step).op {
+        if let Op::Run(run) = &plan.step(step).op {
             let config = &mut stage.config.config;
             let variables = run.env.iter();
             config.env = variables

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use rbuild_engine::{Caching, Confidential};
+use rbuild_engine::Confidential;
 use rbuild_oci::Platform;
 use rbuild_plan::{Edits, Entitlement, Inputs};
 
 use crate::{
     allowance::Allowance,
     attest::Wishes,
+    caching::CacheWish,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     confine::{Confines, Insecure, confines, limits},
     contexts::Named,
@@ -40,12 +41,12 @@ pub struct Order {
     pub confidential: Confidential,
     /// How commands are confined.
     pub confines: Confines,
+    /// Which results of earlier builds count.
+    pub caching: CacheWish,
     /// How long a RUN may take.
     pub timeout: Option<Duration>,
     /// What is done with what a failed RUN leaves.
     pub on_failure: Vec<OnFailure>,
-    /// Whether results of earlier builds count.
-    pub caching: Caching,
     /// At least one.
     pub targets: Vec<Target>,
     /// None if there are several targets.
@@ -85,9 +86,9 @@ impl Order {
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
+            caching: CacheWish::of(&args.steps)?,
             timeout: args.steps.timeout,
             on_failure: on_failure::possible(&args.steps.on_failure)?,
-            caching: caching(&args.steps),
             targets,
             outputs,
             attestations,
@@ -171,13 +172,6 @@ fn allowed(args: &StepArgs) -> BTreeSet<Entitlement> {
     });
     let network = (args.network == NetworkMode::Host).then_some(Entitlement::NetworkHost);
     allowed.chain(network).collect()
-}
-
-fn caching(args: &StepArgs) -> Caching {
-    match args.no_cache {
-        true => Caching::Refresh,
-        false => Caching::Use,
-    }
 }
 
 fn consent(allowed: &[Allowed]) -> Insecure {

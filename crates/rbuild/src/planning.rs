@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io};
 use rbuild_dockerfile::Dockerfile;
 use rbuild_engine::Bases;
 use rbuild_oci::Name;
-use rbuild_plan::{Inputs, Plan, Planning, blame, plan};
+use rbuild_plan::{BaseImage, Inputs, Plan, Planning, blame, plan};
 use rbuild_store::ImageRecord;
 
 use crate::{
@@ -25,6 +25,15 @@ pub struct Resolved {
     pub names: BTreeMap<String, Name>,
 }
 
+/// What is done for a base image that the store does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// It is fetched.
+    Fetch,
+    /// It is taken for an empty one; it is not among what was resolved.
+    Suppose,
+}
+
 /// Plans, finding base images until no more are wanted.
 ///
 /// # Errors
@@ -33,7 +42,7 @@ pub fn planned(
     file: &Dockerfile,
     source: &Source,
     mut inputs: Inputs,
-    bases: &Bases<'_>,
+    (bases, absent): (&Bases<'_>, Absent),
 ) -> Result<(Box<Plan>, Resolved), Failure> {
     let mut resolved = Resolved {
         trees: BTreeMap::new(),
@@ -50,7 +59,11 @@ pub fn planned(
             Planning::Needs(names) => {
                 for name in names {
                     let mut fetching = |name: &str| report::note(&format!("pulling {name}"));
-                    let found = bases.resolve(&name, &mut fetching).map_err(|error| {
+                    let found = match absent {
+                        Absent::Fetch => bases.resolve(&name, &mut fetching).map(Some),
+                        Absent::Suppose => bases.find(&name),
+                    };
+                    let found = found.map_err(|error| {
                         let mut out = io::stderr().lock();
                         let places = blame(file, &inputs, &name);
                         report::diagnostics(&places, source, &mut out);
@@ -58,6 +71,11 @@ pub fn planned(
                         report::hint(hint(&error).as_deref(), &mut out);
                         Failure::said(1)
                     })?;
+                    let Some(found) = found else {
+                        let image = BaseImage::supposed(&name, &inputs.platform);
+                        inputs.bases.insert(name, image);
+                        continue;
+                    };
                     inputs.bases.insert(name.clone(), found.image);
                     resolved.trees.insert(name.clone(), found.tree);
                     if let Some(full) = found.name {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rbuild_engine::Event;
-use rbuild_plan::{Base, Plan, StageId, StepId};
+use rbuild_plan::{Base, Plan, Reason, StageId, StepId};
 use rbuild_sandbox::Cancel;
 
 use crate::signals;
@@ -37,28 +37,7 @@ const KEPT: usize = 64 << 10;
 impl Progress {
     /// Ready to draw a build of `plan`, which `cancel` ends.
     pub fn new(plan: &Plan, quiet: bool, cancel: Cancel) -> Self {
-        let mut labels = Vec::with_capacity(plan.steps.len());
-        let mut stages = HashMap::new();
-        let mut position: HashMap<StageId, usize> = HashMap::new();
-        for (index, step) in plan.steps.iter().enumerate() {
-            let stage = plan.stage(step.stage);
-            let name = stage
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("stage-{}", stage.index));
-            let total = plan
-                .steps
-                .iter()
-                .filter(|other| other.stage == step.stage)
-                .count();
-            let number = position.entry(step.stage).or_insert(0);
-            if *number == 0 {
-                let id = StepId(u32::try_from(index).expect("a plan has at most 10,000 steps"));
-                stages.insert(id, format!("[{name}] FROM {}", base(plan, &stage.base)));
-            }
-            *number += 1;
-            labels.push(format!("[{name} {number}/{total}]"));
-        }
+        let (labels, stages) = labels(plan);
         Self {
             labels,
             titles: plan.steps.iter().map(|step| step.title.clone()).collect(),
@@ -74,12 +53,12 @@ impl Progress {
     pub fn show(&self, event: &Event) {
         match event {
             Event::Cached(id) => self.head(*id, "  (cached)"),
-            Event::Started(id) => {
+            Event::Started { step, why } => {
                 self.started
                     .lock()
                     .expect("no holder panics")
-                    .insert(*id, Instant::now());
-                self.head(*id, "");
+                    .insert(*step, Instant::now());
+                self.head(*step, &because(why));
             }
             Event::Output { step, line, .. } => {
                 let text = [self.label(*step).as_bytes(), b" ", &visible(line)].concat();
@@ -122,7 +101,8 @@ impl Progress {
         }
         let title = visible(self.titles[id.0 as usize].as_bytes());
         let label = self.label(id).as_bytes();
-        self.line(&[label, b" ", &title, suffix.as_bytes()].concat());
+        let suffix = visible(suffix.as_bytes());
+        self.line(&[label, b" ", &title, &suffix].concat());
     }
 
     fn label(&self, id: StepId) -> &str {
@@ -150,6 +130,41 @@ impl Progress {
         if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             signals::broken_pipe(&self.cancel);
         }
+    }
+}
+
+/// `[builder 2/5]` for each step; and what is shown before the first of each stage.
+pub fn labels(plan: &Plan) -> (Vec<String>, HashMap<StepId, String>) {
+    let mut labels = Vec::with_capacity(plan.steps.len());
+    let mut stages = HashMap::new();
+    let mut position: HashMap<StageId, usize> = HashMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let stage = plan.stage(step.stage);
+        let name = stage
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("stage-{}", stage.index));
+        let total = plan
+            .steps
+            .iter()
+            .filter(|other| other.stage == step.stage)
+            .count();
+        let number = position.entry(step.stage).or_insert(0);
+        if *number == 0 {
+            let id = StepId(u32::try_from(index).expect("a plan has at most 10,000 steps"));
+            stages.insert(id, format!("[{name}] FROM {}", base(plan, &stage.base)));
+        }
+        *number += 1;
+        labels.push(format!("[{name} {number}/{total}]"));
+    }
+    (labels, stages)
+}
+
+/// What changed, behind the instruction; nothing where that goes without saying.
+fn because(why: &Reason) -> String {
+    match why {
+        Reason::Asked | Reason::First => String::new(),
+        Reason::Expired | Reason::Deleted | Reason::Changed(_) => format!("  ({why})"),
     }
 }
 

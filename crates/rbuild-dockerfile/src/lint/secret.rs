@@ -21,6 +21,16 @@ const TOKENS: [&str; 10] = [
 /// Words in the name of something that is none after all.
 const HARMLESS: [&str; 3] = ["public", "file", "version"];
 
+/// Whether the value of a variable called `name` may be a secret: stricter than the check, for
+/// those who would show it.
+pub fn may_name_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let word = |token: &str| name.split('_').any(|word| word == token);
+    // Short ones are parts of harmless words too: `monkey`, `author`.
+    let found = |token: &str| word(token) || (token.len() > 4 && name.contains(token));
+    TOKENS.iter().any(|token| found(token)) || ["pat", "pwd", "pass"].into_iter().any(word)
+}
+
 pub(super) fn check(file: &Dockerfile, found: &mut Vec<Diagnostic>) {
     let instructions = file.stages.iter().flat_map(|stage| &stage.instructions);
     for instruction in file.globals.iter().chain(instructions) {
@@ -49,4 +59,26 @@ fn finding(instruction: &str, name: &Word) -> Option<Diagnostic> {
     let hint = "use `RUN --mount=type=secret`";
     let finding = Diagnostic::warning(name.span.clone(), message).with_hint(hint);
     Some(finding.of_rule(SECRETS_USED_IN_ARG_OR_ENV))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_name_secret;
+
+    #[test]
+    fn a_name_that_may_be_that_of_a_secret_is_taken_for_one() {
+        for name in [
+            "TOKEN",
+            "API_KEY",
+            "DBPASSWORD",
+            "GITHUB_PAT",
+            "npm_authtoken",
+            "PUBLIC_KEY",
+        ] {
+            assert!(may_name_secret(name), "{name}");
+        }
+        for name in ["VERSION", "MONKEY", "AUTHOR", "PATH", "COMPASS", ""] {
+            assert!(!may_name_secret(name), "{name}");
+        }
+    }
 }

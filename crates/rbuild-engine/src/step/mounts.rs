@@ -28,8 +28,10 @@ use rbuild_sys::{Dir, Error as SysError, Upper};
 
 use super::{StepError, copy::fill};
 use crate::{
-    build::{Builder, Work},
+    build::Builder,
+    list::{List, Listed},
     selection::{Root, Staging, literal},
+    work::Work,
 };
 
 /// What only single commands may see.
@@ -49,7 +51,7 @@ pub(crate) struct Opened<'a> {
 
 enum OpenedKind<'a> {
     Bind {
-        root: Tree<'a>,
+        root: Dir,
         path: ImagePath,
         discarded: Option<StagedLayer>,
     },
@@ -64,21 +66,16 @@ enum OpenedKind<'a> {
     Device(ImagePath),
 }
 
-/// A tree that is open anyway, or one that was opened for this.
-enum Tree<'a> {
-    Context(&'a Dir),
-    Own(Dir),
-}
-
-/// Digest of what the source number `index` of `run` gives it (R11, T46).
+/// Digest of what the source number `index` of `run` gives it (R11, T46); `list` is told of the
+/// files.
 ///
 /// # Errors
 /// [`StepError::Source`] if it is not there.
 pub(crate) fn digest(
-    run: &Run,
-    index: usize,
+    (run, index): (&Run, usize),
     root: Root<'_>,
     staging: Staging<'_>,
+    list: &mut dyn List,
 ) -> Result<[u8; 32], StepError> {
     let mounts = run.mounts.iter().filter(|mount| mount.source().is_some());
     let path = mounts.skip(index).find_map(|mount| match &mount.kind {
@@ -96,7 +93,8 @@ pub(crate) fn digest(
             let filter = Filter::default();
             let found = sources(context.root(), &pattern, &Select::default())?;
             context.with_digests(staging.store, &mut |known| {
-                Ok(digest_of(&found, &filter, Owners::Ignored, known)?)
+                let mut known = Listed { known, list };
+                Ok(digest_of(&found, &filter, Owners::Ignored, &mut known)?)
             })
         }
         Root::Tree(tree) => {
@@ -105,7 +103,10 @@ pub(crate) fn digest(
                 &found,
                 &Filter::default(),
                 Owners::Counted,
-                &mut ReadFiles,
+                &mut Listed {
+                    known: &mut ReadFiles,
+                    list,
+                },
             )?)
         }
     }
@@ -178,10 +179,7 @@ pub(crate) fn for_sandbox<'a>(opened: &'a [Opened<'_>]) -> Vec<sandbox::Mount<'a
             path,
             discarded,
         } => sandbox::MountKind::Bind {
-            source: match root {
-                Tree::Context(dir) => dir,
-                Tree::Own(dir) => dir,
-            },
+            source: root,
             path: path.clone(),
             access: discarded.as_ref().map_or(BindAccess::ReadOnly, |staged| {
                 BindAccess::Discard(Upper {
@@ -234,10 +232,7 @@ fn open_one<'a>(
                 Access::ReadOnly => None,
                 Access::ReadWrite => Some(builder.session.new_layer().map_err(StepError::Store)?),
             };
-            let root = tree.map_or_else(
-                || Tree::Context(builder.context_of(source).root()),
-                Tree::Own,
-            );
+            let root = tree.map_or_else(|| visible(builder, source), Ok)?;
             let path = ImagePath::root().join(path).unwrap_or_else(ImagePath::root);
             Some(OpenedKind::Bind {
                 root,
@@ -263,6 +258,12 @@ fn open_one<'a>(
             None => None,
         },
     })
+}
+
+/// The context that `source` names, as a command may see it.
+fn visible(builder: &Builder<'_>, source: &Source) -> Result<Dir, StepError> {
+    let context = builder.context_of(source);
+    context.visible(builder.session, &builder.bottoms.empty)
 }
 
 fn find_secret<'a>(
@@ -351,15 +352,15 @@ fn open_cache<'a>(
     let dir = claim.open(builder.session, |dir| match &cache.seed {
         None => Ok(()),
         Some((source, path)) => {
-            let root = match (source, tree) {
-                (Source::Tree(_), Some(tree)) => tree,
-                (source, _) => builder.context_of(source).root(),
+            let context = match tree {
+                Some(_) => None,
+                None => Some(visible(builder, source)?),
             };
-            fill(
-                dir,
-                &builder.bottoms.empty,
-                &sources(root, &literal(path.as_bytes()), &Select::default())?,
-            )
+            let Some(root) = tree.or(context.as_ref()) else {
+                return Ok(()); // one of the two is there
+            };
+            let all = sources(root, &literal(path.as_bytes()), &Select::default())?;
+            fill(dir, &builder.bottoms.empty, &all)
         }
     })?;
     let access = match cache.access {
@@ -409,7 +410,7 @@ fn open_script<'a>(builder: &Builder<'_>, script: &Script) -> Result<Opened<'a>,
         .join("script")
         .unwrap_or_else(ImagePath::root);
     let kind = OpenedKind::Bind {
-        root: Tree::Own(staged.diff),
+        root: staged.diff,
         path,
         discarded: None,
     };

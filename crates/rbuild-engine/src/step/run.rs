@@ -11,7 +11,7 @@ use rbuild_sandbox::{
 use rbuild_sys::{Dir, Error as SysError};
 
 use super::{StepError, copy::Owner, mounts};
-use crate::{build::Work, lines::Lines};
+use crate::{lines::Lines, work::Work};
 
 /// Name of the machine that a command sees.
 pub const HOSTNAME: &str = "rbuild";

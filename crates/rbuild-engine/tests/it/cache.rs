@@ -239,7 +239,7 @@ fn without_cache_everything_runs_and_is_remembered_k2() {
     let dockerfile = "FROM scratch\nCOPY f /\nRUN write /x y\n";
     let old = site.state(dockerfile);
     let fresh = site.build(Order {
-        caching: Caching::Refresh,
+        caching: Caching::refreshed(),
         ..dockerfile.into()
     });
     expect![[r#"
@@ -352,7 +352,7 @@ fn a_file_that_changed_in_the_second_of_the_build_is_read_again() {
         .map(|now| {
             site.events(Order {
                 now,
-                caching: Caching::Refresh,
+                caching: Caching::refreshed(),
                 ..Order::from("FROM scratch\nCOPY f /\n")
             });
             fs::metadata(note(&site)).unwrap().len()

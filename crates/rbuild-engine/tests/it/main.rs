@@ -14,6 +14,7 @@ mod copy;
 mod hostile;
 mod layout;
 mod random;
+mod reasons;
 mod script;
 mod site;
 mod special;

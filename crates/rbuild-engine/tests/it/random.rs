@@ -1,6 +1,6 @@
 //! A build with a cache gives what a build without one gives, whatever was edited in between.
 
-use std::fs;
+use std::{fs, num::NonZero};
 
 use proptest::{
     prelude::{ProptestConfig, any, prop, prop_assert_eq, proptest},
@@ -25,6 +25,9 @@ const FIRST: &[&str] = &[
     "COPY f* /d/",
     "COPY d e* /d/",
     "LABEL a=b",
+    "RUN --mount=target=/m seen /m /e",
+    "RUN --mount=target=/m,source=d,rw seen /m /a",
+    "RUN --mount=type=cache,target=/m nothing",
 ];
 
 /// Instructions of the second one.
@@ -41,7 +44,17 @@ const SECOND: &[&str] = &[
     "WORKDIR sub",
     "USER 5",
     "USER 0",
+    "COPY --link f /d/",
+    "COPY --link --from=a /a* /e* /linked/",
+    "RUN --mount=from=a,target=/m seen /m /log",
+    "RUN --mount=from=a,source=/d,target=/m seen /m /log",
+    "ARG A=5\nRUN env /env",
+    "COPY --exclude=g d /excluded",
+    "COPY --parents d/f* /",
 ];
+
+/// `--build-arg`.
+const ARGS: [&[(&str, &str)]; 3] = [&[], &[("A", "3")], &[("A", "6")]];
 
 /// What happens to the context between two builds.
 const EDITS: &[fn(&Site)] = &[
@@ -83,17 +96,16 @@ fn dockerfile(first: &[Index], second: &[Index]) -> String {
     )
 }
 
-/// The trees of all steps, or why there are none.
-fn outcome(site: &Site, dockerfile: &str, caching: Caching) -> String {
-    let order = Order {
-        caching,
-        ..dockerfile.into()
-    };
+/// The trees of all steps and which of them have a layer in the history, or why there are none.
+fn outcome(site: &Site, order: Order<'_>) -> String {
+    let parallel = order.jobs.get() > 1;
     match site.build(order).result {
         Ok(states) => states
             .iter()
-            .map(|state| format!("{}--\n", site.tree(&state.layers)))
+            .map(|state| format!("{}{}--\n", site.tree(&state.layers), state.added.is_some()))
             .collect(),
+        // Of several steps that must fail, any may be the first.
+        Err(_) if parallel => "failed\n".to_owned(),
         Err(error) => crate::site::causes(&error),
     }
 }
@@ -108,18 +120,26 @@ proptest! {
                 prop::collection::vec(any::<Index>(), 0..4),
                 prop::collection::vec(any::<Index>(), 0..5),
                 any::<Index>(),
+                (any::<Index>(), any::<bool>()),
             ),
             2..6,
         ),
     ) {
         let (Some(kept), Some(fresh)) = (Site::new(), Site::new()) else { return Ok(()) };
-        for (first, second, edit) in builds {
+        for (first, second, edit, (args, parallel)) in builds {
             for site in [&kept, &fresh] {
                 edit.get(EDITS)(site);
             }
             let text = dockerfile(&first, &second);
-            let cached = outcome(&kept, &text, Caching::Use);
-            prop_assert_eq!(cached, outcome(&fresh, &text, Caching::Refresh), "{}", text);
+            let args: &&[(&str, &str)] = args.get(&ARGS[..]);
+            let order = |caching| Order {
+                args,
+                caching,
+                jobs: NonZero::new(1 + 3 * usize::from(parallel)).unwrap(),
+                ..text[..].into()
+            };
+            let cached = outcome(&kept, order(Caching::default()));
+            prop_assert_eq!(cached, outcome(&fresh, order(Caching::refreshed())), "{}", text);
         }
     }
 }

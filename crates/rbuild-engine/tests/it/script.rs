@@ -4,6 +4,7 @@
 //! write PATH TEXT   append PATH TEXT   join PATH FROM   mkdir PATH   rm PATH
 //! link TARGET PATH  hard OLD NEW       chmod MODE PATH  chown UID:GID PATH
 //! say TEXT          scold TEXT         env PATH         fail STATUS  nothing
+//! seen TARGET PATH  (writes what the bind mount at TARGET shows)
 //! ```
 //!
 //! Commands are separated by `;`. What they do depends on the tree and the environment alone.
@@ -11,8 +12,8 @@
 use std::io::{Read, Write};
 
 use rbuild_engine::Runner;
-use rbuild_sandbox::{Error, Exit, Spec, Stream};
-use rbuild_sys::Dir;
+use rbuild_sandbox::{Error, Exit, MountKind, Spec, Stream};
+use rbuild_sys::{Dir, FileKind};
 
 /// Plays commands.
 pub struct Script;
@@ -76,6 +77,20 @@ impl Scene<'_> {
             "say" => (self.output)(Stream::Stdout, format!("{rest}\n").as_bytes()),
             "scold" => (self.output)(Stream::Stderr, format!("{rest}\n").as_bytes()),
             "env" => self.write(first, self.spec.env.join("\n").as_bytes()),
+            "seen" => {
+                let mut shown = String::new();
+                for mount in &self.spec.mounts {
+                    if let MountKind::Bind { source, path, .. } = &mount.kind
+                        && mount.target.as_str() == first
+                    {
+                        match source.resolve_dir(path.relative().as_bytes()) {
+                            Ok(dir) => list(&dir, "", &mut shown),
+                            Err(_) => shown.push_str("a file\n"),
+                        }
+                    }
+                }
+                self.write(second, shown.as_bytes());
+            }
             "fail" => return Some(rest.parse().unwrap()),
             "nothing" => {}
             _ => unreachable!("no command `{verb}`"),
@@ -104,6 +119,23 @@ impl Scene<'_> {
             file.read_to_end(&mut content).unwrap();
         }
         content
+    }
+}
+
+/// Names, modes and contents below `dir`.
+fn list(dir: &Dir, above: &str, shown: &mut String) {
+    for entry in dir.entries().unwrap() {
+        let stat = dir.stat(&entry.name).unwrap();
+        let path = format!("{above}/{}", String::from_utf8_lossy(&entry.name));
+        shown.push_str(&format!("{path} {:o} {:?}\n", stat.mode, stat.kind));
+        match stat.kind {
+            FileKind::Directory => list(&dir.child(&entry.name).unwrap(), &path, shown),
+            FileKind::File => {
+                let mut file = dir.read(&entry.name).unwrap();
+                file.read_to_string(shown).unwrap();
+            }
+            _ => {}
+        }
     }
 }
 

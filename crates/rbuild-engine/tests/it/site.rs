@@ -13,12 +13,12 @@ use std::{
 
 use rbuild_context::Git;
 use rbuild_engine::{
-    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Ignoring, State,
-    fetch::Fetcher,
+    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Forecast, Ignoring,
+    Memory, State, fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_plan::{Inputs, Plan, Planning, StepId, plan};
+use rbuild_plan::{Inputs, Plan, Planning, Step, StepId, plan};
 use rbuild_sandbox::DEFAULT_CAPABILITIES;
 use rbuild_snapshot::readable;
 use rbuild_store::{Durability, LayerId, Session, Store};
@@ -51,7 +51,7 @@ impl<'a> From<&'a str> for Order<'a> {
         Self {
             dockerfile,
             args: &[],
-            caching: Caching::Use,
+            caching: Caching::default(),
             jobs: NonZero::<usize>::MIN,
             now: LATER,
         }
@@ -62,6 +62,8 @@ impl<'a> From<&'a str> for Order<'a> {
 pub struct Built {
     /// One line each.
     pub events: String,
+    /// Why each step was executed, one line each.
+    pub whys: String,
     /// The layers that were told of as they were frozen.
     pub frozen: Vec<LayerId>,
     pub result: Result<Vec<State>, Error>,
@@ -106,12 +108,56 @@ impl Site {
     pub fn build<'a>(&self, order: impl Into<Order<'a>>) -> Built {
         let order = order.into();
         let plan = planned(&order);
+        let events = Mutex::new(String::new());
+        let whys = Mutex::new(String::new());
+        let frozen = Mutex::new(Vec::new());
+        let emit = |event| {
+            tell(&plan, &event, &mut events.lock().unwrap());
+            if let Event::Started { step, why } = &event {
+                let title = &plan.step(*step).title;
+                writeln!(whys.lock().unwrap(), "{title}: {why}").unwrap();
+            }
+            if let Event::Frozen { layer, .. } = &event {
+                frozen.lock().unwrap().push(*layer);
+            }
+        };
+        let result = self.with_builder(&order, &emit, |builder| builder.build(&plan));
+        Built {
+            events: events.into_inner().unwrap(),
+            whys: whys.into_inner().unwrap(),
+            frozen: frozen.into_inner().unwrap(),
+            result: result.map_err(|failed| failed.error),
+        }
+    }
+
+    /// What a build would do, a line for each step.
+    pub fn forecast<'a>(&self, order: impl Into<Order<'a>>) -> String {
+        let order = order.into();
+        let plan = planned(&order);
+        let emit = |event| panic!("{event:?}");
+        let forecasts = self.with_builder(&order, &emit, |builder| builder.forecast(&plan));
+        let line = |(step, forecast): (&Step, &Forecast)| match forecast {
+            Forecast::Cached => format!("cached {}\n", step.title),
+            Forecast::Executed(why) => format!("execute {}: {why}\n", step.title),
+            Forecast::Unknown(doubt) => format!("unknown {}: {doubt:?}\n", step.title),
+        };
+        plan.steps
+            .iter()
+            .zip(&forecasts.unwrap())
+            .map(line)
+            .collect()
+    }
+
+    fn with_builder<T>(
+        &self,
+        order: &Order<'_>,
+        emit: &(dyn Fn(Event) + Sync),
+        act: impl FnOnce(&Builder<'_>) -> T,
+    ) -> T {
         let session = self.store.begin().unwrap();
         let context =
             BuildContext::open(&self.path("context"), Ignoring::Usual(None), order.now).unwrap();
-        let events = Mutex::new(String::new());
-        let frozen = Mutex::new(Vec::new());
-        let builder = Builder {
+        act(&Builder {
             store: &self.store,
             session: &session,
             runner: &Script,
@@ -128,21 +174,11 @@ impl Site {
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
             timeout: None,
-            caching: order.caching,
+            caching: &order.caching,
+            memory: &Memory::of(b"site"),
             jobs: order.jobs,
-            emit: &|event| {
-                if let Event::Frozen { layer, .. } = &event {
-                    frozen.lock().unwrap().push(*layer);
-                }
-                tell(&plan, &event, &mut events.lock().unwrap());
-            },
-        };
-        let result = builder.build(&plan).map_err(|failed| failed.error);
-        Built {
-            events: events.into_inner().unwrap(),
-            frozen: frozen.into_inner().unwrap(),
-            result,
-        }
+            emit,
+        })
     }
 
     /// The events of a build that must succeed.
@@ -218,7 +254,7 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
     let title = |id: &StepId| &plan.step(*id).title;
     match event {
         Event::Cached(id) => writeln!(out, "cached {}", title(id)),
-        Event::Started(id) => writeln!(out, "started {}", title(id)),
+        Event::Started { step, .. } => writeln!(out, "started {}", title(step)),
         Event::Finished(id) => writeln!(out, "finished {}", title(id)),
         Event::Waiting(id) => writeln!(out, "waiting {}", title(id)),
         Event::Output { stream, line, .. } => {

@@ -56,6 +56,7 @@ fn a_run() -> Run {
     Run {
         argv: texts(&["sh", "-c", "x"]),
         env: vec![("A".to_owned(), "1".to_owned())],
+        args: Vec::new(),
         proxy_env: Vec::new(),
         cwd: path("/w"),
         user: String::new(),

@@ -26,7 +26,10 @@ take one from files.
 With --timestamp, --source-date-epoch or SOURCE_DATE_EPOCH in the environment the same input gives
 the same image, byte for byte.
 
-Exit status: 0, 1 if the build failed, 2 for a wrong command line, 128 + N after signal N.
+A step that is executed is shown with what changed since the last time: its files, its ARGs, its base.
+
+Exit status: 0, 1 if the build failed, 2 for a wrong command line, 3 if --require-cached was not
+met, 128 + N after signal N.
 
 Examples:
   rbuild bud -t app .
@@ -44,6 +47,9 @@ pub struct BuildArgs {
     pub input: InputArgs,
     #[command(flatten)]
     pub call: CallArgs,
+    /// Build nothing, but tell which steps would be executed, and why, as `rbuild plan` does
+    #[arg(short = 'n', long, conflicts_with_all = ["check", "call", "output", "iidfile", "metadata_file"])]
+    pub dry_run: bool,
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
@@ -152,6 +158,18 @@ pub struct StepArgs {
     /// Execute every step, even if its result is known
     #[arg(long)]
     pub no_cache: bool,
+    /// Execute every step of these stages, by name or number, even if its result is known;
+    /// repeatable
+    #[arg(long, value_name = "STAGE,…", value_delimiter = ',')]
+    pub no_cache_filter: Vec<String>,
+    /// Execute steps whose results are older: 90s, 24h, 7d; 0 is the same as --no-cache
+    #[arg(long, value_name = "DURATION")]
+    pub cache_ttl: Option<String>,
+    /// Execute nothing, or nothing of STAGE: if the result of a step is not known, say why, and
+    /// end with status 3; repeatable
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "", conflicts_with = "no_cache")]
+    pub require_cached: Vec<String>,
     /// End a RUN that takes longer, and fail: `500ms`, `90s`, `10m`, `1h`
     #[arg(long, value_name = "DURATION", value_parser = amount::delay)]
     pub timeout: Option<Duration>,

@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use rbuild_dockerfile::{dump as dump_tree, parse};
 use rbuild_http::{Backoff, Client};
-use rbuild_oci::{ImageConfig, Platform};
+use rbuild_oci::Platform;
 use rbuild_plan::{
     BaseImage, Entitlement, Inputs, Key, Plan, Planning, SourceDigest, Tree, dump as dump_plan,
     plan, step_key,
@@ -56,18 +56,8 @@ fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
         match plan(&file, &source.text, &inputs) {
             Planning::Ready(plan) => return Ok(plan),
             Planning::Needs(names) => inputs.bases.extend(names.into_iter().map(|name| {
-                let config = ImageConfig {
-                    os: inputs.platform.os.clone(),
-                    architecture: inputs.platform.architecture.clone(),
-                    ..ImageConfig::default()
-                };
-                (
-                    name.clone(),
-                    BaseImage {
-                        tree_key: name,
-                        config,
-                    },
-                )
+                let image = BaseImage::supposed(&name, &inputs.platform);
+                (name, image)
             })),
             Planning::Rejected(more) => {
                 found.extend(more);

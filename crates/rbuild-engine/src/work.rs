@@ -1,0 +1,450 @@
+//! One step: key → cached? → prepare a tree → run or copy → freeze → record.
+//!
+//! Knows: the order of things. Does not know: how any of them is done.
+//!
+//! Invariant: a step's result becomes visible complete, by one rename, or not at all; a cached
+//! result that vanishes is a miss, never an error (T53).
+
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rbuild_plan::{
+    Absence, Account, Copy, Key, Listing, Op, Parent, Plan, Reason, Run, SourceDigest, Step,
+    StepId, Tree, step_key,
+};
+use rbuild_snapshot::{has_changes, prepare, readable, writable};
+use rbuild_store::{
+    CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Wait,
+};
+use rbuild_sys::{Dir, Upper};
+
+use crate::{
+    Error, Event,
+    build::{Bottoms, Builder, Layers, State},
+    list::{List, Unlisted},
+    remains::{Failure, Remains},
+    selection::{Root, Selection},
+    step::{
+        StepError,
+        copy::{Destination, Mounted, copy},
+        mounts, place,
+        run::{chown, run},
+        workdir::workdir,
+    },
+};
+
+/// One step and what it stands on.
+pub(crate) struct Work<'a> {
+    pub builder: &'a Builder<'a>,
+    pub plan: &'a Plan,
+    pub id: StepId,
+    pub step: &'a Step,
+    pub parent: State,
+    /// For each of the operation's sources that is a tree: its state.
+    pub sources: Vec<Option<State>>,
+}
+
+/// What the store says of a key.
+pub(crate) enum Found {
+    /// The state that an earlier build recorded, all of it there, and when it was made.
+    Hit(State, i64),
+    /// It has none.
+    Miss(Absence),
+}
+
+/// What the step reads besides its tree, looked at.
+pub(crate) struct Reading {
+    digests: Vec<SourceDigest>,
+    files: Vec<Listing>,
+}
+
+impl<'a> Work<'a> {
+    /// Step `id` of `plan`, on what `state` knows of the trees that it needs.
+    pub fn new(
+        builder: &'a Builder<'a>,
+        plan: &'a Plan,
+        id: StepId,
+        state: &dyn Fn(&Tree) -> State,
+    ) -> Self {
+        let step = plan.step(id);
+        let sources = step.op.sources().into_iter();
+        Self {
+            builder,
+            plan,
+            id,
+            step,
+            parent: state(&step.parent),
+            sources: sources.map(|source| source.tree().map(state)).collect(),
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Branches are here, work is below.
+    pub fn execute(&self) -> Result<State, Box<Failure>> {
+        let definition = self.definition()?;
+        if let Found::Hit(hit, _) = self.lookup(&definition)? {
+            return Ok(self.cached(hit));
+        }
+        let lock = store_key(&definition);
+        let mut wait = Wait {
+            waiting: &mut || (self.builder.emit)(Event::Waiting(self.id)),
+            give_up: &|| self.builder.runner.is_cancelled(),
+        };
+        let session = self.builder.session;
+        let _lock = session.key_lock(&lock, &mut wait).map_err(Error::Store)?;
+        let absence = match self.lookup(&definition)? {
+            Found::Hit(hit, _) => return Ok(self.cached(hit)),
+            Found::Miss(absence) => absence,
+        };
+        let reading = self.read()?;
+        let content = self.content_key(definition, &reading);
+        let alone = self.alone(&reading);
+        let keys: BTreeSet<Key> = [definition, content].into_iter().chain(alone).collect();
+        for known in keys.iter().filter(|&&key| key != definition) {
+            if let Found::Hit(hit, created) = self.lookup(known)? {
+                let hit = State {
+                    key: content,
+                    ..hit
+                };
+                self.record(&keys, &hit, created)?;
+                return Ok(self.cached(hit));
+            }
+        }
+        let account = self.account(reading);
+        let why = self.explain(absence, &account);
+        if self.builder.caching.required.has(self.step.stage) {
+            let step = self.id;
+            return Err(Error::Uncached { step, why }.into());
+        }
+        let step = self.id;
+        (self.builder.emit)(Event::Started { step, why });
+        let state = self.make(content)?;
+        self.record(&keys, &state, now())?;
+        self.builder.memory.executed(self.id, account);
+        (self.builder.emit)(Event::Finished(self.id));
+        Ok(state)
+    }
+
+    fn cached(&self, state: State) -> State {
+        (self.builder.emit)(Event::Cached(self.id));
+        state
+    }
+
+    /// Why the step is executed, when the store has no result but `absence`.
+    pub fn explain(&self, absence: Absence, account: &Account) -> Reason {
+        let Builder { memory, store, .. } = self.builder;
+        memory.explain((self.plan, self.id), (absence, account), store)
+    }
+
+    /// What the keys of the step are made of.
+    pub fn account(&self, reading: Reading) -> Account {
+        let base = match &self.step.parent {
+            Tree::Image(name) => Some(&name[..]),
+            Tree::Empty | Tree::Step(_) => None,
+        };
+        let parent = match self.is_linked() {
+            true => Parent::default(),
+            false => Parent::of(&self.parent.key, base),
+        };
+        Account::of(self.step, parent, reading.files)
+    }
+
+    /// The key by the content of what is read; `definition` if nothing else is read than the
+    /// context, whose content that has already.
+    pub fn content_key(&self, definition: Key, reading: &Reading) -> Key {
+        match self.sources.iter().any(Option::is_some) {
+            true => step_key(self.step, &self.parent.key, &reading.digests),
+            false => definition,
+        }
+    }
+
+    /// The key of a step whose changes do not depend on what it stands on (C22); `None` for all
+    /// others.
+    pub fn alone(&self, reading: &Reading) -> Option<Key> {
+        let key = || step_key(self.step, &Key::of_any_tree(), &reading.digests);
+        self.is_linked().then(key)
+    }
+
+    fn is_linked(&self) -> bool {
+        matches!(&self.step.op, Op::Copy(copy) if copy.link)
+    }
+
+    /// The state that executing the step leads to, as far as it is known before: without a layer.
+    pub fn expected_state(&self, key: Key) -> State {
+        State {
+            key,
+            added: None,
+            ..self.parent.clone()
+        }
+    }
+
+    /// The key by how the trees are made that are read.
+    pub fn definition(&self) -> Result<Key, Error> {
+        let mut digests = Vec::with_capacity(self.sources.len());
+        for (index, state) in self.sources.iter().enumerate() {
+            digests.push(match state {
+                Some(state) => SourceDigest::Tree(state.key),
+                None => SourceDigest::Content(self.content(index, None, &mut Unlisted)?),
+            });
+        }
+        Ok(step_key(self.step, &self.parent.key, &digests))
+    }
+
+    /// Looks at all that the step reads, also in other trees (K3, T55).
+    pub fn read(&self) -> Result<Reading, Error> {
+        let mut reading = Reading {
+            digests: Vec::new(),
+            files: Vec::new(),
+        };
+        for (index, state) in self.sources.iter().enumerate() {
+            let mut listing = Listing::default();
+            let content = self.content(index, state.as_ref(), &mut listing)?;
+            reading.digests.push(SourceDigest::Content(content));
+            reading.files.push(listing);
+        }
+        Ok(reading)
+    }
+
+    /// Digest of what the step reads from its source number `index`, which is the context if it
+    /// has no `state`; `list` is told of the files.
+    fn content(
+        &self,
+        index: usize,
+        state: Option<&State>,
+        list: &mut dyn List,
+    ) -> Result<[u8; 32], Error> {
+        let tree = state.map(|state| self.builder.open(state)).transpose()?;
+        let root = self.root(index, tree.as_ref());
+        let staging = self.builder.staging();
+        let digest = match &self.step.op {
+            Op::Copy(copy) => Selection::of(copy, root, staging)
+                .and_then(|selection| selection.digest(root, staging, list)),
+            Op::Run(run) => mounts::digest((run, index), root, staging, list),
+            Op::Workdir(_) => unreachable!("WORKDIR has no sources"),
+        };
+        digest.map_err(|error| self.failed(error))
+    }
+
+    /// Where the source number `index` is; `tree` if it is one.
+    fn root<'r>(&'r self, index: usize, tree: Option<&'r Dir>) -> Root<'r> {
+        let context = |source| Root::Context(self.builder.context_of(source));
+        let source = self.step.op.sources().get(index).copied();
+        let main = Root::Context(self.builder.context);
+        tree.map_or_else(|| source.map_or(main, context), Root::Tree)
+    }
+
+    /// What an earlier build recorded under `key`.
+    pub fn lookup(&self, key: &Key) -> Result<Found, Error> {
+        let caching = self.builder.caching;
+        if caching.refreshed.has(self.step.stage) {
+            return Ok(Found::Miss(Absence::Unasked));
+        }
+        let Some(record) = self.builder.store.lookup(&store_key(key))? else {
+            return Ok(Found::Miss(Absence::Unknown));
+        };
+        if caching.is_expired(record.created, now()) {
+            return Ok(Found::Miss(Absence::Expired));
+        }
+        let key = Key::from_bytes(*record.state.as_bytes());
+        let mut state = self.expected_state(key);
+        if let Some(layer) = record.layer {
+            // A linked copy may be there twice, and a tree cannot have a layer twice.
+            if state.layers.contains(&layer) {
+                return Ok(Found::Miss(Absence::Unknown));
+            }
+            if self.builder.session.finished_layer(&layer)?.is_none() {
+                return Ok(Found::Miss(Absence::Deleted));
+            }
+            state.layers.push(layer);
+            state.added = Some((layer, record.created));
+        }
+        Ok(Found::Hit(state, record.created))
+    }
+
+    fn record(&self, keys: &BTreeSet<Key>, state: &State, created: i64) -> Result<(), Error> {
+        let record = CacheRecord {
+            layer: state.added.map(|(layer, _)| layer),
+            state: store_key(&state.key),
+            created: state.added.map_or(created, |(_, created)| created),
+        };
+        for key in keys {
+            self.builder.session.record(&store_key(key), &record)?;
+        }
+        Ok(())
+    }
+
+    /// Executes the step on a tree of its own and freezes what it changed.
+    fn make(&self, key: Key) -> Result<State, Box<Failure>> {
+        let Builder { store, session, .. } = self.builder;
+        let layers = Layers::open(store, &self.parent.layers)?;
+        let below = layers.top_first();
+        // A linked copy looks at nothing below, not even at the root's mode (C22).
+        let like = below.first().copied().filter(|_| !self.is_linked());
+        let staged = session.new_layer().map_err(Error::Store)?;
+        prepare(&staged.diff, like).map_err(Error::Snapshot)?;
+        match self.apply(&below, &staged) {
+            Ok(()) => Ok(self.freeze(key, staged, like)?),
+            Err(error) => Err(Box::new(Failure {
+                error,
+                remains: match &self.step.op {
+                    Op::Run(_) => Some(Remains::new(self, staged)),
+                    Op::Copy(_) | Op::Workdir(_) => None,
+                },
+            })),
+        }
+    }
+
+    /// Makes what the step changed, if it did, a layer.
+    fn freeze(&self, key: Key, staged: StagedLayer, like: Option<&Dir>) -> Result<State, Error> {
+        let mut state = self.expected_state(key);
+        if has_changes(&staged.diff, like)? {
+            let parent = self.parent.layers.last().copied();
+            let parent = parent.filter(|_| !self.is_linked());
+            let added = commit(self.builder.session, staged, parent)?;
+            (self.builder.emit)(Event::Frozen {
+                step: self.id,
+                layer: added.0,
+            });
+            state.layers.push(added.0);
+            state.added = Some(added);
+        }
+        Ok(state)
+    }
+
+    /// Does to the tree what the step says; it is unmounted when this returns.
+    fn apply(&self, below: &[&Dir], staged: &StagedLayer) -> Result<(), Error> {
+        let Bottoms { empty, skeleton } = self.builder.bottoms;
+        let upper = Upper {
+            changes: &staged.diff,
+            work: &staged.work,
+        };
+        let done = match &self.step.op {
+            Op::Run(command) => {
+                return self.run(writable(below, skeleton, upper)?, staged, command);
+            }
+            Op::Copy(command) => {
+                let tree = readable(below, empty)?;
+                let tree = place::Tree {
+                    // A linked copy does not look at what is below (C22).
+                    below: if command.link { empty } else { &tree },
+                    changes: &staged.diff,
+                };
+                return self.copy((tree, below), command);
+            }
+            Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
+        };
+        done.map_err(|error| self.failed(error))
+    }
+
+    /// Runs `command` in `tree`, the changes of which are in `staged`.
+    fn run(&self, tree: Dir, staged: &StagedLayer, command: &Run) -> Result<(), Error> {
+        let mut output = |stream, line: &[u8]| {
+            let line = line.to_vec();
+            (self.builder.emit)(Event::Output {
+                step: self.id,
+                stream,
+                line,
+            });
+        };
+        let ran = run(self, &tree, command, &mut output);
+        drop(tree);
+        let ran = ran.map_err(|error| self.failed(error))?;
+        let erased = ran.traces.erase(&staged.diff).map_err(Error::Traces);
+        ran.outcome.map_err(|error| self.failed(error))?;
+        erased
+    }
+
+    fn copy(
+        &self,
+        (tree, layers): (place::Tree<'_>, &[&Dir]),
+        command: &Copy,
+    ) -> Result<(), Error> {
+        let Builder {
+            session, bottoms, ..
+        } = self.builder;
+        let source = self.sources.first().and_then(Option::as_ref);
+        let other = source.map(|state| self.builder.open(state)).transpose()?;
+        let root = self.root(0, other.as_ref());
+        let mount = || {
+            let work = session.new_layer()?;
+            let upper = Upper {
+                changes: tree.changes,
+                work: &work.work,
+            };
+            let layers = if command.link { &[] } else { layers };
+            let tree = writable(layers, &bottoms.empty, upper).map_err(StepError::Mount)?;
+            Ok(Mounted { tree, _work: work })
+        };
+        let copied = || {
+            let owner = command.chown.as_deref();
+            let owner = owner.map(|owner| match chown(tree.below, owner) {
+                Err(StepError::User { user, .. }) if command.link => {
+                    Err(StepError::LinkedUser { user })
+                }
+                found => found,
+            });
+            let owner = owner.transpose()?;
+            let selection = Selection::of(command, root, self.builder.staging())?;
+            if other.is_some() && command.exclude.is_empty() {
+                self.tell_unmatched(&selection);
+            }
+            copy(
+                Destination {
+                    tree,
+                    mount: &mount,
+                },
+                command,
+                &selection,
+                owner,
+            )
+        };
+        copied().map_err(|error| self.failed(error))
+    }
+
+    /// Tells which wildcards matched nothing: without `--exclude`, nothing else selects nothing.
+    fn tell_unmatched(&self, selection: &Selection<'_>) {
+        for (item, group) in selection.groups.iter().enumerate() {
+            if group.sources.is_empty() {
+                let step = self.id;
+                (self.builder.emit)(Event::Unmatched { step, item });
+            }
+        }
+    }
+
+    pub fn failed(&self, source: StepError) -> Error {
+        Error::Step {
+            step: self.id,
+            source: Box::new(source),
+        }
+    }
+}
+
+/// Freezes `staged` as a layer on `parent`; says which it is and when that was.
+pub(crate) fn commit(
+    session: &Session,
+    staged: StagedLayer,
+    parent: Option<LayerId>,
+) -> Result<(LayerId, i64), Error> {
+    let id = LayerId::random().map_err(Error::Random)?;
+    let record = LayerRecord {
+        parent,
+        ..LayerRecord::default()
+    };
+    session.commit_layer(staged, id, &record)?;
+    Ok((id, now()))
+}
+
+fn store_key(key: &Key) -> StoreKey {
+    StoreKey::from_bytes(*key.as_bytes())
+}
+
+/// Seconds since 1970. The clock dates results, and expires them if that is asked for.
+fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,84 @@
+//! Images for the targets of a build: the last part of the pipeline.
+//!
+//! Knows: what is told of an image, where. Does not know: how one is put together
+//! ([`crate::commission`]) or written ([`crate::output`]).
+
+use rbuild_engine::State;
+use rbuild_oci::ImageId;
+use rbuild_plan::Plan;
+use rbuild_store::Store;
+
+use crate::{
+    cli::BuildArgs,
+    commission::{Request, committed},
+    failure::Failure,
+    metadata,
+    order::Order,
+    output::{self, Built, Ends, Output},
+    planning::Resolved,
+    report,
+};
+
+/// Delivers the image of each target.
+///
+/// # Errors
+/// What could not be committed, written or told.
+pub fn deliver_all(
+    (args, order): (&BuildArgs, &Order),
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<(), Failure> {
+    for (&stage, target) in work.0.targets.iter().zip(&order.targets) {
+        let request = Request {
+            args,
+            stage,
+            names: &target.names,
+            description: &order.description,
+        };
+        deliver(&request, &order.outputs, ends, work)?;
+    }
+    Ok(())
+}
+
+/// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
+/// not go to standard output.
+fn deliver(
+    request: &Request<'_>,
+    outputs: &[Output],
+    ends: Ends<'_>,
+    work: (&Plan, &Resolved, &[State]),
+) -> Result<(), Failure> {
+    let image = committed(request, (ends.store, ends.session), work)?;
+    let built = Built {
+        ends,
+        id: &image,
+        names: request.names,
+    };
+    output::write(outputs, built)?;
+    record(request, ends.store, &image)?;
+    match outputs.iter().any(Output::is_stdout) {
+        true => Ok(()),
+        false => Ok(report::print(&image.0.hex())?),
+    }
+}
+
+/// Tells files and the user what was made.
+fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
+    let Request { args, names, .. } = request;
+    if let Some(file) = &args.result.iidfile {
+        std::fs::write(file, image.to_string()).map_err(|error| {
+            Failure::message(format!("cannot write `{}`: {error}", file.display()))
+        })?;
+    }
+    if let Some(file) = &args.result.metadata_file {
+        let gone = || Failure::message(format!("image {image} is not in the store any more"));
+        let record = store.image(image)?.ok_or_else(gone)?;
+        metadata::write(file, (image, &record), names)?;
+    }
+    if !args.quiet {
+        for name in *names {
+            report::note(&format!("committed {name}"));
+        }
+    }
+    Ok(())
+}
