@@ -20,6 +20,7 @@ mod registries;
 mod repository;
 mod tags;
 
+pub use auth::{Bearer, Challenge, best_challenge, parse_token};
 pub use auth_file::{AuthFile, Entry, edited, emptied};
 pub use blob::BlobReader;
 pub use credential_helper::{erase as erase_login, get as get_login, store as store_login};

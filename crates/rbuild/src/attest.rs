@@ -7,7 +7,6 @@
 //! they speak of. Spec: cli.md 2.8; docs/attestations.md.
 
 use rbuild_export::{Attestation, Claim, Detail, Provenance, merged, sbom};
-use rbuild_plan::Plan;
 use rbuild_store::ImageRecord;
 use serde_json::Value;
 
@@ -16,9 +15,8 @@ use crate::{
     failure::Failure,
     order::Order,
     output::{Built, Output},
-    planning::Resolved,
     settings,
-    source::Source,
+    subject::Subject,
 };
 
 /// What the flags ask for.
@@ -113,15 +111,6 @@ fn listed(parts: &[&str], told: &dyn Fn(&str) -> Failure) -> Result<bool, Failur
     }
 }
 
-/// A build whose steps are done.
-pub struct Build<'a> {
-    pub args: &'a BuildArgs,
-    pub order: &'a Order,
-    pub plan: &'a Plan,
-    pub resolved: &'a Resolved,
-    pub source: &'a Source,
-}
-
 /// What is said of each image of a build.
 pub struct Saying {
     provenance: Option<Value>,
@@ -131,28 +120,24 @@ pub struct Saying {
 }
 
 impl Saying {
-    /// What `build` is told of.
-    pub fn of(build: &Build<'_>) -> Self {
+    /// What is told of the build of `subject`, whose steps are done.
+    pub fn of((args, order): (&BuildArgs, &Order), subject: &Subject) -> Self {
         let now = settings::now();
-        let epoch = build.order.description.epoch;
-        let wishes = &build.order.attestations;
+        let epoch = order.description.epoch;
+        let wishes = &order.attestations;
         let provenance = wishes.provenance.as_ref().map(|(detail, builder)| {
-            let file = build.source.names().next().unwrap_or_default();
+            let file = subject.source.names().next().unwrap_or_default();
             let provenance = Provenance {
                 detail: *detail,
                 builder: builder.as_deref(),
-                plan: build.plan,
-                file: (file, &build.source.text),
-                context: &build.args.input.context,
-                target: build
-                    .order
-                    .targets
-                    .iter()
-                    .find_map(|it| it.stage.as_deref()),
-                build_args: &build.order.inputs.build_args,
-                images: &build.resolved.images,
-                names: &build.resolved.names,
-                times: epoch.is_none().then_some((build.order.began, now)),
+                plan: &subject.plan,
+                file: (file, &subject.source.text),
+                context: &args.input.context,
+                target: order.targets.iter().find_map(|it| it.stage.as_deref()),
+                build_args: &order.inputs.build_args,
+                images: &subject.resolved.images,
+                names: &subject.resolved.names,
+                times: epoch.is_none().then_some((order.began, now)),
             };
             provenance.predicate()
         });

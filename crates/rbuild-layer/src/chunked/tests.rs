@@ -138,8 +138,9 @@ fn each_file_is_where_the_table_says() {
         let link = entry["linkName"].as_str().unwrap_or_default();
         let time = entry["modtime"].as_str().unwrap();
         let kind = entry["type"].as_str().unwrap();
-        shown += &format!("{kind} {:.8} {size} {time} {link}", name).trim_end();
-        shown += "\n";
+        let line = format!("{kind} {name:.8} {size} {time} {link}");
+        shown += line.trim_end();
+        shown.push('\n');
     }
     expect_test::expect![[r#"
         dir d/ 0 1970-01-01T00:00:00Z

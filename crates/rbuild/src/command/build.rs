@@ -14,7 +14,7 @@ use rbuild_sandbox::Sandbox;
 use super::call;
 use crate::{
     ahead::{self, Ahead},
-    attest::{Build, Saying},
+    attest::Saying,
     bottoms,
     cli::{BuildArgs, CallFormat, PlanArgs},
     commission::grouping,
@@ -146,19 +146,12 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
         aftermath.of(*failed, &order.on_failure, &progress)
     })?;
     advise((file, source), &unmatched.findings(file, plan))?;
-    let work = Build {
-        args,
-        order: &order,
-        plan,
-        resolved,
-        source,
-    };
     let ends = Ends {
         store: &store,
         session: &session,
         empty: &bottoms.below.empty,
         registry: &registry,
-        saying: &Saying::of(&work),
+        saying: &Saying::of((args, &order), &subject),
     };
     deliver_all((args, &order), ends, (plan, resolved, &states))?;
     order.allowance.enforce(&store);
