@@ -94,7 +94,8 @@ impl Chunks {
 /// Compresses `tar` to `out` with a frame for each file, at `level` (zstd's 1 to 22; `None` is 3).
 ///
 /// Returns where the table of contents is; `None` if it cannot say what is in this archive, as it
-/// is JSON: a name is not UTF-8, a time is not in the years 1 to 9999. `out` is plain zstd then.
+/// is JSON: a name is not UTF-8, a time is not in the years 1 to 9999; or as a file's holes
+/// are left out. `out` is plain zstd then.
 ///
 /// # Errors
 /// [`Error::Damaged`] and its like if `tar` is none; [`Error::Read`], [`Error::Write`].
@@ -173,6 +174,10 @@ impl Chunker<'_> {
 
     /// Takes the content of `member`.
     fn member(&mut self, member: &Member, archive: &mut Archive<'_>) -> Result<()> {
+        if member.is_sparse {
+            // The table's offsets are of the whole content.
+            self.toc.refuse();
+        }
         if member.size == 0 {
             self.toc.add(member, None);
             return self.tar_split.file(member, None).map_err(Error::Write);
@@ -182,7 +187,7 @@ impl Chunker<'_> {
         let mut checksum = tar_split::Checksum::new();
         let mut buffer = vec![0; BUFFER];
         loop {
-            let count = archive.read(&mut buffer)?;
+            let count = archive.read_stored(&mut buffer)?;
             if count == 0 {
                 break;
             }

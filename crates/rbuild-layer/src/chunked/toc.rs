@@ -87,6 +87,11 @@ impl Toc {
         }
     }
 
+    /// There is a member that cannot be told of.
+    pub(super) fn refuse(&mut self) {
+        self.0 = None;
+    }
+
     /// The table as text, with the digest of tar-split's data.
     pub(super) fn text(&self, tar_split_digest: Digest) -> Option<Vec<u8>> {
         let document = Document {
