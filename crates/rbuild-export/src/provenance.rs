@@ -96,7 +96,7 @@ impl Provenance<'_> {
     }
 
     fn config_source(&self) -> Value {
-        let mut source = json!({ "path": self.file.0 });
+        let mut source = json!({ "path": without_login(self.file.0) });
         if is_remote(self.context) {
             source["uri"] = without_login(self.context).into();
         }
@@ -129,11 +129,15 @@ impl Provenance<'_> {
         let mut found = BTreeMap::new();
         for (reference, image) in self.images {
             let digest = local_digest(image).0.hex();
-            let uri = match self.names.get(reference) {
-                Some(name) => purl::of_image(name, &self.plan.platform()),
-                None => reference.clone(),
+            let digests = json!({ "sha256": digest });
+            // Where a layout is on this machine is nobody's business.
+            let (uri, value) = match self.names.get(reference) {
+                Some(name) => {
+                    let uri = purl::of_image(name, &self.plan.platform());
+                    (uri.clone(), json!({ "uri": uri, "digest": digests }))
+                }
+                None => (digest, json!({ "digest": digests })),
             };
-            let value = json!({ "uri": uri, "digest": { "sha256": digest } });
             found.insert(uri, value);
         }
         for step in &self.plan.steps {

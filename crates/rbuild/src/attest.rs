@@ -6,16 +6,20 @@
 //! The store keeps no attestations: they are made for outputs, where the digests are known that
 //! they speak of. Spec: cli.md 2.8; docs/attestations.md.
 
+use std::path::Path;
+
 use rbuild_export::{Attestation, Claim, Detail, Provenance, merged, sbom};
 use rbuild_store::ImageRecord;
 use serde_json::Value;
 
 use crate::{
     cli::{AttestArgs, BuildArgs},
+    dockerfile::STANDARD_INPUT,
     failure::Failure,
     order::Order,
     output::{Built, Output},
     settings,
+    source::Source,
     subject::Subject,
 };
 
@@ -126,12 +130,12 @@ impl Saying {
         let epoch = order.description.epoch;
         let wishes = &order.attestations;
         let provenance = wishes.provenance.as_ref().map(|(detail, builder)| {
-            let file = subject.source.names().next().unwrap_or_default();
+            let file = called(&subject.source);
             let provenance = Provenance {
                 detail: *detail,
                 builder: builder.as_deref(),
                 plan: &subject.plan,
-                file: (file, &subject.source.text),
+                file: (&file, &subject.source.text),
                 context: &args.input.context,
                 target: order.targets.iter().find_map(|it| it.stage.as_deref()),
                 build_args: &order.inputs.build_args,
@@ -169,6 +173,16 @@ impl Saying {
             said.push(Attestation { claim, predicate });
         }
         Ok(said)
+    }
+}
+
+/// What the Dockerfile is called wherever it is: where on this machine is nobody's business.
+fn called(source: &Source) -> String {
+    let on_host = source.path.as_deref().and_then(Path::file_name);
+    match (on_host, source.names().next()) {
+        (Some(name), _) => name.to_string_lossy().into_owned(),
+        (None, Some(name)) if name != STANDARD_INPUT => name.to_owned(),
+        (None, _) => "Dockerfile".to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@
 mod faults;
 mod logins;
 mod real;
+mod referrers;
 mod tokens;
 
 use std::{io::Read, time::Duration};
