@@ -20,6 +20,7 @@ mod descriptions;
 mod differential;
 mod disk;
 mod examples;
+mod exchange;
 mod fault;
 mod faults;
 mod heredocs;

@@ -42,6 +42,29 @@ fn r9_a_secret_can_be_a_variable_and_is_in_no_record() {
 }
 
 #[test]
+fn wish_8_a_secret_that_counts_is_a_reason_to_run_again() {
+    let Some(host) = host() else { return };
+    let id = |options: &str, token: &str| {
+        host.scratch.file("token", token).unwrap();
+        let run = format!(
+            "FROM alpine\nRUN --mount=type=secret,id=token{options} \
+             cat /proc/sys/kernel/random/uuid > /id\n"
+        );
+        let built = host.build(&run, &["-t", "it", "--secret", "id=token,src=token"]);
+        let said = built.success().stderr;
+        let id = host.run(&["run", "it", "cat", "/id"]).success().stdout;
+        (id, said)
+    };
+    let first = id("", "tiger").0;
+    assert_eq!(id("", "lion").0, first, "K4");
+    let counted = id(",cache=content", "tiger").0;
+    assert_eq!(id(",cache=content", "tiger").0, counted);
+    let (other, said) = id(",cache=content", "lion");
+    assert_ne!(other, counted);
+    assert!(said.contains("secret token changed"), "{said}");
+}
+
+#[test]
 fn t44_a_required_secret_without_a_value_is_an_error() {
     let Some(host) = host() else { return };
     let line = "FROM alpine\nRUN --mount=type=secret,id=a,required=true true\n";

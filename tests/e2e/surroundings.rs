@@ -34,8 +34,9 @@ pub fn golang_host() -> Option<Host> {
     let needs = [USUAL, &[Need::Base(Base::Golang), Need::Tool("umoci")]].concat();
     let mut host = need(&needs)?;
     let store = STORE.get_or_init(|| {
-        let store = PathBuf::from(format!("/var/tmp/rbuild-e2e-{}", host.account.name));
-        remove_leftover(&host, &store);
+        let stores = format!("rbuild-e2e-{}-", host.account.name);
+        remove_leftovers(&host, &stores);
+        let store = PathBuf::from(format!("/var/tmp/{stores}{}", std::process::id()));
         host.store.clone_from(&store);
         host.import(Base::Busybox);
         host.import(Base::Golang);
@@ -45,10 +46,15 @@ pub fn golang_host() -> Option<Host> {
     Some(host)
 }
 
-/// Removes the store of an earlier process, whoever owns the files in it.
-fn remove_leftover(host: &Host, store: &Path) {
-    if fs::remove_dir_all(store).is_err() {
-        let _ = host.account.inside("rm").arg("-rf").arg(store).output();
+/// Removes the stores `/var/tmp/NAMEPID` of processes that are gone, whoever owns the files in them.
+fn remove_leftovers(host: &Host, name: &str) {
+    for entry in fs::read_dir("/var/tmp").into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let pid = file.to_str().and_then(|file| file.strip_prefix(name));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let store = entry.path();
+            let _ = host.account.inside("rm").arg("-rf").arg(store).output();
+        }
     }
 }
 

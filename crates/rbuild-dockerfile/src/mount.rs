@@ -71,6 +71,9 @@ impl Sharing {
     }
 }
 
+/// The value of `cache` of a secret whose content is a reason to run again (cli.md, wish 8).
+pub const SECRET_COUNTS: &str = "content";
+
 /// A boolean as flags and mount options write it.
 pub fn parse_bool(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {

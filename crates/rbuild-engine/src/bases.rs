@@ -6,17 +6,21 @@
 use std::path::Path;
 
 use rbuild_http::{Client, Security};
-use rbuild_oci::{ChainId, ImageConfig, ImageId, LocalPlace, Location, Name, Platform, Reference};
+use rbuild_oci::{
+    BlobDigest, CacheImage, ChainId, Digest, ImageConfig, ImageId, LocalPlace, Location, Name,
+    Platform, Reference,
+};
 use rbuild_plan::BaseImage;
 use rbuild_registry::{Access, CredentialSources, Endpoint, Registries, Repository, Scope};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
-    Error,
+    Error, Import, Supplies,
     directory::Directory,
     docker_archive,
+    imports::Place,
     layout::{Layout, Which, malformed, unusable},
-    pull::{Origin, PullError, pull, pull_parts},
+    pull::{Origin, PullError, layer_ids, pull, pull_parts},
     shelf::{Shelf, ShelfError},
 };
 
@@ -89,6 +93,10 @@ pub struct BaseTree {
     pub tree_key: String,
     /// Bottom first.
     pub layers: Vec<LayerId>,
+    /// The image. The store has it now, or when [`Supplies::bring_image`] was called.
+    pub image: ImageId,
+    /// Digest of its manifest at the registry; `None` if nobody asked there.
+    pub announced: Option<BlobDigest>,
 }
 
 /// An image that was found.
@@ -98,23 +106,113 @@ pub struct Resolved {
     pub image: BaseImage,
     /// As a build wants to know it.
     pub tree: BaseTree,
-    /// As the store has it.
-    pub record: ImageRecord,
     /// Its full name; `None` for one from a layout.
     pub name: Option<Name>,
 }
 
 impl Bases<'_> {
-    /// Finds the image `name` in the store, else fetches it; tells `fetching` before that.
+    /// Finds the image `name`, as `policy` says, in the store or at the place that it comes from. A
+    /// registry's layers stay there until they are needed: `supplies` has them then. Tells
+    /// `fetching` the place before they come.
     ///
     /// # Errors
-    /// [`Error::Pull`] if it is nowhere, [`Error::Layout`], [`Error::Reference`].
-    pub fn resolve(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<Resolved, Error> {
-        if let Some(found) = self.find(name)? {
-            return Ok(found);
+    /// [`Error::Pull`] if it is nowhere, [`Error::Files`], [`Error::Reference`];
+    /// [`Error::NotInStore`] if it may not be fetched.
+    pub fn resolve<'s>(
+        &'s self,
+        (name, policy): (&str, Policy),
+        supplies: &mut Supplies<'s>,
+        fetching: &'s (dyn Fn(&str) + Sync),
+    ) -> Result<Resolved, Error> {
+        let here = match policy {
+            Policy::Always => None,
+            Policy::Missing | Policy::Newer | Policy::Never => self.find(name)?,
+        };
+        let mut announce = || self.announced(name, supplies, fetching);
+        match (policy, here) {
+            (Policy::Missing | Policy::Never, Some(here)) => Ok(here),
+            (Policy::Newer, Some(here)) => Ok(announce().unwrap_or(here)),
+            (Policy::Never, None) => Err(self.not_in_store(name)),
+            (Policy::Always | Policy::Missing | Policy::Newer, _) => announce(),
         }
-        let (full_name, record) = self.fetch(name, fetching)?;
-        resolved(name, full_name, record)
+    }
+
+    /// The image `name` as a registry describes it, or files have it.
+    fn announced<'s>(
+        &'s self,
+        name: &str,
+        supplies: &mut Supplies<'s>,
+        fetching: &'s (dyn Fn(&str) + Sync),
+    ) -> Result<Resolved, Error> {
+        let location: Location = name.parse()?;
+        let Some(reference) = location.reference() else {
+            fetching(name);
+            let record = self.fetch_from_files(&location)?;
+            return resolved(name, None, (&record.config, Some(&record)));
+        };
+        let (full, (manifest, config, is_only)) = self.first((name, reference), &mut |asked| {
+            let repository = self.repository(asked);
+            let manifest = repository.resolve(&asked.endpoint.reference, &self.platform)?;
+            let config = repository.config(&manifest)?;
+            Ok((manifest, config, asked.is_only))
+        })?;
+        let local_name = full.local_name();
+        let mut found = resolved(name, Some(local_name.clone()), (&config, None))?;
+        found.tree.announced = Some(manifest.descriptor.digest);
+        // Whatever the tag means by then.
+        let digest = Some(manifest.descriptor.digest.0);
+        let pinned = Reference { digest, ..full };
+        let name = name.to_owned();
+        let bring = move || {
+            let (_, record) = self.first((&name, &pinned), &mut |asked| {
+                let is_only = is_only && asked.is_only;
+                fetching(&asked.told(&name));
+                self.fetch_from_registry(Asked { is_only, ..asked })
+            })?;
+            Ok(self.session.set_name(&local_name, &record.id())?)
+        };
+        supplies.add_image(found.tree.image, &found.tree.layers, Box::new(bring));
+        Ok(found)
+    }
+
+    /// What `location`, an OCI layout or a registry, has as a cache.
+    ///
+    /// # Errors
+    /// [`Error::Pull`], [`Error::Files`]; [`Error::CacheImage`] if it is no cache.
+    pub fn cache_image(&self, location: &Location) -> Result<Import, Error> {
+        let of_files = |source: PullError| Error::Files {
+            location: location.to_string(),
+            source: Box::new(source),
+        };
+        let (place, manifest) = match location {
+            Location::Layout(place) => {
+                let open = || -> Result<_, PullError> {
+                    let shelf = Shelf::directory(place.path.as_ref())?;
+                    let manifest = Layout(&shelf).resolve(which(place), &self.platform)?;
+                    Ok((Place::Layout(shelf), manifest))
+                };
+                open().map_err(of_files)?
+            }
+            Location::Name(reference) | Location::Registry(reference) => {
+                let name = reference.to_string();
+                let (_, found) = self.first((&name, reference), &mut |asked| {
+                    let repository = self.repository(asked);
+                    let wanted = &asked.endpoint.reference;
+                    let manifest = repository.resolve(wanted, &self.platform)?;
+                    Ok((Place::Registry(Box::new(repository)), manifest))
+                })?;
+                found
+            }
+            Location::OciArchive(_) | Location::DockerArchive(_) | Location::Directory(_) => {
+                unreachable!("caches are in registries and layouts")
+            }
+        };
+        let config = place.origin().config(&manifest).map_err(of_files)?;
+        let image = CacheImage::parse(&manifest, &config).map_err(|source| Error::CacheImage {
+            location: location.to_string(),
+            source,
+        })?;
+        Ok(Import { image, place })
     }
 
     /// Finds the image `name` in the store; `None` if it would have to be fetched.
@@ -124,7 +222,9 @@ impl Bases<'_> {
     pub fn find(&self, name: &str) -> Result<Option<Resolved>, Error> {
         let found = self.in_store(name)?;
         found
-            .map(|(full_name, record)| resolved(name, Some(full_name), record))
+            .map(|(full_name, record)| {
+                resolved(name, Some(full_name), (&record.config, Some(&record)))
+            })
             .transpose()
     }
 
@@ -151,14 +251,18 @@ impl Bases<'_> {
             (Policy::Missing | Policy::Never, Some((_, record))) => record,
             (Policy::Newer, Some((_, record))) => fetch().unwrap_or(record),
             (Policy::Never, None) => {
-                return Err(Error::NotInStore {
-                    name: name.to_owned(),
-                    platform: self.platform.clone(),
-                });
+                return Err(self.not_in_store(name));
             }
             (Policy::Always | Policy::Missing | Policy::Newer, _) => fetch()?,
         };
         Ok(record.id())
+    }
+
+    fn not_in_store(&self, name: &str) -> Error {
+        Error::NotInStore {
+            name: name.to_owned(),
+            platform: self.platform.clone(),
+        }
     }
 
     /// The image in the store, if all its layers are there; it is kept from deletion.
@@ -295,11 +399,7 @@ impl Bases<'_> {
     fn fetch_from_registry(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
         let repository = self.repository(asked);
         let manifest = repository.resolve(&asked.endpoint.reference, &self.platform)?;
-        pull(
-            &Origin::Registry(Box::new(repository)),
-            manifest,
-            self.session,
-        )
+        pull(&Origin::Registry(&repository), manifest, self.session)
     }
 
     /// All images of an index, or the only one.
@@ -308,7 +408,7 @@ impl Bases<'_> {
         let manifests = repository
             .resolve_all(&asked.endpoint.reference)?
             .into_iter();
-        let origin = Origin::Registry(Box::new(repository));
+        let origin = Origin::Registry(&repository);
         manifests
             .map(|manifest| pull(&origin, manifest, self.session))
             .collect()
@@ -382,12 +482,7 @@ impl Bases<'_> {
     ) -> Result<ImageRecord, PullError> {
         let shelf = shelf?;
         let layout = Layout(&shelf);
-        let which = match (&place.digest, &place.tag) {
-            (Some(digest), _) => Which::Pinned(digest),
-            (None, Some(tag)) => Which::Tagged(tag),
-            (None, None) => Which::Only,
-        };
-        let manifest = layout.resolve(which, &self.platform)?;
+        let manifest = layout.resolve(which(place), &self.platform)?;
         pull(&Origin::Layout(layout), manifest, self.session)
     }
 
@@ -409,24 +504,41 @@ impl Bases<'_> {
     }
 }
 
-/// The image of `record`, which is what `name` means.
-fn resolved(name: &str, full_name: Option<Name>, record: ImageRecord) -> Result<Resolved, Error> {
-    let config: ImageConfig =
-        serde_json::from_str(&record.config).map_err(|source| Error::Config {
-            name: name.to_owned(),
-            source,
-        })?;
+/// The layers of an image that the store has.
+fn stored(record: &ImageRecord) -> Vec<LayerId> {
+    record.layers.iter().map(|layer| layer.layer).collect()
+}
+
+/// Which of a layout's images `place` means.
+fn which(place: &LocalPlace) -> Which<'_> {
+    match (&place.digest, &place.tag) {
+        (Some(digest), _) => Which::Pinned(digest),
+        (None, Some(tag)) => Which::Tagged(tag),
+        (None, None) => Which::Only,
+    }
+}
+
+/// The image with the configuration `text`, which is what `name` means; `record` if the store has it.
+fn resolved(
+    name: &str,
+    full_name: Option<Name>,
+    (text, record): (&str, Option<&ImageRecord>),
+) -> Result<Resolved, Error> {
+    let config: ImageConfig = serde_json::from_str(text).map_err(|source| Error::Config {
+        name: name.to_owned(),
+        source,
+    })?;
     let tree_key =
         ChainId::of(&config.rootfs.diff_ids).map_or_else(String::new, |chain| chain.to_string());
-    let layers = record.layers.iter().map(|layer| layer.layer).collect();
     let tree = BaseTree {
         tree_key: tree_key.clone(),
-        layers,
+        layers: record.map_or_else(|| layer_ids(&config.rootfs.diff_ids), stored),
+        image: ImageId(Digest::of(text.as_bytes())),
+        announced: None,
     };
     Ok(Resolved {
         image: BaseImage { tree_key, config },
         tree,
-        record,
         name: full_name,
     })
 }

@@ -3,7 +3,7 @@
 //! Knows: which state a tree of the plan is in. Does not know: what a step does ([`crate::work`]),
 //! nor which is next ([`crate::schedule`]).
 
-use std::{collections::BTreeMap, num::NonZero, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, num::NonZero, time::Duration};
 
 use rbuild_plan::{Key, Plan, Source, StepId, Tree};
 use rbuild_sandbox::{CapabilitySet, Mount};
@@ -12,7 +12,7 @@ use rbuild_store::{LayerId, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
-    BaseTree, BuildContext, Caching, Error, Event, Memory, Runner,
+    BaseTree, BuildContext, Caching, Error, Event, Imports, Memory, Runner, Supplies,
     fetch::Fetcher,
     remains::{Failed, Failure},
     selection::Staging,
@@ -47,6 +47,10 @@ pub struct Builder<'a> {
     pub devices: &'a [Mount<'a>],
     /// How long a command may take; `None`: as long as it wants.
     pub timeout: Option<Duration>,
+    /// Brings layers that the store does not have.
+    pub supplies: &'a Supplies<'a>,
+    /// Results of other machines' builds.
+    pub imports: &'a Imports,
     /// Which results of earlier builds count.
     pub caching: &'a Caching,
     /// What is remembered of earlier builds, to explain why steps are executed.
@@ -82,7 +86,15 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
-        let built = self.execute(plan);
+        let built = loop {
+            let built = self
+                .execute(plan)
+                .and_then(|states| self.complete(plan, states));
+            match built {
+                Err(failed) if self.is_settled_by_disbelief(&failed.error) => {}
+                other => break other,
+            }
+        };
         // A build that failed has read the context too.
         for context in self.named_contexts.values().chain([self.context]) {
             context.save(self.session);
@@ -102,7 +114,11 @@ impl Builder<'_> {
         };
         let steps = Steps {
             execute: &execute,
-            stop: &|| self.runner.stop(),
+            stop: &|failure| match failure.error {
+                // The build goes on without it.
+                Error::Import { .. } => {}
+                _ => self.runner.stop(),
+            },
             jobs: self.jobs,
         };
         steps.of(plan).map_err(|stopped| {
@@ -113,6 +129,46 @@ impl Builder<'_> {
                 states: stopped.made,
             })
         })
+    }
+
+    /// Brings the layers that the targets consist of.
+    fn complete(&self, plan: &Plan, states: Vec<State>) -> Result<Vec<State>, Box<Failed>> {
+        let stages = plan.targets.iter().map(|&target| plan.stage(target));
+        let steps = stages.flat_map(|stage| stage.history.iter().filter_map(|entry| entry.step));
+        let added = steps.filter_map(|step| states[step.0 as usize].added);
+        let layers: Vec<LayerId> = added.map(|(layer, _)| layer).collect();
+        let bases = plan
+            .targets
+            .iter()
+            .filter_map(|&target| plan.base_image(target));
+        let mut bases = bases.filter_map(|name| self.bases.get(name));
+        let brought = bases.try_for_each(|base| self.supplies.bring_image(&base.image));
+        match brought.and_then(|()| self.layers(&layers)) {
+            Ok(_) => Ok(states),
+            Err(error) => Err(Box::new(Failed {
+                error,
+                remains: None,
+                states: states.into_iter().map(Some).collect(),
+            })),
+        }
+    }
+
+    /// Whether `error` is that an imported layer cannot be had, and the same build can do without.
+    fn is_settled_by_disbelief(&self, error: &Error) -> bool {
+        let Error::Import { layer, .. } = error else {
+            return false;
+        };
+        let is_new = self.imports.disbelieve(*layer);
+        if is_new {
+            let mut why = error.to_string();
+            let mut cause = error.source();
+            while let Some(next) = cause {
+                why.push_str(&format!(": {next}"));
+                cause = next.source();
+            }
+            (self.emit)(Event::Warning(why));
+        }
+        is_new
     }
 
     /// The state that `tree` names, if `made` knows that of its step.
@@ -159,8 +215,25 @@ impl Builder<'_> {
 
     /// The tree of `state`, to be read.
     pub(crate) fn open(&self, state: &State) -> Result<Dir, Error> {
-        let layers = Layers::open(self.store, &state.layers)?;
+        let layers = self.layers(&state.layers)?;
         Ok(readable(&layers.top_first(), &self.bottoms.empty)?)
+    }
+
+    /// Opens `layers`; brings those that the store does not have.
+    pub(crate) fn layers(&self, layers: &[LayerId]) -> Result<Layers, Error> {
+        let open = |id: &LayerId| {
+            if let Some(layer) = self.store.layer(id)? {
+                return Ok(layer.diff);
+            }
+            self.supplies.bring(id)?;
+            let layer = self.session.layer(id)?.ok_or(Error::LayerMissing(*id))?;
+            Ok(layer.diff)
+        };
+        layers
+            .iter()
+            .map(open)
+            .collect::<Result<_, _>>()
+            .map(Layers)
     }
 }
 
@@ -168,11 +241,6 @@ impl Builder<'_> {
 pub(crate) struct Layers(Vec<Dir>);
 
 impl Layers {
-    pub fn open(store: &Store, layers: &[LayerId]) -> Result<Self, Error> {
-        let open = |id: &LayerId| Ok(store.layer(id)?.ok_or(Error::LayerMissing(*id))?.diff);
-        layers.iter().map(open).collect::<Result<_, _>>().map(Self)
-    }
-
     pub fn top_first(&self) -> Vec<&Dir> {
         self.0.iter().rev().collect()
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rbuild_oci::Platform;
+use rbuild_oci::{CacheImageError, Platform};
 use rbuild_plan::{Reason, StepId};
 use rbuild_store::LayerId;
 
@@ -95,6 +95,22 @@ pub enum Error {
         /// Why.
         source: Box<PullError>,
     },
+    /// A result of another machine's build cannot be had.
+    #[error("cannot take an imported layer")]
+    Import {
+        /// What it is called here.
+        layer: LayerId,
+        /// Why.
+        source: Box<PullError>,
+    },
+    /// An image that should be a cache is none.
+    #[error("`{location}` is of no use as a cache")]
+    CacheImage {
+        /// As written.
+        location: String,
+        /// Why.
+        source: CacheImageError,
+    },
     /// It is not here, and may not be fetched.
     #[error("no image named `{name}` for {platform} in the store, and it may not be pulled")]
     NotInStore {
@@ -125,9 +141,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the user can do about it, where a registry's answer says that.
+    /// What the user can do about it, where a registry's answer or a policy says that.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotInStore { .. } => {
+                Some("no registry is asked for it: that is the policy".to_owned())
+            }
             Self::Pull { source, .. } => match &**source {
                 PullError::Registry(error) => error.hint(),
                 _ => None,

@@ -1,6 +1,6 @@
 //! What happened, as data. The engine emits it; only the binary draws it.
 
-use rbuild_plan::{Reason, StepId};
+use rbuild_plan::{Key, Reason, StepId};
 use rbuild_store::LayerId;
 
 pub use rbuild_sandbox::Stream;
@@ -10,6 +10,13 @@ pub use rbuild_sandbox::Stream;
 pub enum Event {
     /// A step's result was known already.
     Cached(StepId),
+    /// A step's result can be looked up.
+    Recorded {
+        /// The step.
+        step: StepId,
+        /// Under these.
+        keys: Vec<Key>,
+    },
     /// A step starts.
     Started {
         /// Which.
@@ -35,8 +42,6 @@ pub enum Event {
     },
     /// A step has ended well.
     Finished(StepId),
-    /// A base image is being fetched: its name.
-    Pulling(String),
     /// Another build is making the same thing; we take its result.
     Waiting(StepId),
     /// A wildcard of a COPY from a stage or an image matches nothing there.

@@ -14,6 +14,7 @@ mod error;
 mod event;
 pub mod fetch;
 mod forecast;
+mod imports;
 mod layout;
 mod lines;
 mod list;
@@ -25,6 +26,7 @@ mod schedule;
 mod selection;
 mod shelf;
 mod step;
+mod supply;
 mod work;
 mod workers;
 
@@ -35,6 +37,7 @@ pub use context::{BuildContext, Ignoring};
 pub use error::Error;
 pub use event::Event;
 pub use forecast::{Doubt, Forecast};
+pub use imports::{Import, Imports};
 pub use load::{Loaded, load};
 pub use memory::Memory;
 pub use pull::PullError;
@@ -45,3 +48,4 @@ pub use step::{
     mounts::Confidential,
     run::{Confined, HOSTNAME, Private, Runner, environment, identity, with_terminal},
 };
+pub use supply::Supplies;

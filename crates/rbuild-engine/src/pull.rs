@@ -35,7 +35,7 @@ pub enum Origin<'a> {
     /// An archive of `docker save`, which has no manifest.
     Docker(Parts<'a>),
     /// A repository of a registry.
-    Registry(Box<Repository>),
+    Registry(&'a Repository),
 }
 
 /// Why an image could not be fetched.
@@ -95,7 +95,7 @@ pub enum PullError {
 }
 
 impl Origin<'_> {
-    fn config(&self, manifest: &Manifest) -> Result<String, PullError> {
+    pub(crate) fn config(&self, manifest: &Manifest) -> Result<String, PullError> {
         Ok(match self {
             Self::Layout(layout) => layout.config(manifest)?,
             Self::Directory(directory) => directory.config(manifest)?,
@@ -205,22 +205,30 @@ fn layers(
             diff_ids: diff_ids.len(),
         });
     }
-    let mut below: Option<ChainId> = None;
+    let ids = layer_ids(&diff_ids);
     let mut wanted = Vec::with_capacity(diff_ids.len());
-    for (blob, &diff_id) in blobs.iter().zip(&diff_ids) {
-        let chain = ChainId::extend(below, diff_id);
-        let parent = below.map(LayerId::from);
+    for (index, (blob, &diff_id)) in blobs.iter().zip(&diff_ids).enumerate() {
         wanted.push(Wanted {
             origin,
             session,
             blob,
             diff_id,
-            id: chain.into(),
-            parent,
+            id: ids[index],
+            parent: index.checked_sub(1).map(|below| ids[below]),
         });
-        below = Some(chain);
     }
     fetch_all(&wanted)
+}
+
+/// What the layers of an image are called in the store: each after its chain.
+pub(crate) fn layer_ids(diff_ids: &[DiffId]) -> Vec<LayerId> {
+    let mut below: Option<ChainId> = None;
+    let chains = diff_ids.iter().map(|&diff_id| {
+        let chain = ChainId::extend(below, diff_id);
+        below = Some(chain);
+        chain.into()
+    });
+    chains.collect()
 }
 
 /// Fetches in parallel; the layers come back in their order.
@@ -248,18 +256,22 @@ fn fetch_all(wanted: &[Wanted<'_>]) -> Result<Vec<ImageLayer>, PullError> {
 }
 
 /// A layer to fetch.
-struct Wanted<'a> {
-    origin: &'a Origin<'a>,
-    session: &'a Session,
-    blob: &'a Descriptor,
-    diff_id: DiffId,
-    id: LayerId,
+pub(crate) struct Wanted<'a> {
+    pub origin: &'a Origin<'a>,
+    pub session: &'a Session,
+    pub blob: &'a Descriptor,
+    pub diff_id: DiffId,
+    pub id: LayerId,
     /// The layer below.
-    parent: Option<LayerId>,
+    pub parent: Option<LayerId>,
 }
 
 impl Wanted<'_> {
-    fn fetch(&self) -> Result<ImageLayer, PullError> {
+    /// Fetches it, unless the store has tree and blob.
+    ///
+    /// # Errors
+    /// As [`pull`].
+    pub fn fetch(&self) -> Result<ImageLayer, PullError> {
         let size = match self.present()? {
             Some(size) => size,
             None => self.unpack()?,

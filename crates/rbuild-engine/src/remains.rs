@@ -13,7 +13,7 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     Error,
-    build::{Builder, Layers, State},
+    build::{Builder, State},
     step::run::shell,
     work::{Work, commit},
 };
@@ -70,7 +70,7 @@ impl Remains {
     /// # Errors
     /// [`Error::LayerMissing`], [`Error::Snapshot`].
     pub fn tree(&self, builder: &Builder<'_>) -> Result<Dir, Error> {
-        let layers = Layers::open(builder.store, &self.parent.layers)?;
+        let layers = builder.layers(&self.parent.layers)?;
         let below = layers.top_first();
         let all: Vec<&Dir> = [&self.staged.diff].into_iter().chain(below).collect();
         Ok(readable(&all, &builder.bottoms.empty)?)
@@ -93,7 +93,7 @@ impl Remains {
         let Op::Run(command) = &work.step.op else {
             unreachable!("only a RUN has remains")
         };
-        let layers = Layers::open(builder.store, &self.parent.layers)?;
+        let layers = builder.layers(&self.parent.layers)?;
         // A volatile overlay takes no work directory that another one had; overlayfs(rst).
         let room = builder.session.new_layer()?;
         let upper = Upper {

@@ -22,7 +22,7 @@ use rbuild_sys::{Dir, Upper};
 
 use crate::{
     Error, Event,
-    build::{Bottoms, Builder, Layers, State},
+    build::{Bottoms, Builder, State},
     list::{List, Unlisted},
     remains::{Failure, Remains},
     selection::{Root, Selection},
@@ -85,8 +85,8 @@ impl Work<'_> {
     /// Branches are here, work is below.
     pub fn execute(&self) -> Result<State, Box<Failure>> {
         let definition = self.definition()?;
-        if let Found::Hit(hit, _) = self.lookup(&definition)? {
-            return Ok(self.cached(hit));
+        if let Found::Hit(hit, created) = self.lookup(&definition)? {
+            return Ok(self.cached((hit, created), &[definition])?);
         }
         let lock = store_key(&definition);
         let mut wait = Wait {
@@ -96,13 +96,16 @@ impl Work<'_> {
         let session = self.builder.session;
         let _lock = session.key_lock(&lock, &mut wait).map_err(Error::Store)?;
         let absence = match self.lookup(&definition)? {
-            Found::Hit(hit, _) => return Ok(self.cached(hit)),
+            Found::Hit(hit, created) => {
+                return Ok(self.cached((hit, created), &[definition])?);
+            }
             Found::Miss(absence) => absence,
         };
         let reading = self.read()?;
         let content = self.content_key(definition, &reading);
         let alone = self.alone(&reading);
         let keys: BTreeSet<Key> = [definition, content].into_iter().chain(alone).collect();
+        let keys: Vec<Key> = keys.into_iter().collect();
         for known in keys.iter().filter(|&&key| key != definition) {
             if let Found::Hit(hit, created) = self.lookup(known)? {
                 let hit = State {
@@ -110,7 +113,7 @@ impl Work<'_> {
                     ..hit
                 };
                 self.record(&keys, &hit, created)?;
-                return Ok(self.cached(hit));
+                return Ok(self.cached((hit, created), &keys)?);
             }
         }
         let account = self.account(reading);
@@ -124,13 +127,28 @@ impl Work<'_> {
         let state = self.make(content)?;
         self.record(&keys, &state, now())?;
         self.builder.memory.executed(self.id, account);
+        (self.builder.emit)(Event::Recorded { step, keys });
         (self.builder.emit)(Event::Finished(self.id));
         Ok(state)
     }
 
-    fn cached(&self, state: State) -> State {
-        (self.builder.emit)(Event::Cached(self.id));
-        state
+    /// The state was looked up under one of `keys`.
+    fn cached(&self, (state, created): (State, i64), keys: &[Key]) -> Result<State, Error> {
+        let (step, Builder { imports, store, .. }) = (self.id, self.builder);
+        let keys = [keys, &[state.key]].concat();
+        for key in &keys {
+            // So that the next build knows it without the import.
+            let layer = state.added.map(|(layer, _)| layer);
+            let is_layer = |record: CacheRecord| record.layer == layer;
+            if imports.lookup(key).is_some()
+                && !store.lookup(&store_key(key))?.is_some_and(is_layer)
+            {
+                self.record(&[*key], &state, created)?;
+            }
+        }
+        (self.builder.emit)(Event::Recorded { step, keys });
+        (self.builder.emit)(Event::Cached(step));
+        Ok(state)
     }
 
     /// Why the step is executed, when the store has no result but `absence`.
@@ -149,7 +167,14 @@ impl Work<'_> {
             true => Parent::default(),
             false => Parent::of(&self.parent.key, base),
         };
-        Account::of(self.step, parent, reading.files)
+        let mut account = Account::of(self.step, parent, reading.files);
+        let secrets = &reading.digests[self.sources.len()..];
+        for (id, digest) in self.step.op.counted_secrets().into_iter().zip(secrets) {
+            if let SourceDigest::Content(digest) = digest {
+                account.secret(id, digest);
+            }
+        }
+        account
     }
 
     /// The key by the content of what is read; `definition` if nothing else is read than the
@@ -190,7 +215,24 @@ impl Work<'_> {
                 None => SourceDigest::Content(self.content(index, None, &mut Unlisted)?),
             });
         }
+        digests.extend(self.secrets()?.into_iter().map(SourceDigest::Content));
         Ok(step_key(self.step, &self.parent.key, &digests))
+    }
+
+    /// What stands for each secret that counts: without the store's own secret nobody can tell
+    /// whether it is that of a content that he guesses.
+    fn secrets(&self) -> Result<Vec<[u8; 32]>, Error> {
+        let counted = self.step.op.counted_secrets();
+        if counted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = self.builder.session.secret()?;
+        let known = &self.builder.confidential.secrets;
+        let digest = |id: &str| match known.get(id) {
+            Some(content) => *blake3::keyed_hash(&own, content).as_bytes(),
+            None => [0; 32],
+        };
+        Ok(counted.into_iter().map(digest).collect())
     }
 
     /// Looks at all that the step reads, also in other trees (K3, T55).
@@ -205,6 +247,8 @@ impl Work<'_> {
             reading.digests.push(SourceDigest::Content(content));
             reading.files.push(listing);
         }
+        let secrets = self.secrets()?.into_iter().map(SourceDigest::Content);
+        reading.digests.extend(secrets);
         Ok(reading)
     }
 
@@ -236,15 +280,29 @@ impl Work<'_> {
         tree.map_or_else(|| source.map_or(main, context), Root::Tree)
     }
 
-    /// What an earlier build recorded under `key`.
+    /// What an earlier build recorded under `key`, here or elsewhere.
     pub fn lookup(&self, key: &Key) -> Result<Found, Error> {
-        let caching = self.builder.caching;
-        if caching.refreshed.has(self.step.stage) {
+        if self.builder.caching.refreshed.has(self.step.stage) {
             return Ok(Found::Miss(Absence::Unasked));
         }
-        let Some(record) = self.builder.store.lookup(&store_key(key))? else {
-            return Ok(Found::Miss(Absence::Unknown));
+        let here = match self.builder.store.lookup(&store_key(key))? {
+            Some(record) => self.known(&record)?,
+            None => Found::Miss(Absence::Unknown),
         };
+        match (here, self.builder.imports.lookup(key)) {
+            (Found::Miss(_), Some(record)) => self.known(record),
+            (here, _) => Ok(here),
+        }
+    }
+
+    /// The state that `record` leads to, if that can be had.
+    fn known(&self, record: &CacheRecord) -> Result<Found, Error> {
+        let Builder {
+            caching,
+            session,
+            imports,
+            ..
+        } = self.builder;
         if caching.is_expired(record.created, now()) {
             return Ok(Found::Miss(Absence::Expired));
         }
@@ -255,7 +313,7 @@ impl Work<'_> {
             if state.layers.contains(&layer) {
                 return Ok(Found::Miss(Absence::Unknown));
             }
-            if self.builder.session.finished_layer(&layer)?.is_none() {
+            if session.finished_layer(&layer)?.is_none() && !imports.offers(&layer) {
                 return Ok(Found::Miss(Absence::Deleted));
             }
             state.layers.push(layer);
@@ -264,7 +322,7 @@ impl Work<'_> {
         Ok(Found::Hit(state, record.created))
     }
 
-    fn record(&self, keys: &BTreeSet<Key>, state: &State, created: i64) -> Result<(), Error> {
+    fn record(&self, keys: &[Key], state: &State, created: i64) -> Result<(), Error> {
         let record = CacheRecord {
             layer: state.added.map(|(layer, _)| layer),
             state: store_key(&state.key),
@@ -278,8 +336,8 @@ impl Work<'_> {
 
     /// Executes the step on a tree of its own and freezes what it changed.
     fn make(&self, key: Key) -> Result<State, Box<Failure>> {
-        let Builder { store, session, .. } = self.builder;
-        let layers = Layers::open(store, &self.parent.layers)?;
+        let session = self.builder.session;
+        let layers = self.builder.layers(&self.parent.layers)?;
         let below = layers.top_first();
         // A linked copy looks at nothing below, not even at the root's mode (C22).
         let like = below.first().copied().filter(|_| !self.is_linked());

@@ -26,8 +26,8 @@ type Execute<'a, T, E> = dyn Fn(StepId, &Made<T>) -> Result<T, E> + Sync + 'a;
 pub struct Steps<'a, T, E> {
     /// What is done with each.
     pub execute: &'a Execute<'a, T, E>,
-    /// Ends what runs: called once, after a failure.
-    pub stop: &'a (dyn Fn() + Sync),
+    /// Ends what runs: called once, with the first failure.
+    pub stop: &'a (dyn Fn(&E) + Sync),
     /// So many steps at the same time.
     pub jobs: NonZero<usize>,
 }
@@ -75,8 +75,10 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
         let _alarm = Alarm(board);
         while let Some(id) = board.next() {
             let result = (self.execute)(id, &board.made);
-            if board.note(id, result) == Noted::FirstFailure {
-                (self.stop)();
+            if board.note(id, result) == Noted::FirstFailure
+                && let Some(failure) = &board.lock().1
+            {
+                (self.stop)(failure);
             }
             board.changed.notify_all();
         }

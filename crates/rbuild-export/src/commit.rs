@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_oci::{DiffId, FileTimes, Format, ImageConfig, ImageId, Name};
+use rbuild_oci::{CacheRecords, CachedStep, DiffId, FileTimes, Format, ImageConfig, ImageId, Name};
 use rbuild_plan::{Stage, StepId};
 use rbuild_store::{Draft, ImageLayer, ImageRecord, Key, LayerId, Session, Store};
 use rbuild_sys::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Annotations, Assembly, Error, Layers, NewLayer, Origin, Telling, assemble,
+    Annotations, Assembly, CacheStep, Error, Layers, NewLayer, Origin, Telling, assemble,
+    cache_image::record,
     hashing::hash_aside,
     import::{Root, freeze},
 };
@@ -39,6 +40,8 @@ pub struct Commit<'a> {
     pub format: Format,
     /// What its manifest says of it.
     pub annotations: Annotations<'a>,
+    /// What the configuration tells other machines of the steps that made `layers`; none: nothing.
+    pub cache: &'a [(StepId, CacheStep)],
     /// The time, seconds since 1970.
     pub now: i64,
     /// What the image shall be called.
@@ -86,7 +89,9 @@ pub fn commit(store: &Store, session: &Session, request: &Commit<'_>) -> Result<
             times: request.files,
         });
     }
-    let config = config(store, session, request, &new)?;
+    let mut config = config(store, session, request, &new)?;
+    let below = layers.len() - new.len();
+    config.set_cache(inline_cache(request.cache, &built, below).as_ref());
     let id = session.put_image(&ImageRecord {
         draft: draft(request, &config),
         config: serde_json::to_string(&config).expect("a configuration has string keys"),
@@ -97,6 +102,20 @@ pub fn commit(store: &Store, session: &Session, request: &Commit<'_>) -> Result<
         session.set_name(name, &id)?;
     }
     Ok(id)
+}
+
+/// What `steps` led to, where the lowest of the layers `built` has the number `below`.
+fn inline_cache(
+    steps: &[(StepId, CacheStep)],
+    built: &[BuiltLayer],
+    below: usize,
+) -> Option<CacheRecords> {
+    let steps = steps.iter().map(|(id, step)| {
+        let layer = built.iter().position(|layer| layer.step == *id);
+        record(step, layer.map(|layer| below + layer))
+    });
+    let steps: Vec<CachedStep> = steps.collect();
+    (!steps.is_empty()).then_some(CacheRecords { steps })
 }
 
 /// What the manifest is going to be: it is written when there are blobs for it to name.

@@ -11,6 +11,7 @@
 //! images in the store   ── layers as tars ───► docker's archive        docker_archive
 //! image in the store    ── merged tree ──────► directory, tar          local
 //! what is said of it    ── statements ───────► beside the image        attestation, attested_files
+//! layers of steps       ── records ──────────► image for other machines  cache_image
 //! cache mount           ── tar ──────────────► archive, and back       cache_mount
 //! ```
 //!
@@ -21,6 +22,7 @@ mod assemble;
 mod attestation;
 mod attested_files;
 mod blob;
+mod cache_image;
 mod cache_mount;
 mod check;
 mod commit;
@@ -43,6 +45,7 @@ pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use attestation::{ARTIFACT_TYPE, Attestation, Claim, Subject, attested};
 pub use attested_files::AttestedFiles;
 pub use blob::{Affected, Compress, Frames};
+pub use cache_image::{CacheLayer, CacheStep, cache_image};
 pub use cache_mount::{export_cache, import_cache};
 pub use check::is_intact;
 pub use commit::{BuiltLayer, Commit, Packed, commit, packed};

@@ -9,7 +9,7 @@ use rbuild_oci::{
 };
 use rbuild_store::{ImageLayer, ImageRecord, Session, Store};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Error, annotations,
@@ -154,19 +154,23 @@ pub(crate) fn describe(media_type: &str, text: &str) -> Descriptor {
     Descriptor::new(media_type, digest, text.len() as u64)
 }
 
-/// A new manifest of `image` in `format`; Docker's has no place for annotations. Keys are in the
-/// order of the specification's examples.
+/// A manifest that says nothing else. Keys are in the order of the specification's examples.
+pub(crate) fn manifest(format: Format, config: &Descriptor, layers: &[Descriptor]) -> Value {
+    json!({
+        "schemaVersion": 2,
+        "mediaType": format.manifest(),
+        "config": config,
+        "layers": layers,
+    })
+}
+
+/// A new manifest of `image` in `format`; Docker's has no place for annotations.
 fn written(
     (image, format): (&ImageRecord, Format),
     config: &Descriptor,
     layers: &[Descriptor],
 ) -> String {
-    let mut manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": format.manifest(),
-        "config": config,
-        "layers": layers,
-    });
+    let mut manifest = manifest(format, config, layers);
     let said = annotations(image);
     if format == Format::Oci && !said.is_empty() {
         manifest["annotations"] = json!(said);

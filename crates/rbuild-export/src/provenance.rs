@@ -10,12 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rbuild_oci::{Digest, Name};
+use rbuild_oci::{BlobDigest, Digest, Name};
 use rbuild_plan::{Item, MountKind, Op, Plan, Source, Step, StepId, Tree};
-use rbuild_store::ImageRecord;
 use serde_json::{Map, Value, json};
 
-use crate::{local_digest, purl, rfc3339};
+use crate::{purl, rfc3339};
 
 /// What the parameters below mean.
 const BUILD_TYPE: &str = "https://example.invalid/rbuild/docs/attestations.md@v1";
@@ -48,8 +47,9 @@ pub struct Provenance<'a> {
     pub target: Option<&'a str>,
     /// What was given for ARGs.
     pub build_args: &'a BTreeMap<String, String>,
-    /// The images that the build takes files from, by the names that the plan has for them.
-    pub images: &'a BTreeMap<String, ImageRecord>,
+    /// Digests of the manifests of images that the build takes files from, by the names that the
+    /// plan has for them.
+    pub images: &'a BTreeMap<String, BlobDigest>,
     /// Their full names.
     pub names: &'a BTreeMap<String, Name>,
     /// When it began and ended, in seconds since 1970; `None` where the same build is to be told
@@ -127,8 +127,8 @@ impl Provenance<'_> {
     /// Base images, what ADD fetches and, in full detail, the Dockerfile; sorted, each once.
     fn dependencies(&self) -> Vec<Value> {
         let mut found = BTreeMap::new();
-        for (reference, image) in self.images {
-            let digest = local_digest(image).0.hex();
+        for (reference, digest) in self.images {
+            let digest = digest.0.hex();
             let digests = json!({ "sha256": digest });
             // Where a layout is on this machine is nobody's business.
             let (uri, value) = match self.names.get(reference) {

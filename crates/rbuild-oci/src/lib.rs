@@ -5,6 +5,7 @@
 //! re-exported as [`spec`]; the image configuration is ours, because Docker's
 //! extra fields (`Healthcheck`, `Shell`, `OnBuild`…) must survive.
 
+mod cache;
 mod config;
 mod descriptor;
 mod digest;
@@ -19,6 +20,7 @@ mod path;
 mod platform;
 mod reference;
 
+pub use cache::{CacheImage, CacheImageError, CacheRecords, CachedStep};
 pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};

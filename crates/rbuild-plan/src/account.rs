@@ -132,6 +132,12 @@ impl Account {
         self.field("user", &workdir.user);
     }
 
+    /// Adds that the secret `id` has the content that `digest` stands for.
+    pub fn secret(&mut self, id: &str, digest: &[u8; 32]) {
+        let name = Part::Field(format!("secret {id}"));
+        self.parts.insert(name, Value::Print(short(digest)));
+    }
+
     fn field(&mut self, name: &str, value: &str) {
         let value = Value::of("", value);
         self.parts.insert(Part::Field(name.to_owned()), value);

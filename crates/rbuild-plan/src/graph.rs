@@ -107,6 +107,16 @@ impl Plan {
         &self.steps[id.0 as usize]
     }
 
+    /// The name of the image that stage `id` stands on, however many stages lie between; `None` for
+    /// scratch.
+    pub fn base_image(&self, id: StageId) -> Option<&str> {
+        match &self.stage(id).base {
+            Base::Image(name) => Some(name),
+            Base::Stage(parent) => self.base_image(*parent),
+            Base::Scratch => None,
+        }
+    }
+
     /// The stage behind `id`.
     pub fn stage(&self, id: StageId) -> &Stage {
         &self.stages[id.0 as usize]

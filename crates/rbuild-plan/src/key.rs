@@ -94,12 +94,13 @@ impl fmt::Debug for Key {
 /// `sources` has one entry for each of [`Op::sources`]. It may be either of two things that
 /// name what is read: a digest of the selected files' content (names, modes, owners, bytes;
 /// never times; for `COPY` of all items), or the [`Key`] of the tree that they come from,
-/// which is known before that tree exists. Keys of the two kinds never meet.
+/// which is known before that tree exists. Keys of the two kinds never meet. After them comes one
+/// for each of [`Op::counted_secrets`], which nobody else can compute.
 pub fn step_key(step: &Step, parent: &Key, sources: &[SourceDigest]) -> Key {
     debug_assert_eq!(
-        step.op.sources().len(),
+        step.op.sources().len() + step.op.counted_secrets().len(),
         sources.len(),
-        "one for each source"
+        "one for each source, and for each secret that counts"
     );
     match &step.op {
         Op::Run(run) => run_key(run, parent, sources),
@@ -154,8 +155,8 @@ fn run_key(run: &Run, parent: &Key, sources: &[SourceDigest]) -> Key {
 }
 
 /// The shape of a mount: what the command can tell about it without reading it. Content of bind
-/// mounts is in the digests that the caller adds ([`step_key`]); contents of caches, secrets and
-/// agents never count (K4), nor does which cache it is.
+/// mounts is in the digests that the caller adds ([`step_key`]); contents of caches and agents
+/// never count, those of secrets only if they are told to (K4), nor does which cache it is.
 fn mount(recipe: Recipe, mount: &Mount) -> Recipe {
     let recipe = recipe.text(mount.target.as_str());
     match &mount.kind {
@@ -165,8 +166,11 @@ fn mount(recipe: Recipe, mount: &Mount) -> Recipe {
             let size = size.map(|size| size.to_string());
             recipe.text("tmpfs").optional(size.as_deref())
         }
-        MountKind::Secret(Secret { file, env, .. }) => {
-            let recipe = recipe.text("secret").count(usize::from(*file));
+        MountKind::Secret(Secret {
+            file, env, counts, ..
+        }) => {
+            let kind = if *counts { "counted secret" } else { "secret" };
+            let recipe = recipe.text(kind).count(usize::from(*file));
             recipe.optional(env.as_deref())
         }
         MountKind::Ssh { .. } => recipe.text("ssh"),

@@ -7,7 +7,7 @@
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{self, Span, Word};
 use rbuild_dockerfile::lint::rules;
-use rbuild_dockerfile::mount::{MountKind as Type, Sharing as Share, parse_bool};
+use rbuild_dockerfile::mount::{MountKind as Type, SECRET_COUNTS, Sharing as Share, parse_bool};
 use rbuild_oci::ImagePath;
 
 use crate::copy::octal_mode;
@@ -143,6 +143,7 @@ impl Fold<'_> {
             file,
             env,
             node: self.node(mount, 0o400)?,
+            counts: self.counts(mount)?,
             required: self.is_required(mount)?,
         };
         Some(Mount {
@@ -207,6 +208,15 @@ impl Fold<'_> {
         };
         let set = self.value(word, "`true` or `false`", parse_bool)?;
         Some(if set { yes } else { no })
+    }
+
+    /// Whether the content of a secret counts; nothing else can be said of it.
+    fn counts(&mut self, mount: &ast::Mount) -> Option<bool> {
+        let known = |text: &str| (text == SECRET_COUNTS).then_some(true);
+        match &mount.cache {
+            Some(word) => self.value(word, "`content`", known),
+            None => Some(false),
+        }
     }
 
     fn is_required(&mut self, mount: &ast::Mount) -> Option<bool> {

@@ -160,6 +160,8 @@ pub struct Secret {
     pub env: Option<String>,
     /// Owner and mode of the file.
     pub node: Node,
+    /// Whether another content is a reason to run again (`cache=content`).
+    pub counts: bool,
     /// It is an error if there is none; else the mount is left out.
     pub required: bool,
 }
@@ -293,6 +295,18 @@ impl Source {
 }
 
 impl Op {
+    /// The ids of secrets whose content counts.
+    pub fn counted_secrets(&self) -> Vec<&str> {
+        let Self::Run(run) = self else {
+            return Vec::new();
+        };
+        let counted = run.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Secret(secret) if secret.counts => Some(secret.id.as_str()),
+            _ => None,
+        });
+        counted.collect()
+    }
+
     /// Where files come from: the source of a copy, those of mounts.
     pub fn sources(&self) -> Vec<&Source> {
         match self {

@@ -23,6 +23,7 @@ mod layer;
 mod lock;
 mod name;
 mod record;
+mod secret;
 mod session;
 mod store;
 mod wait;

@@ -6,10 +6,12 @@
 //! The store keeps no attestations: they are made for outputs, where the digests are known that
 //! they speak of. Spec: cli.md 2.8; docs/attestations.md.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use rbuild_export::{Attestation, Claim, Detail, Provenance, merged, sbom};
-use rbuild_store::ImageRecord;
+use rbuild_engine::BaseTree;
+use rbuild_export::{Attestation, Claim, Detail, Provenance, local_digest, merged, sbom};
+use rbuild_oci::BlobDigest;
+use rbuild_store::{ImageRecord, Store};
 use serde_json::Value;
 
 use crate::{
@@ -124,32 +126,46 @@ pub struct Saying {
 }
 
 impl Saying {
+    /// Nothing at all.
+    pub const NOTHING: Self = Self {
+        provenance: None,
+        sbom: false,
+        time: 0,
+    };
+
     /// What is told of the build of `subject`, whose steps are done.
-    pub fn of((args, order): (&BuildArgs, &Order), subject: &Subject) -> Self {
+    ///
+    /// # Errors
+    /// If `store` cannot be read.
+    pub fn of(
+        (args, order): (&BuildArgs, &Order),
+        subject: &Subject,
+        store: &Store,
+    ) -> Result<Self, Failure> {
         let now = settings::now();
         let epoch = order.description.epoch;
         let wishes = &order.attestations;
-        let provenance = wishes.provenance.as_ref().map(|(detail, builder)| {
-            let file = called(&subject.source);
-            let provenance = Provenance {
+        let mut provenance = None;
+        if let Some((detail, builder)) = &wishes.provenance {
+            let told = Provenance {
                 detail: *detail,
                 builder: builder.as_deref(),
                 plan: &subject.plan,
-                file: (&file, &subject.source.text),
+                file: (&called(&subject.source), &subject.source.text),
                 context: &args.input.context,
                 target: order.targets.iter().find_map(|it| it.stage.as_deref()),
                 build_args: &order.inputs.build_args,
-                images: &subject.resolved.images,
+                images: &digests(store, &subject.resolved.trees)?,
                 names: &subject.resolved.names,
                 times: epoch.is_none().then_some((order.began, now)),
             };
-            provenance.predicate()
-        });
-        Self {
+            provenance = Some(told.predicate());
+        }
+        Ok(Self {
             provenance,
             sbom: wishes.sbom,
             time: epoch.unwrap_or(now),
-        }
+        })
     }
 
     /// What is said of `image`.
@@ -174,6 +190,23 @@ impl Saying {
         }
         Ok(said)
     }
+}
+
+/// Digests of the manifests of base images; those of images that nobody needed come from the
+/// registry's word.
+fn digests(
+    store: &Store,
+    bases: &BTreeMap<String, BaseTree>,
+) -> Result<BTreeMap<String, BlobDigest>, Failure> {
+    let mut found = BTreeMap::new();
+    for (name, base) in bases {
+        let digest = match base.announced {
+            Some(digest) => Some(digest),
+            None => store.image(&base.image)?.as_ref().map(local_digest),
+        };
+        found.extend(digest.map(|digest| (name.clone(), digest)));
+    }
+    Ok(found)
 }
 
 /// What the Dockerfile is called wherever it is: where on this machine is nobody's business.

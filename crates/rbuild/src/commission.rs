@@ -4,10 +4,10 @@
 //! Does not know: how an image is put together, nor where it goes.
 
 use rbuild_engine::State;
-use rbuild_export::{BuiltLayer, Commit, Layers, Origin, commit};
+use rbuild_export::{BuiltLayer, CacheStep, Commit, Layers, Origin, commit};
 use rbuild_oci::{ImageId, Name};
-use rbuild_plan::{Base, History, Plan, StageId, StepId};
-use rbuild_store::{LayerId, Session, Store};
+use rbuild_plan::{History, Plan, StageId, StepId};
+use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
     cli::BuildArgs, description::Description, failure::Failure, planning::Resolved, settings,
@@ -20,6 +20,8 @@ pub struct Request<'a> {
     /// What it will be called.
     pub names: &'a [Name],
     pub description: &'a Description,
+    /// What it tells other machines of its steps.
+    pub cache: &'a [(StepId, CacheStep)],
 }
 
 /// Makes a stage an image.
@@ -32,9 +34,12 @@ pub fn committed(
     (plan, resolved, states): (&Plan, &Resolved, &[State]),
 ) -> Result<ImageId, Failure> {
     let description = request.description;
+    let base = base_image(store, (plan, request.stage), resolved)?;
     let commission = Commit {
         stage: plan.stage(request.stage),
-        base: base_image(plan, request.stage, resolved),
+        base: base
+            .as_ref()
+            .map(|(image, name)| Origin { image, name: *name }),
         layers: &built_layers(&plan.stage(request.stage).history, |step| {
             states[step.0 as usize].added
         }),
@@ -44,6 +49,7 @@ pub fn committed(
         telling: description.telling,
         format: description.format,
         annotations: description.annotations(),
+        cache: request.cache,
         now: settings::now(),
         names: request.names,
     };
@@ -58,22 +64,23 @@ pub fn grouping(args: &BuildArgs) -> Layers {
     }
 }
 
-/// The image that `stage` stands on, however many stages lie between.
-pub fn base_image<'a>(plan: &Plan, stage: StageId, resolved: &'a Resolved) -> Option<Origin<'a>> {
-    match &plan.stage(root_stage(plan, stage)).base {
-        Base::Image(name) => Some(Origin {
-            image: resolved.images.get(name)?,
-            name: resolved.names.get(name),
-        }),
-        Base::Scratch | Base::Stage(_) => None,
-    }
-}
-
-fn root_stage(plan: &Plan, mut stage: StageId) -> StageId {
-    while let Base::Stage(parent) = plan.stage(stage).base {
-        stage = parent;
-    }
-    stage
+/// The image that `stage` stands on, however many stages lie between, and its full name.
+///
+/// # Errors
+/// If it is not in the store any more.
+pub fn base_image<'a>(
+    store: &Store,
+    (plan, stage): (&Plan, StageId),
+    resolved: &'a Resolved,
+) -> Result<Option<(ImageRecord, Option<&'a Name>)>, Failure> {
+    let Some(name) = plan.base_image(stage) else {
+        return Ok(None);
+    };
+    let tree = resolved.trees.get(name);
+    let tree = tree.ok_or_else(|| Failure::message(format!("nobody has looked for `{name}`")))?;
+    let gone = || Failure::message(format!("image `{name}` is not in the store any more"));
+    let record = store.image(&tree.image)?.ok_or_else(gone)?;
+    Ok(Some((record, resolved.names.get(name))))
 }
 
 /// The layers of the steps in `history`, bottom first; `added` says which layer a step added, and

@@ -11,6 +11,7 @@ use rbuild_store::Store;
 use crate::{
     cli::BuildArgs,
     commission::{Request, committed},
+    exchange::{CacheTo, Results},
     failure::Failure,
     metadata,
     order::Order,
@@ -26,15 +27,20 @@ use crate::{
 pub fn deliver_all(
     (args, order): (&BuildArgs, &Order),
     ends: Ends<'_>,
-    work: (&Plan, &Resolved, &[State]),
+    (results, resolved): (&Results<'_>, &Resolved),
 ) -> Result<(), Failure> {
-    for (&stage, target) in work.0.targets.iter().zip(&order.targets) {
+    for (&stage, target) in results.plan.targets.iter().zip(&order.targets) {
         let request = Request {
             args,
             stage,
             names: &target.names,
             description: &order.description,
+            cache: &match order.cache_to.iter().any(CacheTo::is_inline) {
+                true => results.inline(stage)?,
+                false => Vec::new(),
+            },
         };
+        let work = (results.plan, resolved, results.states);
         deliver(&request, &order.outputs, ends, work)?;
     }
     Ok(())

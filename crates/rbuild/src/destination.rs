@@ -51,23 +51,38 @@ pub fn send(
         _ => parcel.looks,
     };
     let exported = export(place, image, looks)?;
+    send_exported((place, &exported), destination, registry)?;
+    Ok(exported.descriptor.digest)
+}
+
+/// Sends what is ready to leave to `destination`.
+///
+/// # Errors
+/// As [`send`]; an archive of docker's is none of the places.
+pub fn send_exported(
+    (place, image): (Place<'_>, &Exported),
+    destination: &Location,
+    registry: &Registry,
+) -> Result<(), Failure> {
     match destination {
         Location::Layout(to) => {
-            write_layout(place, &exported, Path::new(&to.path), to.tag.as_deref())?;
+            write_layout(place, image, Path::new(&to.path), to.tag.as_deref())?;
         }
         Location::OciArchive(to) => {
             let tag = to.tag.as_deref();
-            let image = &exported;
             let tagged = [Tagged { image, tag }];
             file(&to.path).write(&mut |out| Ok(write_archive(place, &tagged, out)?))?;
         }
-        Location::Directory(path) => write_directory(place, &exported, Path::new(path))?,
+        Location::Directory(path) => write_directory(place, image, Path::new(path))?,
         Location::Name(reference) | Location::Registry(reference) => {
-            upload((place, &exported), &reference.on_docker_hub(), registry)?;
+            let (repository, to) = repository(&reference.on_docker_hub(), registry)?;
+            push(place, &repository, image, &to)?;
         }
-        Location::DockerArchive(_) => {}
+        Location::DockerArchive(_) => {
+            return Err(Failure::message(format!("{destination} has no manifests")));
+        }
     }
-    Ok(exported.descriptor.digest)
+    Ok(())
 }
 
 /// `looks` in a layout, whose readers know no format but OCI's.
@@ -139,15 +154,6 @@ pub fn refer(
 
 fn file(path: &str) -> Target {
     Target::File(path.into())
-}
-
-fn upload(
-    (place, image): (Place<'_>, &Exported),
-    to: &Reference,
-    registry: &Registry,
-) -> Result<(), Failure> {
-    let (repository, to) = repository(to, registry)?;
-    Ok(push(place, &repository, image, &to)?)
 }
 
 /// What is pushed to when `to` is named, and the reference there.

@@ -6,8 +6,8 @@
 
 use std::{fs::File, io, path::PathBuf};
 
-use rbuild_engine::{Builder, Failed, Remains, State};
-use rbuild_export::{Annotations, Commit, Layers, Stamp, Telling, commit, write_path};
+use rbuild_engine::{BaseTree, Builder, Failed, Remains, State};
+use rbuild_export::{Annotations, Commit, Layers, Origin, Stamp, Telling, commit, write_path};
 use rbuild_oci::{FileTimes, Format, ImageId, ImagePath};
 use rbuild_plan::{Inheritance, Op, Stage, StepId};
 use rbuild_sandbox::{Console, Stdio};
@@ -170,9 +170,16 @@ impl Aftermath<'_> {
             false => states[id.0 as usize].as_ref()?.added,
         };
         let none = Default::default();
+        let place = (&**plan, plan.step(step).stage);
+        if let Some(base) = plan.base_image(place.1) {
+            let bring = |base: &BaseTree| self.builder.supplies.bring_image(&base.image);
+            resolved.trees.get(base).map(bring).transpose()?;
+        }
+        let base = base_image(self.builder.store, place, resolved)?;
+        let base = base.as_ref();
         let request = Commit {
             stage: &stage,
-            base: base_image(plan, plan.step(step).stage, resolved),
+            base: base.map(|(image, name)| Origin { image, name: *name }),
             layers: &built_layers(&stage.history, added),
             grouping: Layers::PerStep,
             epoch: None,
@@ -185,6 +192,7 @@ impl Aftermath<'_> {
                 of_base: Inheritance::Kept,
                 created: Stamp::Written,
             },
+            cache: &[],
             now: settings::now(),
             names: &[],
         };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rbuild_engine::Confidential;
-use rbuild_oci::Platform;
+use rbuild_oci::{Location, Platform};
 use rbuild_plan::{Edits, Entitlement, Inputs};
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     contexts::Named,
     description::Description,
     dockerfile,
+    exchange::{self, CacheTo},
     failure::Failure,
     network,
     on_failure::{self, OnFailure},
@@ -43,6 +44,10 @@ pub struct Order {
     pub confines: Confines,
     /// Which results of earlier builds count.
     pub caching: CacheWish,
+    /// Where results of other machines are.
+    pub cache_from: Vec<Location>,
+    /// Where ours go.
+    pub cache_to: Vec<CacheTo>,
     /// How long a RUN may take.
     pub timeout: Option<Duration>,
     /// What is done with what a failed RUN leaves.
@@ -87,6 +92,8 @@ impl Order {
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
             confines: confines(&args.confine, consent(&args.steps.allow))?,
             caching: CacheWish::of(&args.steps)?,
+            cache_from: exchange::sources(&args.steps.cache_from)?,
+            cache_to: cache_to(args)?,
             timeout: args.steps.timeout,
             on_failure: on_failure::possible(&args.steps.on_failure)?,
             targets,
@@ -95,6 +102,17 @@ impl Order {
             began: settings::now(),
             allowance: Allowance::configured()?,
         })
+    }
+}
+
+fn cache_to(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
+    let places = CacheTo::parse_all(&args.result.cache_to)?;
+    match args.result.squash && places.iter().any(CacheTo::is_inline) {
+        true => Err(Failure::message(
+            "--cache-to=type=inline names layers of the image, and --squash leaves none of them",
+        )
+        .with_hint("type=registry or type=local have layers of their own")),
+        false => Ok(places),
     }
 }
 

@@ -8,16 +8,16 @@ use std::{
 };
 
 use rbuild_export::{
-    Affected, Attestation, AttestedFiles, Frames, Images, Looks, Named, Place, Tagged, attested,
-    export, merged, write_archive, write_docker_archive, write_index_archive, write_tree,
-    write_tree_tar,
+    Attestation, AttestedFiles, Images, Looks, Named, Place, Tagged, attested, export, merged,
+    write_archive, write_docker_archive, write_index_archive, write_tree, write_tree_tar,
 };
-use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name, media_type::Compression};
+use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
     attest::Saying,
+    attributes::{compress, flag},
     destination::{Parcel, in_a_layout, refer, send, send_index},
     failure::Failure,
     registry::Registry,
@@ -72,37 +72,19 @@ impl<'a> Attributes<'a> {
             self.names.push(part);
             return Ok(());
         };
-        let flag = |value: &str| match value {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            _ => Err(format!("`{key}` is true or false, not `{value}`")),
-        };
         match key {
             "type" => self.kind = Some(value),
             "dest" => self.destination = Some(value),
             "name" => self.names.extend(value.split(',')),
-            "push" => self.push = flag(value)?,
-            "tar" => self.is_tar = Some(flag(value)?),
+            "push" => self.push = flag(key, value)?,
+            "tar" => self.is_tar = Some(flag(key, value)?),
             "oci-mediatypes" => {
-                self.looks.format = Some(match flag(value)? {
+                self.looks.format = Some(match flag(key, value)? {
                     true => Format::Oci,
                     false => Format::Docker,
                 });
             }
-            "compression" => {
-                let compress = &mut self.looks.compress;
-                (compress.compression, compress.frames) = compression(value)?;
-            }
-            "compression-level" => {
-                let level = value.parse().map_err(|_| "the level is no number")?;
-                self.looks.compress.level = Some(level);
-            }
-            "force-compression" => {
-                self.looks.compress.layers = match flag(value)? {
-                    true => Affected::All,
-                    false => Affected::New,
-                };
-            }
+            _ if compress(&mut self.looks.compress, key, value)? => {}
             _ => return Err(format!("`{key}` is not supported")),
         }
         Ok(())
@@ -153,18 +135,6 @@ impl<'a> Attributes<'a> {
         named
             .collect::<Result<_, _>>()
             .map_err(|error| error.to_string())
-    }
-}
-
-fn compression(value: &str) -> Result<(Compression, Frames), String> {
-    match value {
-        "gzip" => Ok((Compression::Gzip, Frames::Any)),
-        "zstd" => Ok((Compression::Zstd, Frames::Any)),
-        "zstd:chunked" => Ok((Compression::Zstd, Frames::PerFile)),
-        "uncompressed" => Ok((Compression::None, Frames::Any)),
-        _ => Err(format!(
-            "`{value}` is not supported: gzip, zstd, zstd:chunked and uncompressed are"
-        )),
     }
 }
 
@@ -245,7 +215,8 @@ pub struct Ends<'a> {
 }
 
 impl<'a> Ends<'a> {
-    pub(crate) fn place(&self) -> Place<'a> {
+    /// The store, for what leaves it.
+    pub fn place(&self) -> Place<'a> {
         Place {
             store: self.store,
             session: self.session,

@@ -6,10 +6,9 @@
 use std::{collections::BTreeMap, io};
 
 use rbuild_dockerfile::Dockerfile;
-use rbuild_engine::Bases;
+use rbuild_engine::{BaseTree, Bases, Policy, Supplies};
 use rbuild_oci::Name;
 use rbuild_plan::{BaseImage, Inputs, Plan, Planning, blame, plan};
-use rbuild_store::ImageRecord;
 
 use crate::{
     failure::{Failure, hint},
@@ -19,8 +18,7 @@ use crate::{
 
 /// Base images, twice: as the plan wants to know them and as the store has them.
 pub struct Resolved {
-    pub trees: BTreeMap<String, rbuild_engine::BaseTree>,
-    pub images: BTreeMap<String, ImageRecord>,
+    pub trees: BTreeMap<String, BaseTree>,
     /// Their full names.
     pub names: BTreeMap<String, Name>,
 }
@@ -34,6 +32,18 @@ pub enum Absent {
     Suppose,
 }
 
+/// How base images are found.
+pub struct Search<'a, 's> {
+    /// Finds them.
+    pub bases: &'s Bases<'s>,
+    /// When their places are asked.
+    pub policy: Policy,
+    /// What if that would have to be.
+    pub absent: Absent,
+    /// Gets to know what was put off.
+    pub supplies: &'a mut Supplies<'s>,
+}
+
 /// Plans, finding base images until no more are wanted.
 ///
 /// # Errors
@@ -42,11 +52,15 @@ pub fn planned(
     file: &Dockerfile,
     source: &Source,
     mut inputs: Inputs,
-    (bases, absent): (&Bases<'_>, Absent),
+    Search {
+        bases,
+        policy,
+        absent,
+        supplies,
+    }: Search<'_, '_>,
 ) -> Result<(Box<Plan>, Resolved), Failure> {
     let mut resolved = Resolved {
         trees: BTreeMap::new(),
-        images: BTreeMap::new(),
         names: BTreeMap::new(),
     };
     loop {
@@ -58,9 +72,10 @@ pub fn planned(
             }
             Planning::Needs(names) => {
                 for name in names {
-                    let mut fetching = |name: &str| report::note(&format!("pulling {name}"));
                     let found = match absent {
-                        Absent::Fetch => bases.resolve(&name, &mut fetching).map(Some),
+                        Absent::Fetch => bases
+                            .resolve((&name, policy), supplies, &tell_pulling)
+                            .map(Some),
                         Absent::Suppose => bases.find(&name),
                     };
                     let found = found.map_err(|error| {
@@ -79,11 +94,14 @@ pub fn planned(
                     inputs.bases.insert(name.clone(), found.image);
                     resolved.trees.insert(name.clone(), found.tree);
                     if let Some(full) = found.name {
-                        resolved.names.insert(name.clone(), full);
+                        resolved.names.insert(name, full);
                     }
-                    resolved.images.insert(name, found.record);
                 }
             }
         }
     }
+}
+
+fn tell_pulling(place: &str) {
+    report::note(&format!("pulling {place}"));
 }

@@ -77,14 +77,13 @@ impl Progress {
                 }
                 self.kept.lock().expect("no holder panics").remove(id);
             }
-            Event::Pulling(name) => self.line(format!("pulling {name}").as_bytes()),
             Event::Waiting(id) => {
                 self.line(
                     format!("{} waiting for another build of it", self.label(*id)).as_bytes(),
                 );
             }
-            // Told with the findings of checks.
-            Event::Unmatched { .. } | Event::Frozen { .. } => {}
+            // Told with the findings of checks, or of interest to others.
+            Event::Unmatched { .. } | Event::Frozen { .. } | Event::Recorded { .. } => {}
             Event::Warning(text) => self.write(format!("warning: {text}").as_bytes()),
         }
     }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, parse};
-use rbuild_engine::{Bases, BuildContext, Caching, Memory};
+use rbuild_engine::{BuildContext, Caching, Memory};
 use rbuild_plan::{Inputs, Plan};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     dockerfile,
     failure::Failure,
     order::Order,
-    planning::{Absent, Resolved, planned},
+    planning::{Resolved, Search, planned},
     report,
     source::Source,
     unseen,
@@ -46,12 +46,12 @@ impl Subject {
         args: &BuildArgs,
         order: &Order,
         opener: &Opener<'_>,
-        bases: (&Bases<'_>, Absent),
+        search: Search<'_, '_>,
     ) -> Result<Self, Failure> {
         let context = opener.main(&args.input.context)?;
         let source = dockerfile::read(&args.input.file, &context, opener.fetcher.http)?;
         let (file, parsed) = understood(&source, &order.inputs)?;
-        let (plan, resolved) = planned(&file, &source, order.inputs.clone(), bases)?;
+        let (plan, resolved) = planned(&file, &source, order.inputs.clone(), search)?;
         let ignore_file = args.input.ignorefile.as_deref();
         let context = opener.open(context, ignore_file, source.path.as_deref())?;
         let contexts = order.contexts.open(&plan, opener)?;

@@ -89,6 +89,8 @@ pub struct Mount {
     pub uid: Option<Word>,
     /// `gid`.
     pub gid: Option<Word>,
+    /// `cache`.
+    pub cache: Option<Word>,
     /// `required`; its value is `true` if it was written without one.
     pub required: Option<Word>,
     /// `env`.
@@ -115,6 +117,7 @@ impl Mount {
             ("mode", self.mode.as_ref()),
             ("uid", self.uid.as_ref()),
             ("gid", self.gid.as_ref()),
+            ("cache", self.cache.as_ref()),
             ("required", self.required.as_ref()),
             ("env", self.env.as_ref()),
         ]

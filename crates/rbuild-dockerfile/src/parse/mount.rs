@@ -7,7 +7,7 @@
 
 use crate::ast::{Access, Mount, Span, Word};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::mount::{KINDS, MountKind, SHARINGS, Sharing, parse_bool};
+use crate::mount::{KINDS, MountKind, SECRET_COUNTS, SHARINGS, Sharing, parse_bool};
 use crate::suggest::nearest;
 
 /// What a type says to a key.
@@ -21,7 +21,7 @@ enum Takes {
 use Takes::{Idle, No, Yes};
 
 /// The keys, and what each type says to them, in the order of [`KINDS`].
-const KEYS: [(&str, [Takes; 5]); 13] = [
+const KEYS: [(&str, [Takes; 5]); 14] = [
     ("target", [Yes, Yes, Yes, Yes, Yes]),
     ("source", [Yes, Yes, Idle, Yes, No]),
     ("from", [Yes, Yes, Idle, No, Idle]),
@@ -35,6 +35,7 @@ const KEYS: [(&str, [Takes; 5]); 13] = [
     ("gid", [No, Yes, No, Yes, Yes]),
     ("required", [Idle, Idle, Idle, Yes, Yes]),
     ("env", [Idle, Idle, Idle, Yes, Idle]),
+    ("cache", [No, No, No, Yes, No]),
 ];
 
 /// Other names of keys.
@@ -186,6 +187,7 @@ impl Field {
             "gid" => mount.gid = Some(self.value()?),
             "required" => mount.required = Some(self.switch()?),
             "env" => mount.env = Some(self.value()?),
+            "cache" => mount.cache = Some(self.cache()?),
             key if IDLE.contains(&key) => {
                 let message = format!("`{}` has no effect here", self.written);
                 return Err(Diagnostic::warning(self.span, message));
@@ -208,6 +210,14 @@ impl Field {
         match literal(&word).is_none_or(|name| Sharing::parse(name).is_some()) {
             true => Ok(word),
             false => Err(not_one_of("sharing", &word, &SHARINGS)),
+        }
+    }
+
+    fn cache(self) -> Result<Word, Diagnostic> {
+        let word = self.value()?;
+        match literal(&word).is_none_or(|name| name == SECRET_COUNTS) {
+            true => Ok(word),
+            false => Err(not_one_of("cache", &word, &[SECRET_COUNTS])),
         }
     }
 

@@ -89,9 +89,15 @@ pub(crate) fn digest(
     let pattern = literal(path.map_or(&b""[..], |path| path.as_bytes()));
     match root {
         Root::Context(context) => {
-            // The command sees ignored files too, so they count.
-            let filter = Filter::default();
-            let found = sources(context.root(), &pattern, &Select::default())?;
+            let filter = Filter {
+                ignored: context.rules(),
+                excluded: None,
+            };
+            let selected = Select {
+                filter,
+                ..Select::default()
+            };
+            let found = sources(context.root(), &pattern, &selected)?;
             context.with_digests(staging.store, &mut |known| {
                 let mut known = Listed { known, list };
                 Ok(digest_of(&found, &filter, Owners::Ignored, &mut known)?)

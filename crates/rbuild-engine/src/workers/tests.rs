@@ -18,7 +18,7 @@ const DIAMOND: &str = "FROM scratch AS base\nRUN base\nFROM base AS a\nRUN a\nFR
 fn diamond(
     jobs: usize,
     step: &(dyn Fn(StepId) -> Result<(), &'static str> + Sync),
-    stop: &(dyn Fn() + Sync),
+    stop: &(dyn Fn(&&'static str) + Sync),
 ) -> Result<Vec<Vec<u32>>, &'static str> {
     let plan = planned(DIAMOND);
     let execute = |id: StepId, made: &Made<Vec<u32>>| {
@@ -37,9 +37,9 @@ fn diamond(
 
 #[test]
 fn the_result_does_not_depend_on_the_number_of_workers() {
-    let alone = diamond(1, &|_| Ok(()), &|| {}).unwrap();
+    let alone = diamond(1, &|_| Ok(()), &|_| {}).unwrap();
     for jobs in [2, 3, 64] {
-        assert_eq!(diamond(jobs, &|_| Ok(()), &|| {}).unwrap(), alone);
+        assert_eq!(diamond(jobs, &|_| Ok(()), &|_| {}).unwrap(), alone);
     }
 }
 
@@ -50,7 +50,7 @@ fn one_worker_keeps_the_order_of_the_file() {
         order.lock().unwrap().push(id.0);
         Ok(())
     };
-    diamond(1, &note, &|| {}).unwrap();
+    diamond(1, &note, &|_| {}).unwrap();
     assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3, 4]);
 }
 
@@ -64,7 +64,7 @@ fn independent_steps_run_at_the_same_time() {
         }
         Ok(())
     };
-    diamond(2, &meet, &|| {}).unwrap();
+    diamond(2, &meet, &|_| {}).unwrap();
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_failure_stops_what_runs_and_starts_nothing_more() {
             _ => Ok(()),
         }
     };
-    let stop = || {
+    let stop = |_: &&'static str| {
         stopped.wait();
     };
     let result = diamond(2, &step, &stop);

@@ -93,7 +93,7 @@ fn resolve(place: &Place, bytes: &[u8], tag: &str) -> Result<ImageId, String> {
     fs::write(&file, bytes).unwrap();
     let found = place.resolve(&format!("docker-archive:{}{tag}", file.display()));
     found
-        .map(|found| found.record.id())
+        .map(|found| found.tree.image)
         .map_err(|error| causes(&error))
 }
 
@@ -311,7 +311,7 @@ fn an_archive_of_a_layout_is_read_like_the_layout() {
     let found = place
         .resolve(&format!("oci-archive:{}", file.display()))
         .unwrap();
-    assert_eq!(found.record, place.resolve_layout("").unwrap().record);
+    assert_eq!(found.tree, place.resolve_layout("").unwrap().tree);
     assert_eq!(place.store.names().unwrap(), []);
 }
 
@@ -349,7 +349,7 @@ fn a_directory_with_a_manifest_is_an_image() {
     write(&layer, &place.layout.layer);
     let name = format!("dir:{}", dir.display());
     let found = place.resolve(&name).unwrap();
-    assert_eq!(found.record.manifest, Some(manifest));
+    assert_eq!(place.record(&found).manifest, Some(manifest));
     let place = Place::new();
     write(&layer, &tar_of("g", b"content"));
     let error = causes(&place.resolve(&name).unwrap_err());
@@ -381,7 +381,7 @@ fn all_images_are_loaded_with_their_names() {
 fn what_is_known_of_an_image_survives_an_archive_that_says_less() {
     let place = Place::new();
     place.layout.write();
-    let known = place.resolve_layout("").unwrap().record;
+    let known = place.record(&place.resolve_layout("").unwrap());
     assert!(known.manifest.is_some());
     loaded(&place, &Archive::honest().bytes()).unwrap();
     assert_eq!(place.store.image(&known.id()).unwrap(), Some(known));

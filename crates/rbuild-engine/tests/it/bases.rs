@@ -1,10 +1,10 @@
 //! From the name of an image to an image: which one it is, and what comes with it.
 
-use rbuild_engine::{Bases, Error, Resolved};
+use rbuild_engine::{Bases, Error, Policy, Resolved, Supplies};
 use rbuild_http::{Backoff, Client, Security, Settings};
 use rbuild_oci::Platform;
 use rbuild_registry::{CredentialSources, Registries};
-use rbuild_store::{Durability, Session, Store};
+use rbuild_store::{Durability, ImageRecord, Session, Store};
 use serde_json::json;
 
 use crate::{
@@ -48,7 +48,15 @@ impl Place {
             credentials: &CredentialSources::default(),
             platform: Platform::new("linux", "amd64", None),
         };
-        bases.resolve(name, &mut |_| {})
+        let mut supplies = Supplies::default();
+        let found = bases.resolve((name, Policy::Missing), &mut supplies, &|_| {})?;
+        supplies.bring_image(&found.tree.image)?;
+        Ok(found)
+    }
+
+    /// What the store has of `found`.
+    pub fn record(&self, found: &Resolved) -> ImageRecord {
+        self.store.image(&found.tree.image).unwrap().unwrap()
     }
 
     /// The layout's image, as it is named after `FROM`.
@@ -64,7 +72,7 @@ fn an_image_of_a_layout_gets_no_name_and_is_fetched_once() {
     let first = place.resolve_layout("").unwrap();
     assert_eq!(first.image.config.config.env, ["A=1"]);
     assert_eq!(
-        first.record.manifest,
+        place.record(&first).manifest,
         Some(place.layout.manifest.to_string())
     );
     assert_eq!(place.store.names().unwrap(), []);
@@ -78,7 +86,7 @@ fn an_image_of_a_layout_gets_no_name_and_is_fetched_once() {
 fn names_of_the_store_come_before_registries() {
     let place = Place::new();
     place.layout.write();
-    let record = place.resolve_layout("").unwrap().record;
+    let record = place.record(&place.resolve_layout("").unwrap());
     let session = place.store.begin().unwrap();
     let (own, hub) = ("localhost/x:latest", "docker.io/library/y:1");
     for name in [own, hub] {
@@ -98,7 +106,7 @@ fn names_of_the_store_come_before_registries() {
         let found = place
             .resolve_in(&session, name)
             .map_err(|error| causes(&error));
-        assert_eq!(found.map(|it| it.record), Ok(record.clone()), "{name}");
+        assert_eq!(found.map(|it| it.tree.image), Ok(record.id()), "{name}");
     }
     for name in ["X", "a b", ""] {
         let error = place.resolve_in(&session, name).unwrap_err();

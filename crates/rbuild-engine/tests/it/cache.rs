@@ -424,3 +424,19 @@ fn each_layer_is_told_of_when_it_is_frozen() {
     assert_eq!(built.frozen, layers);
     assert_eq!(site.build(dockerfile).frozen, [], "they were frozen before");
 }
+
+#[test]
+fn t43_what_a_bind_mount_hides_is_no_reason() {
+    let Some(site) = Site::new() else { return };
+    site.file(".dockerignore", "secret\n.dockerignore\n");
+    site.file("f", "1");
+    site.file("secret", "1");
+    let dockerfile = "FROM scratch\nRUN --mount=type=bind,target=/m write /x 1\n";
+    let executed = |content: &str, of: &str| {
+        site.file(of, content);
+        site.events(dockerfile).starts_with("start")
+    };
+    assert!(executed("1", "f"));
+    assert!(!executed("2", "secret"));
+    assert!(executed("2", "f"));
+}

@@ -14,7 +14,7 @@ use std::{
 use rbuild_context::Git;
 use rbuild_engine::{
     Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Forecast, Ignoring,
-    Memory, State, fetch::Fetcher,
+    Imports, Memory, State, Supplies, fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
@@ -174,6 +174,8 @@ impl Site {
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
             timeout: None,
+            supplies: &Supplies::default(),
+            imports: &Imports::default(),
             caching: &order.caching,
             memory: &Memory::of(b"site"),
             jobs: order.jobs,
@@ -260,11 +262,10 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
         Event::Output { stream, line, .. } => {
             writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
         }
-        Event::Frozen { .. } => Ok(()),
+        Event::Frozen { .. } | Event::Recorded { .. } => Ok(()),
         Event::Unmatched { step, item } => {
             writeln!(out, "unmatched {item} of {}", title(step))
         }
-        Event::Pulling(name) => writeln!(out, "pulling {name}"),
         Event::Warning(text) => writeln!(out, "warning {text}"),
     }
     .unwrap();

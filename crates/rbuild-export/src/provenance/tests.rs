@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use expect_test::{ExpectFile, expect_file};
 use rbuild_dockerfile::parse;
-use rbuild_oci::{ImageConfig, Name};
+use rbuild_oci::{BlobDigest, Digest, ImageConfig, Name};
 use rbuild_plan::{BaseImage, Inputs, Plan, Planning, plan};
-use rbuild_store::{Draft, ImageRecord};
 
 use super::{Detail, Provenance, without_login};
 
@@ -51,12 +50,7 @@ fn check(detail: Detail, times: Option<(i64, i64)>, expected: &ExpectFile) {
     };
     inputs.platform = rbuild_oci::Platform::new("linux", "amd64", None);
     let plan = planned(&mut inputs);
-    let record = ImageRecord {
-        config: String::new(),
-        manifest: Some("{}".to_owned()),
-        draft: Draft::default(),
-        layers: Vec::new(),
-    };
+    let digest = BlobDigest(Digest::of(b"{}"));
     let name = Name::parse("docker.io/library/alpine:3").unwrap();
     let provenance = Provenance {
         detail,
@@ -66,7 +60,7 @@ fn check(detail: Detail, times: Option<(i64, i64)>, expected: &ExpectFile) {
         context: "https://me:word@git.example/app.git#v1",
         target: None,
         build_args: &args,
-        images: &BTreeMap::from([("alpine:3".to_owned(), record)]),
+        images: &BTreeMap::from([("alpine:3".to_owned(), digest)]),
         names: &BTreeMap::from([("alpine:3".to_owned(), name)]),
         times,
     };

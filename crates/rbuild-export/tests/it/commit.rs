@@ -185,6 +185,7 @@ fn there_are_as_many_layers_as_entries_that_have_one_g3() {
                         telling: Telling::Told,
                         format: Format::Oci,
                         annotations: NOTHING_SAID,
+                        cache: &[],
                         now: 0,
                         names: &[],
                     };
@@ -349,6 +350,7 @@ fn without_a_layer_nothing_becomes_visible() {
             telling: Telling::Told,
             format: Format::Oci,
             annotations: NOTHING_SAID,
+            cache: &[],
             now: 0,
             names: &[name("localhost/a:1")],
         };

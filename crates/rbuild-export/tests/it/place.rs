@@ -117,6 +117,7 @@ impl Place {
             telling: order.telling,
             format: order.format,
             annotations: NOTHING_SAID,
+            cache: &[],
             now: order.now,
             names: order.names,
         };

@@ -111,6 +111,7 @@ fn secret(change: impl FnOnce(&mut Secret)) -> Mount {
         file: true,
         env: None,
         node: NODE,
+        counts: false,
         required: false,
     };
     change(&mut secret);
@@ -331,6 +332,11 @@ fn secrets_agents_and_the_choice_of_a_cache_do_not_count_k4() {
         secret.required = true;
     };
     assert_eq!(with_mount(secret(other), &[]), secret_key);
+    let counted = |content: u8| {
+        let digest = SourceDigest::Content([content; 32]);
+        with_mount(secret(|secret| secret.counts = true), &[digest])
+    };
+    all_differ(&[secret_key, counted(1), counted(2)]);
     let agent_key = with_mount(ssh("default", false), &[]);
     assert_eq!(with_mount(ssh("other", true), &[]), agent_key);
 }

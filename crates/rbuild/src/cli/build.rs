@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use rbuild_plan::Extent;
 
-use super::{AttestArgs, CallArgs, ConfineArgs, DescriptionArgs, RegistryArgs};
+use super::{AttestArgs, CallArgs, ConfineArgs, DescriptionArgs, PullPolicy, RegistryArgs};
 use crate::{amount, on_failure::OnFailure};
 
 const BUILD_NOTES: &str = "\
@@ -53,6 +53,11 @@ pub struct BuildArgs {
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
+    /// When a registry is asked for base images [default: missing; alone: always]
+    #[arg(long, value_enum, value_name = "POLICY", num_args = 0..=1, require_equals = true,
+          default_value_t = PullPolicy::Missing, default_missing_value = "always",
+          hide_default_value = true)]
+    pub pull: PullPolicy,
     #[command(flatten, next_help_heading = "The result")]
     pub result: ResultArgs,
     #[command(flatten, next_help_heading = "What is said of the result")]
@@ -132,6 +137,12 @@ pub struct ResultArgs {
     /// force-compression=true, oci-mediatypes=false; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
+    /// Leave the results of the steps for --cache-from on other machines: NAME or
+    /// type=registry,ref=NAME, type=local,dest=DIR[,tag=TAG], or type=inline, in the image itself.
+    /// Also mode=min (only the layers of the targets) or max [default: max],
+    /// compression=gzip|zstd|uncompressed, compression-level=N, ignore-error=true; repeatable
+    #[arg(long, value_name = "SPEC")]
+    pub cache_to: Vec<String>,
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
@@ -170,6 +181,11 @@ pub struct StepArgs {
     #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true,
           default_missing_value = "", conflicts_with = "no_cache")]
     pub require_cached: Vec<String>,
+    /// Take results of steps that other machines have left: NAME or type=registry,ref=NAME (also an
+    /// image with an inline cache), type=local,src=DIR[,tag=TAG|,digest=DIGEST]. What is not there,
+    /// or damaged, is executed; repeatable
+    #[arg(long, value_name = "SPEC")]
+    pub cache_from: Vec<String>,
     /// End a RUN that takes longer, and fail: `500ms`, `90s`, `10m`, `1h`
     #[arg(long, value_name = "DURATION", value_parser = amount::delay)]
     pub timeout: Option<Duration>,

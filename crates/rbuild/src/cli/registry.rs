@@ -118,8 +118,10 @@ pub struct PullArgs {
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullPolicy {
     /// Each time.
+    #[value(alias = "true")]
     Always,
     /// If the store has no image of that name.
+    #[value(alias = "false")]
     Missing,
     /// Each time; if that fails, the store's will do.
     Newer,

@@ -7,11 +7,11 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_engine::{Builder, Confined, fetch::Fetcher};
+use rbuild_engine::{Bottoms, Builder, Confined, Supplies, fetch::Fetcher};
 use rbuild_http::Client;
-use rbuild_sandbox::Sandbox;
+use rbuild_sandbox::{Console, Sandbox};
 
-use super::call;
+use super::{call, pull::policy};
 use crate::{
     ahead::{self, Ahead},
     attest::Saying,
@@ -20,13 +20,14 @@ use crate::{
     commission::grouping,
     contexts::Opener,
     delivery::deliver_all,
+    exchange::{self, KeyBook, Results},
     explanation::explain,
     failure::Failure,
     forecast, network,
     on_failure::{self, Aftermath},
     order::Order,
     output::Ends,
-    planning::Absent,
+    planning::{Absent, Search},
     progress::Progress,
     registry::Registry,
     settings, signals,
@@ -88,72 +89,127 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
     let runner = Confined::new(sandbox, private.clone())?;
     let afterwards = Confined::new(sandbox, private)?;
     signals::watch(signals, [&runner, &afterwards].map(|it| it.cancel.clone()));
-
-    let fetcher = Fetcher {
-        http: &Client::new(settings::http(registry.http.backoff())),
-        git: &settings::git(order.confidential.agents.get("default")),
-        secrets: &order.confidential.secrets,
-    };
-    let opener = Opener {
-        session: &session,
-        fetcher,
-        git_dir: settings::git_dir(&order.inputs.build_args),
-    };
-    let bases = registry.bases((&store, &session), order.inputs.platform.clone());
-    let subject = Subject::prepared(args, &order, &opener, (&bases, purpose.absent()))?;
-    let (file, source) = (&subject.file, &subject.source);
-    let (plan, resolved) = (&*subject.plan, &subject.resolved);
-
-    let unmatched = unseen::InTrees::default();
-    let progress = Progress::new(plan, args.quiet, runner.cancel.clone());
-    let (ahead, finished) = Ahead::new(ahead::wanted(plan, grouping(args)));
-    let builder = Builder {
-        store: &store,
-        session: &session,
-        runner: &runner,
-        context: &subject.context,
-        named_contexts: &subject.contexts,
-        bases: &resolved.trees,
-        bottoms: &bottoms.below,
-        fetcher,
-        confidential: &order.confidential,
-        capabilities: order.confines.capabilities,
-        devices: &order.confines.devices,
-        timeout: order.timeout,
-        caching: &subject.caching,
-        memory: &subject.memory,
-        jobs: settings::jobs(args.steps.jobs),
-        emit: &|event| {
-            ahead.note(&event);
-            unmatched.note(&event);
-            progress.show(&event);
+    let site = Site {
+        ends: Ends {
+            store: &store,
+            session: &session,
+            empty: &bottoms.below.empty,
+            registry: &registry,
+            saying: &Saying::NOTHING,
         },
+        bottoms: &bottoms.below,
+        fetcher: Fetcher {
+            http: &Client::new(settings::http(registry.http.backoff())),
+            git: &settings::git(order.confidential.agents.get("default")),
+            secrets: &order.confidential.secrets,
+        },
+        runner: &runner,
+        afterwards: &afterwards,
+        console: console.as_ref(),
     };
-    if let Purpose::Forecast(format) = purpose {
-        let forecasts = builder.forecast(plan);
-        let forecasts = forecasts.map_err(|error| explain(error, plan, source, &progress))?;
-        return forecast::print(plan, &forecasts, format);
-    }
-    let (place, times) = ((&store, &session), order.description.files);
-    let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(plan));
-    let states = built.map_err(|failed| {
-        let runner = &afterwards;
-        let aftermath = Aftermath {
-            builder: Builder { runner, ..builder },
-            subject: &subject,
-            console: console.as_ref(),
+    site.pursue(purpose, args, &order)
+}
+
+/// Where a build takes place.
+struct Site<'a> {
+    ends: Ends<'a>,
+    bottoms: &'a Bottoms,
+    fetcher: Fetcher<'a>,
+    runner: &'a Confined<'a>,
+    /// For what is done when the other one was told to run nothing any more.
+    afterwards: &'a Confined<'a>,
+    /// For a shell in what a failed RUN leaves.
+    console: Option<&'a Console>,
+}
+
+impl Site<'_> {
+    fn pursue(
+        &self,
+        purpose: Purpose,
+        args: &BuildArgs,
+        order: &Order,
+    ) -> Result<ExitCode, Failure> {
+        let (store, session) = (self.ends.store, self.ends.session);
+        let opener = Opener {
+            session,
+            fetcher: self.fetcher,
+            git_dir: settings::git_dir(&order.inputs.build_args),
         };
-        aftermath.of(*failed, &order.on_failure, &progress)
-    })?;
-    advise((file, source), &unmatched.findings(file, plan))?;
-    let ends = Ends {
-        store: &store,
-        session: &session,
-        empty: &bottoms.below.empty,
-        registry: &registry,
-        saying: &Saying::of((args, &order), &subject),
-    };
-    deliver_all((args, &order), ends, (plan, resolved, &states))?;
-    order.allowance.enforce(&store);
-    Ok(ExitCode::SUCCESS)
+        let registry = self.ends.registry;
+        let bases = registry.bases((store, session), order.inputs.platform.clone());
+        let mut supplies = Supplies::default();
+        let search = Search {
+            bases: &bases,
+            policy: policy(args.pull),
+            absent: purpose.absent(),
+            supplies: &mut supplies,
+        };
+        let subject = Subject::prepared(args, order, &opener, search)?;
+        let (file, source) = (&subject.file, &subject.source);
+        let (plan, resolved) = (&*subject.plan, &subject.resolved);
+
+        let imports = exchange::imports(&order.cache_from, &bases, (&mut supplies, session));
+        let keys = KeyBook::default();
+        let unmatched = unseen::InTrees::default();
+        let progress = Progress::new(plan, args.quiet, self.runner.cancel.clone());
+        let (ahead, finished) = Ahead::new(ahead::wanted(plan, grouping(args)));
+        let builder = Builder {
+            store,
+            session,
+            runner: self.runner,
+            context: &subject.context,
+            named_contexts: &subject.contexts,
+            bases: &resolved.trees,
+            bottoms: self.bottoms,
+            fetcher: self.fetcher,
+            confidential: &order.confidential,
+            capabilities: order.confines.capabilities,
+            devices: &order.confines.devices,
+            timeout: order.timeout,
+            supplies: &supplies,
+            imports: &imports,
+            caching: &subject.caching,
+            memory: &subject.memory,
+            jobs: settings::jobs(args.steps.jobs),
+            emit: &|event| {
+                keys.note(&event);
+                ahead.note(&event);
+                unmatched.note(&event);
+                progress.show(&event);
+            },
+        };
+        if let Purpose::Forecast(format) = purpose {
+            let forecasts = builder.forecast(plan);
+            let forecasts = forecasts.map_err(|error| explain(error, plan, source, &progress))?;
+            return forecast::print(plan, &forecasts, format);
+        }
+        let (place, times) = ((store, session), order.description.files);
+        let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(plan));
+        let states = built.map_err(|failed| {
+            let runner = self.afterwards;
+            let aftermath = Aftermath {
+                builder: Builder { runner, ..builder },
+                subject: &subject,
+                console: self.console,
+            };
+            aftermath.of(*failed, &order.on_failure, &progress)
+        })?;
+        advise((file, source), &unmatched.findings(file, plan))?;
+        let results = Results {
+            plan,
+            states: &states,
+            keys: &keys,
+            imports: &imports,
+            supplies: &supplies,
+        };
+        let saying = &Saying::of((args, order), &subject, store)?;
+        let ends = Ends {
+            saying,
+            ..self.ends
+        };
+        deliver_all((args, order), ends, (&results, resolved))?;
+        results.export(&order.cache_to, (self.ends.place(), registry))?;
+        order.allowance.enforce(store);
+        Ok(ExitCode::SUCCESS)
+    }
 }

@@ -90,6 +90,12 @@ fn keys(plan: &Plan) -> String {
                         SourceDigest::Tree(key_of(tree))
                     })
             })
+            .chain(
+                step.op
+                    .counted_secrets()
+                    .into_iter()
+                    .map(|_| SourceDigest::Content([0; 32])),
+            )
             .collect();
         let key = step_key(step, &key_of(&step.parent), &sources);
         lines.push_str(&format!("{key} {}\n", step.title));

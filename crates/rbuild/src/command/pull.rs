@@ -56,7 +56,8 @@ fn all_tags(bases: &Bases<'_>, location: &Location) -> Result<Vec<String>, Failu
     }
 }
 
-fn policy(policy: PullPolicy) -> Policy {
+/// What the engine calls `policy`.
+pub(super) fn policy(policy: PullPolicy) -> Policy {
     match policy {
         PullPolicy::Always => Policy::Always,
         PullPolicy::Missing => Policy::Missing,

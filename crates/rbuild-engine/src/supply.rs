@@ -1,0 +1,143 @@
+//! Layers that the store does not have: who brings them, when one is first opened.
+//!
+//! Knows: that a layer is brought once, however many wait for it.
+//! Does not know: where layers come from, nor what they are for.
+//!
+//! A build that finds everything in a cache opens few layers, so it fetches few: neither base images
+//! of stages that are not executed, nor what lies between two steps that are known.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
+use rbuild_oci::ImageId;
+use rbuild_store::LayerId;
+
+use crate::Error;
+
+/// Puts layers into the store.
+type Bring<'a> = Box<dyn Fn() -> Result<(), Error> + Send + Sync + 'a>;
+
+/// Who brings which layers.
+#[derive(Default)]
+pub struct Supplies<'a> {
+    suppliers: Vec<Supplier<'a>>,
+    by_layer: BTreeMap<LayerId, usize>,
+    by_image: BTreeMap<ImageId, usize>,
+}
+
+struct Supplier<'a> {
+    bring: Bring<'a>,
+    is_done: Mutex<bool>,
+}
+
+impl<'a> Supplies<'a> {
+    /// `bring` brings `layers`, if nobody does yet.
+    pub(crate) fn add(&mut self, layers: &[LayerId], bring: Bring<'a>) {
+        let index = self.suppliers.len();
+        for layer in layers {
+            self.by_layer.entry(*layer).or_insert(index);
+        }
+        self.suppliers.push(Supplier {
+            bring,
+            is_done: Mutex::new(false),
+        });
+    }
+
+    /// The same for all layers of an image, and its record.
+    pub(crate) fn add_image(&mut self, id: ImageId, layers: &[LayerId], bring: Bring<'a>) {
+        self.by_image.insert(id, self.suppliers.len());
+        self.add(layers, bring);
+    }
+
+    /// Whether somebody brings `layer`.
+    pub(crate) fn has(&self, layer: &LayerId) -> bool {
+        self.by_layer.contains_key(layer)
+    }
+
+    /// Puts `layer` into the store.
+    ///
+    /// # Errors
+    /// [`Error::LayerMissing`] if nobody has it; else why it could not be had.
+    pub fn bring(&self, layer: &LayerId) -> Result<(), Error> {
+        let index = self.by_layer.get(layer);
+        self.suppliers[*index.ok_or(Error::LayerMissing(*layer))?].serve()
+    }
+
+    /// Puts the image `id` into the store, if that was put off.
+    ///
+    /// # Errors
+    /// Why it could not be had.
+    pub fn bring_image(&self, id: &ImageId) -> Result<(), Error> {
+        match self.by_image.get(id) {
+            Some(index) => self.suppliers[*index].serve(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Supplier<'_> {
+    fn serve(&self) -> Result<(), Error> {
+        // Others wait here for the one that fetches; nothing half done is behind a panic.
+        let mut is_done = self.is_done.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_done {
+            (self.bring)()?;
+            *is_done = true;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Supplies<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.by_layer.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use rbuild_store::LayerId;
+
+    use super::Supplies;
+    use crate::Error;
+
+    const A: LayerId = LayerId::from_bytes([1; 32]);
+    const B: LayerId = LayerId::from_bytes([2; 32]);
+    const C: LayerId = LayerId::from_bytes([3; 32]);
+
+    #[test]
+    fn layers_that_come_together_are_brought_once() {
+        let count = AtomicU32::new(0);
+        let mut supplies = Supplies::default();
+        let bring = || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        supplies.add(&[A, B], Box::new(bring));
+        std::thread::scope(|scope| {
+            for layer in [A, B, A] {
+                let supplies = &supplies;
+                scope.spawn(move || supplies.bring(&layer).unwrap());
+            }
+        });
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn who_was_first_brings_and_who_failed_is_asked_again() {
+        let mut supplies = Supplies::default();
+        supplies.add(&[A], Box::new(|| Err(Error::LayerMissing(C))));
+        supplies.add(&[A, B], Box::new(|| Ok(())));
+        for _ in 0..2 {
+            let error = supplies.bring(&A).unwrap_err();
+            assert!(matches!(error, Error::LayerMissing(C)), "{error}");
+        }
+        supplies.bring(&B).unwrap();
+        let error = supplies.bring(&C).unwrap_err();
+        assert!(matches!(error, Error::LayerMissing(C)), "{error}");
+    }
+}
