@@ -179,9 +179,8 @@ impl Site<'_> {
             },
         };
         if let Purpose::Forecast(format) = purpose {
-            let forecasts = builder.forecast(plan);
-            let forecasts = forecasts.map_err(|error| explain(error, plan, source, &progress))?;
-            return forecast::print(plan, &forecasts, format);
+            let told = |error| explain(error, plan, source, &progress);
+            return forecast::print(plan, &builder.forecast(plan).map_err(told)?, format);
         }
         let (place, times) = ((store, session), order.description.files);
         let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(plan));
