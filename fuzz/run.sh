@@ -8,7 +8,8 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
 shift
-[ $# -gt 0 ] || set -- parse expand mounts flags ignore reference policy
+[ $# -gt 0 ] || set -- parse expand mounts flags ignore reference policy \
+     layer unpack decode documents challenge logins registries
 
 # Each case of the tests is a seed: the Dockerfile for `parse`, its lines for the others.
 seed() {
@@ -36,11 +37,19 @@ seed() {
     fi
 }
 
+# A tar of a few members has some kilobytes.
+longest() {
+    case $1 in
+    layer | unpack) echo 16384 ;;
+    *) echo 4096 ;;
+    esac
+}
+
 # `nice`, because a fuzzer takes all it can get.
 lane() {
     for target in "$@"; do
         nice -n 19 cargo +nightly fuzz run --sanitizer none "$target" -- \
-            -max_total_time="$seconds" -rss_limit_mb=3000 -timeout=20 -max_len=4096 \
+            -max_total_time="$seconds" -rss_limit_mb=3000 -timeout=20 -max_len="$(longest "$target")" \
             -dict=dockerfile.dict > "corpus/$target.log" 2>&1 || echo "$target: see corpus/$target.log"
     done
 }

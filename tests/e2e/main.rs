@@ -7,6 +7,7 @@
 
 mod add;
 mod archives;
+mod attestations;
 mod cache;
 mod checks;
 mod consent;

@@ -147,3 +147,88 @@ fn a_list_in_a_layout_is_read_by_skopeo() {
         .failure()
         .saying("cannot be written to");
 }
+
+#[test]
+fn lists_are_shown_named_and_removed_beside_images() {
+    let Some(host) = with_images(&[]) else { return };
+    both(&host);
+    let names = || {
+        let format = ["images", "--format", "{{.Name}} {{.ID}}"];
+        host.run(&format).success().stdout
+    };
+    let shown = names();
+    assert!(shown.contains("localhost/both:latest "), "{shown}");
+    let json = host.run(&["images", "--json", "both"]).success().stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["IsManifestList"], true);
+    host.run(&["tag", "both", "pair:1"]).success();
+    host.run(&["tag", "both", "one"])
+        .failure()
+        .saying("is the name of an image");
+    assert_eq!(
+        platforms(&listed(&host, "pair:1")),
+        platforms(&listed(&host, "both"))
+    );
+    let removed = host.run(&["rmi", "both"]).success().stdout;
+    assert_eq!(removed, "Untagged: localhost/both:latest\n");
+    let id = json[0]["Id"].as_str().unwrap();
+    let removed = host.run(&["rmi", &id[..12]]).success().stdout;
+    assert_eq!(
+        removed,
+        format!("Untagged: localhost/pair:1\nDeleted: {id}\n")
+    );
+    assert!(names().contains("localhost/one:latest "));
+}
+
+#[test]
+fn all_tags_of_a_repository_are_pushed_lists_too() {
+    let Some(host) = with_images(&["docker-registry", "skopeo"]) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let repository = format!("{}/all", registry.address());
+    for (image, tag) in [("one", "1"), ("two", "2")] {
+        let name = format!("{repository}:{tag}");
+        host.run(&["tag", image, &name]).success();
+    }
+    manifest(
+        &host,
+        &["create", &format!("{repository}:both"), "one", "two"],
+    );
+    let tags = |repository: &str| {
+        let place = format!("docker://{repository}");
+        let args = ["list-tags", "--tls-verify=false", &place];
+        let found: Value = serde_json::from_str(&peer(&host, "skopeo", &args)).unwrap();
+        let tags = found["Tags"].as_array().unwrap().iter();
+        let mut tags: Vec<String> = tags.map(ToString::to_string).collect();
+        tags.sort();
+        tags.join(" ")
+    };
+    host.run(&["push", "--all-tags", &repository]).success();
+    assert_eq!(tags(&repository), r#""1" "2" "both""#);
+    let elsewhere = format!("{}/elsewhere", registry.address());
+    let place = format!("docker://{elsewhere}");
+    host.run(&["push", "-q", "-a", &repository, &place])
+        .success();
+    assert_eq!(tags(&elsewhere), tags(&repository));
+
+    // One list alone needs no other command.
+    let place = format!("docker://{}/alone:1", registry.address());
+    host.run(&["push", &format!("{repository}:both"), &place])
+        .success();
+    let raw = peer(
+        &host,
+        "skopeo",
+        &["inspect", "--raw", "--tls-verify=false", &place],
+    );
+    let document: Value = serde_json::from_str(&raw).unwrap();
+    assert_eq!(document["manifests"].as_array().unwrap().len(), 2);
+
+    for (args, says) in [
+        (&["-a", "one:latest"][..], "without tags"),
+        (&["-a", "nothing"], "no image of `nothing`"),
+        (&["-a", &repository, "oci:out"], "to a registry only"),
+    ] {
+        host.run(&[&["push"], args].concat()).failure().saying(says);
+    }
+}

@@ -2,9 +2,12 @@
 
 use std::fs;
 
-use rbuild_testkit::{Need, Output, Tree};
+use rbuild_testkit::{Need, Output, Registry, Tree};
 
-use crate::surroundings::{host, host_with};
+use crate::{
+    archives::peer,
+    surroundings::{host, host_with},
+};
 
 #[test]
 fn quiet_prints_the_id_alone_and_iidfile_has_it_too() {
@@ -101,4 +104,59 @@ fn the_dockerfile_may_be_outside_of_the_context() {
     host.run(&["bud", "-f", "elsewhere/Dockerfile.other", "-t", "it", "ctx"])
         .success();
     assert_eq!(host.run(&["run", "it", "ls", "/c"]).success().stdout, "a\n");
+}
+
+#[test]
+fn zstd_chunked_is_zstd_to_others_and_says_where_its_files_are() {
+    let needs = ["docker-registry", "skopeo", "podman"].map(Need::Tool);
+    let Some(host) = host_with(&needs) else {
+        return;
+    };
+    host.build("FROM alpine\nRUN echo x > /x\nCMD cat /x\n", &["-t", "it"])
+        .success();
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/chunked:1", registry.address());
+    let place = format!("docker://{name}");
+    let chunked = ["push", "--compression-format", "zstd:chunked"];
+    host.run(&[&chunked[..], &["it", &place]].concat())
+        .success();
+    let inspect = ["inspect", "--raw", "--tls-verify=false", &place];
+    let raw =
+        || -> serde_json::Value { serde_json::from_str(&peer(&host, "skopeo", &inspect)).unwrap() };
+    let pushed = raw();
+    for layer in pushed["layers"].as_array().unwrap() {
+        let kind = "application/vnd.oci.image.layer.v1.tar+zstd";
+        assert_eq!(layer["mediaType"], kind);
+        let key = "io.github.containers.zstd-chunked.manifest-position";
+        assert!(layer["annotations"][key].is_string(), "{layer}");
+    }
+    peer(
+        &host,
+        "podman",
+        &["pull", "-q", "--tls-verify=false", &name],
+    );
+    let unpacked = peer(
+        &host,
+        "podman",
+        &["image", "inspect", "--format", "{{.RootFS}}", &name],
+    );
+    peer(
+        &host,
+        "skopeo",
+        &["copy", "--src-tls-verify=false", &place, "dir:copied"],
+    );
+    host.run(&["rmi", "--all"]).success();
+    host.run(&["pull", "-q", &name]).success();
+    assert_eq!(host.run(&["run", &name]).success().stdout, "x\n");
+    assert!(!unpacked.is_empty());
+    // What came so leaves so, though its manifest is written anew.
+    let again = [
+        "push",
+        "--compression-format",
+        "zstd:chunked",
+        &name,
+        &place,
+    ];
+    host.run(&again).success();
+    assert_eq!(raw()["layers"], pushed["layers"]);
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rbuild_http::{Client, Security};
 use rbuild_oci::{
-    CacheImage, ChainId, Digest, ImageConfig, ImageId, LocalPlace, Location, Manifest, Name,
-    Platform, Reference,
+    BlobDigest, CacheImage, ChainId, Digest, ImageConfig, ImageId, LocalPlace, Location, Manifest,
+    Name, Platform, Reference,
 };
 use rbuild_plan::BaseImage;
 use rbuild_registry::{
@@ -111,6 +111,8 @@ pub struct BaseTree {
     pub layers: Vec<LayerId>,
     /// The image. The store has it now, or when [`Supplies::bring_image`] was called.
     pub image: ImageId,
+    /// Digest of its manifest at the registry; `None` if nobody asked there.
+    pub announced: Option<BlobDigest>,
 }
 
 /// An image that was found.
@@ -176,7 +178,8 @@ impl Bases<'_> {
                 is_mirror: asked.endpoint.is_mirror,
             })
         })?;
-        let found = resolved(name, Some(full.local_name()), (&remote.config, None))?;
+        let mut found = resolved(name, Some(full.local_name()), (&remote.config, None))?;
+        found.tree.announced = Some(remote.manifest.descriptor.digest);
         let name = name.to_owned();
         let bring = move || {
             fetching(&remote.told);
@@ -617,6 +620,7 @@ fn resolved(
         tree_key: tree_key.clone(),
         layers: record.map_or_else(|| layer_ids(&config.rootfs.diff_ids), stored),
         image: ImageId(Digest::of(text.as_bytes())),
+        announced: None,
     };
     Ok(Resolved {
         image: BaseImage { tree_key, config },

@@ -161,11 +161,7 @@ fn describe(shelf: &Shelf, file: &str, diff_id: BlobDigest) -> Result<Descriptor
     let media_type = match sniff(&start) {
         Codec::None => {
             let size = shelf.size(file)?;
-            return Ok(Descriptor {
-                media_type: media_type::OCI_LAYER.to_owned(),
-                digest: diff_id,
-                size,
-            });
+            return Ok(Descriptor::new(media_type::OCI_LAYER, diff_id, size));
         }
         Codec::Gzip => media_type::OCI_LAYER_GZIP,
         Codec::Zstd => media_type::OCI_LAYER_ZSTD,
@@ -179,11 +175,8 @@ fn describe(shelf: &Shelf, file: &str, diff_id: BlobDigest) -> Result<Descriptor
     let mut hashing = Hashing(Hasher::new());
     io::copy(&mut (&start[..]).chain(bytes), &mut hashing).map_err(failed)?;
     let size = hashing.0.size();
-    Ok(Descriptor {
-        media_type: media_type.to_owned(),
-        digest: BlobDigest(hashing.0.finish()),
-        size,
-    })
+    let digest = BlobDigest(hashing.0.finish());
+    Ok(Descriptor::new(media_type, digest, size))
 }
 
 /// Hashes what is written to it.

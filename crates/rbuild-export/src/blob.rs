@@ -4,9 +4,12 @@
 //! second time costs nothing. Invariant: what leaves has the diff id that the configuration
 //! promises, or nothing leaves (store.md, fault 24).
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, BufWriter, Write},
+};
 
-use rbuild_layer::{Decoder, Encoder, EncoderOptions, pack};
+use rbuild_layer::{Chunks, Decoder, Encoder, EncoderOptions, pack, write_chunked};
 use rbuild_oci::{
     Descriptor, DiffId, Format, Hasher,
     media_type::{Compression, layer_compression},
@@ -18,6 +21,9 @@ use crate::{
     commit::{pack_options, remember},
 };
 
+/// How much of a tar is handed over at once, in bytes.
+const PIPE_BUFFER: usize = 1 << 20;
+
 /// How layers are compressed on their way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compress {
@@ -27,6 +33,17 @@ pub struct Compress {
     pub level: Option<u32>,
     /// Which of them.
     pub layers: Affected,
+    /// For zstd: how a layer is cut.
+    pub frames: Frames,
+}
+
+/// How the frames of a layer in zstd are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// As they come.
+    Any,
+    /// One for each file, with a table of contents: zstd:chunked.
+    PerFile,
 }
 
 /// Which layers are compressed.
@@ -45,6 +62,7 @@ impl Default for Compress {
             compression: Compression::Gzip,
             level: None,
             layers: Affected::New,
+            frames: Frames::Any,
         }
     }
 }
@@ -62,50 +80,82 @@ pub(crate) fn blob(
         && let Some(found) = layer_compression(&blob.media_type)
         && match wish.layers {
             Affected::New => found != Compression::None,
-            Affected::All => found == compression && level.is_none(),
+            Affected::All => found == compression && level.is_none() && is_cut(blob, wish.frames),
         }
         && place.store.open_blob(&blob.digest)?.is_some()
     {
         return Ok(blob.clone());
     }
     let diff_id = layer.diff_id;
-    let (kind, what) = match (compression, level) {
-        (Compression::Gzip, None) => ("gzip", diff_id.to_string()),
-        (compression, level) => ("compressed", format!("{diff_id} {compression:?} {level:?}")),
+    let (kind, what) = match (compression, level, wish.frames) {
+        (Compression::Gzip, None, _) => ("gzip", diff_id.to_string()),
+        (_, _, Frames::Any) => ("compressed", format!("{diff_id} {compression:?} {level:?}")),
+        (_, _, Frames::PerFile) => ("chunked", format!("{diff_id} {level:?}")),
     };
-    let make = || compress(place, layer, (compression, level));
+    let make = || compress(place, layer, wish);
     let known: Descriptor = remember(place.store, place.session, (kind, what.as_bytes()), make)?;
     match place.store.open_blob(&known.digest)? {
         Some(_) => Ok(known),
-        None => compress(place, layer, (compression, level)),
+        None => compress(place, layer, wish),
     }
 }
 
+/// Whether a blob in the right compression has the wanted frames.
+fn is_cut(blob: &Descriptor, frames: Frames) -> bool {
+    frames == Frames::Any || Chunks::are_said(&blob.annotations)
+}
+
 /// Compresses a layer into a new blob.
-fn compress(
-    place: Place<'_>,
-    layer: &ImageLayer,
-    (compression, level): (Compression, Option<u32>),
-) -> Result<Descriptor, Error> {
-    let failed = || Error::file("compress", "a layer");
+fn compress(place: Place<'_>, layer: &ImageLayer, wish: Compress) -> Result<Descriptor, Error> {
     let mut blob = place.session.blob()?;
-    let options = EncoderOptions {
-        level,
-        ..EncoderOptions::new(compression)
+    let annotations = match (wish.compression, wish.frames) {
+        (Compression::Zstd, Frames::PerFile) => chunk(place, layer, (&mut blob, wish.level))?,
+        _ => {
+            let failed = || Error::file("compress", "a layer");
+            let options = EncoderOptions {
+                level: wish.level,
+                ..EncoderOptions::new(wish.compression)
+            };
+            let mut encoder = Encoder::new(&mut blob, &options).map_err(failed())?;
+            write_tar(place, layer, &mut encoder)?;
+            encoder.finish().map_err(failed())?;
+            BTreeMap::new()
+        }
     };
-    let mut encoder = Encoder::new(&mut blob, &options).map_err(failed())?;
-    write_tar(place, layer, &mut encoder)?;
-    encoder.finish().map_err(failed())?;
     let size = blob.size();
     let digest = blob.commit(None)?;
     let media_type = Format::Oci
-        .layer(compression)
+        .layer(wish.compression)
         .expect("OCI's format knows every compression");
     Ok(Descriptor {
-        media_type: media_type.to_owned(),
-        digest,
-        size,
+        annotations,
+        ..Descriptor::new(media_type, digest, size)
     })
+}
+
+/// Writes a layer as zstd:chunked; returns what its descriptor is to say.
+fn chunk(
+    place: Place<'_>,
+    layer: &ImageLayer,
+    (out, level): (&mut dyn Write, Option<u32>),
+) -> Result<BTreeMap<String, String>, Error> {
+    let (mut reader, writer) = io::pipe().map_err(Error::file("create", "a pipe"))?;
+    let (chunked, written) = std::thread::scope(|scope| {
+        let writing = scope.spawn(move || {
+            let mut writer = BufWriter::with_capacity(PIPE_BUFFER, writer);
+            write_tar(place, layer, &mut writer)?;
+            writer.flush().map_err(Error::file("write", "a layer"))
+        });
+        let chunked = write_chunked(&mut reader, out, level);
+        drop(reader);
+        (chunked, writing.join().expect("write_tar() does not panic"))
+    });
+    match (chunked, written) {
+        (Ok(chunks), Ok(())) => Ok(chunks.map(|it| it.annotations()).unwrap_or_default()),
+        // The tar ended too early: why it did is what matters.
+        (Ok(_) | Err(rbuild_layer::Error::Damaged { .. }), Err(error)) => Err(error),
+        (Err(error), _) => Err(Error::Chunk(error)),
+    }
 }
 
 /// Writes the tar of `layer`, of [`ImageLayer::size`] bytes: the one it came with, byte for byte,

@@ -64,7 +64,9 @@ fn manifest(images: &[Named<'_>]) -> Value {
     let entry = |named: &Named<'_>| {
         let layers = named.image.layers.iter();
         let layers: Vec<String> = layers.map(|layer| layer_path(layer.diff_id)).collect();
-        let names: Vec<&str> = named.names.iter().map(Name::as_str).collect();
+        // A name by digest is not one of these: docker refuses the archive.
+        let names = named.names.iter().filter(|name| name.tag().is_some());
+        let names: Vec<&str> = names.map(Name::as_str).collect();
         json!({
             "Config": config_path(named.image),
             "RepoTags": names,

@@ -36,6 +36,9 @@ pub enum Error {
     /// A tree cannot become a tar.
     #[error("cannot pack a layer")]
     Pack(#[source] rbuild_layer::Error),
+    /// A tar cannot become zstd:chunked.
+    #[error("cannot compress a layer file by file")]
+    Chunk(#[source] rbuild_layer::Error),
     /// A tar cannot become a tree.
     #[error("cannot unpack `{path}`")]
     Unpack {
@@ -106,6 +109,12 @@ pub enum Error {
         path: String,
         /// Why.
         source: rbuild_sys::Error,
+    },
+    /// The image has a file where an attestation would be.
+    #[error("cannot write the attestation `{name}`: the image has a file of that name")]
+    Taken {
+        /// Of the file.
+        name: &'static str,
     },
     /// A device, a socket or a pipe.
     #[error("`{path}` in the image is neither a file nor a directory")]

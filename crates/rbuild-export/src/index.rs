@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_oci::{BlobDigest, Descriptor, Digest, Format, ListedPlatform};
+use rbuild_oci::{Descriptor, Format, ListedPlatform};
 use rbuild_store::{ImageRecord, IndexRecord, ListedImage, Store};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Error, Exported, Looks, Place, export, local_descriptor};
+use crate::{Error, Exported, Looks, Place, export, local_descriptor, manifest::describe};
 
 /// An index ready to leave.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub fn export_index(
     }
     let descriptors: Vec<Descriptor> = images.iter().map(|it| it.descriptor.clone()).collect();
     let text = written(index, &descriptors, looks.format);
-    let descriptor = describe(&text, format(&descriptors, looks.format));
+    let descriptor = describe(format(&descriptors, looks.format).index(), &text);
     let mut seen = Vec::new();
     images.retain(|image| {
         let is_new = !seen.contains(&image.descriptor.digest);
@@ -115,12 +115,4 @@ fn written(index: &IndexRecord, images: &[Descriptor], wanted: Option<Format>) -
         document["annotations"] = json!(annotations);
     }
     document.to_string()
-}
-
-fn describe(text: &str, format: Format) -> Descriptor {
-    Descriptor {
-        media_type: format.index().to_owned(),
-        digest: BlobDigest(Digest::of(text.as_bytes())),
-        size: text.len() as u64,
-    }
 }

@@ -124,40 +124,78 @@ pub fn write_archive(
     images: &[Tagged<'_>],
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let failed = || Error::file("write", "the archive");
-    let mut archive = tar::Builder::new(out);
     let index = images.iter().fold(empty_index(), |index, tagged| {
         with_image(index, &tagged.image.descriptor, tagged.tag)
     });
-    // Without entries of their own, c/image would want to give these directories to root.
-    for path in ["blobs/", "blobs/sha256/"] {
-        let mut header = header(tar::EntryType::Directory, 0o755, 0);
-        archive
-            .append_data(&mut header, path, io::empty())
-            .map_err(failed())?;
-    }
-    append_text(&mut archive, "oci-layout", MARKER)?;
-    append_text(&mut archive, "index.json", &index.to_string())?;
-    // A tar has each blob once, and the same order every time.
-    let mut layers: BTreeMap<String, &Descriptor> = BTreeMap::new();
-    let mut texts: BTreeMap<String, &str> = BTreeMap::new();
+    let mut content = Content::default();
     for Tagged { image, .. } in images {
+        content.add(image);
+    }
+    content.write(place, &index, out)
+}
+
+/// Writes an index with all its images as a tar of a layout to `out`: `tag` leads to the index.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write_index_archive(
+    place: Place<'_>,
+    index: &ExportedIndex,
+    tag: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let mut content = Content::default();
+    for image in &index.images {
+        content.add(image);
+    }
+    let hex = index.descriptor.digest.0.hex();
+    content.texts.insert(hex, &index.text);
+    let top = with_image(empty_index(), &index.descriptor, tag);
+    content.write(place, &top, out)
+}
+
+/// The blobs of an archive: each once, and in the same order every time.
+#[derive(Default)]
+struct Content<'a> {
+    layers: BTreeMap<String, &'a Descriptor>,
+    texts: BTreeMap<String, &'a str>,
+}
+
+impl<'a> Content<'a> {
+    fn add(&mut self, image: &'a Exported) {
         let blobs = image.layers.iter();
-        layers.extend(blobs.map(|layer| (layer.digest.0.hex(), layer)));
-        texts.insert(image.config_descriptor.digest.0.hex(), &image.config);
-        texts.insert(image.descriptor.digest.0.hex(), &image.manifest);
+        self.layers
+            .extend(blobs.map(|layer| (layer.digest.0.hex(), layer)));
+        self.texts
+            .insert(image.config_descriptor.digest.0.hex(), &image.config);
+        self.texts
+            .insert(image.descriptor.digest.0.hex(), &image.manifest);
     }
-    for (hex, layer) in layers {
-        let mut blob = open(place, layer)?;
-        let mut header = header(tar::EntryType::Regular, 0o644, layer.size);
-        archive
-            .append_data(&mut header, format!("blobs/sha256/{hex}"), &mut blob)
-            .map_err(failed())?;
+
+    fn write(self, place: Place<'_>, index: &Value, out: &mut dyn Write) -> Result<(), Error> {
+        let failed = || Error::file("write", "the archive");
+        let mut archive = tar::Builder::new(out);
+        // Without entries of their own, c/image would want to give these directories to root.
+        for path in ["blobs/", "blobs/sha256/"] {
+            let mut header = header(tar::EntryType::Directory, 0o755, 0);
+            archive
+                .append_data(&mut header, path, io::empty())
+                .map_err(failed())?;
+        }
+        append_text(&mut archive, "oci-layout", MARKER)?;
+        append_text(&mut archive, "index.json", &index.to_string())?;
+        for (hex, layer) in self.layers {
+            let mut blob = open(place, layer)?;
+            let mut header = header(tar::EntryType::Regular, 0o644, layer.size);
+            archive
+                .append_data(&mut header, format!("blobs/sha256/{hex}"), &mut blob)
+                .map_err(failed())?;
+        }
+        for (hex, text) in self.texts {
+            append_text(&mut archive, &format!("blobs/sha256/{hex}"), text)?;
+        }
+        archive.finish().map_err(failed())
     }
-    for (hex, text) in texts {
-        append_text(&mut archive, &format!("blobs/sha256/{hex}"), text)?;
-    }
-    archive.finish().map_err(failed())
 }
 
 /// Adds the file `path` to an archive.
@@ -296,11 +334,7 @@ mod tests {
     use super::{empty_index, with_image};
 
     fn image(content: &str) -> Descriptor {
-        Descriptor {
-            media_type: "m".to_owned(),
-            digest: BlobDigest(Digest::of(content.as_bytes())),
-            size: 1,
-        }
+        Descriptor::new("m", BlobDigest(Digest::of(content.as_bytes())), 1)
     }
 
     /// Adds images `(content, tag)` and counts what is left, and how many have a tag.

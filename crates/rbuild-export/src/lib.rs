@@ -10,6 +10,7 @@
 //!                                                └─► registry             push
 //! images in the store   ── layers as tars ───► docker's archive        docker_archive
 //! image in the store    ── merged tree ──────► directory, tar          local
+//! what is said of it    ── statements ───────► beside the image        attestation, attested_files
 //! layers of steps       ── records ──────────► image for other machines  cache_image
 //! cache mount           ── tar ──────────────► archive, and back       cache_mount
 //! ```
@@ -18,6 +19,8 @@
 
 mod annotations;
 mod assemble;
+mod attestation;
+mod attested_files;
 mod blob;
 mod cache_image;
 mod cache_mount;
@@ -32,11 +35,16 @@ mod index;
 mod layout;
 mod local;
 mod manifest;
+mod provenance;
+mod purl;
 mod push;
+mod sbom;
 
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
-pub use blob::{Affected, Compress};
+pub use attestation::{ARTIFACT_TYPE, Attestation, Claim, Subject, attested};
+pub use attested_files::AttestedFiles;
+pub use blob::{Affected, Compress, Frames};
 pub use cache_image::{CacheLayer, CacheStep, cache_image};
 pub use cache_mount::{export_cache, import_cache};
 pub use check::is_intact;
@@ -46,7 +54,9 @@ pub use docker_archive::{Named, write_docker_archive};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use index::{ExportedIndex, export_index, local_index};
-pub use layout::{Tagged, write_archive, write_index_layout, write_layout};
-pub use local::{write_path, write_tree, write_tree_tar};
+pub use layout::{Tagged, write_archive, write_index_archive, write_index_layout, write_layout};
+pub use local::{merged, write_path, write_tree, write_tree_tar};
 pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, local_digest};
+pub use provenance::{Detail, Provenance};
 pub use push::{Images, push, push_index};
+pub use sbom::sbom;

@@ -49,7 +49,10 @@ pub fn write_tree_tar(
 }
 
 /// The image's layers as one tree; `empty` is a directory without anything in it.
-fn merged(store: &Store, image: &ImageRecord, empty: &Dir) -> Result<Dir, Error> {
+///
+/// # Errors
+/// [`Error::LayerMissing`], [`Error::Snapshot`].
+pub fn merged(store: &Store, image: &ImageRecord, empty: &Dir) -> Result<Dir, Error> {
     let mut dirs = Vec::with_capacity(image.layers.len());
     for layer in image.layers.iter().rev() {
         dirs.push(
@@ -100,7 +103,7 @@ pub fn write_path(tree: &Dir, path: &ImagePath, to: &Path) -> Result<(), Error> 
 }
 
 /// The directory `path` of the host, made if it is missing.
-fn made(path: &Path) -> Result<Dir, Error> {
+pub(crate) fn made(path: &Path) -> Result<Dir, Error> {
     fs::create_dir_all(path).map_err(Error::file("create", path))?;
     Dir::open(path).map_err(Error::directory(path))
 }

@@ -99,8 +99,12 @@ fn in_format(
         let layers = Affected::All;
         made = blob(place, layer, Compress { layers, ..compress })?;
     }
-    let media_type = called(&made).ok_or(Error::Zstd)?.to_owned();
-    Ok(Descriptor { media_type, ..made })
+    made.media_type = called(&made).ok_or(Error::Zstd)?.to_owned();
+    if format == Format::Docker {
+        // Its descriptors have none.
+        made.annotations.clear();
+    }
+    Ok(made)
 }
 
 /// How `image` is written down.
@@ -134,11 +138,8 @@ pub fn local_descriptor(image: &ImageRecord) -> Descriptor {
     let format = format_of(image);
     let called = format.layer(Compression::None);
     let called = called.expect("both formats know plain layers");
-    let uncompressed = |layer: &ImageLayer| Descriptor {
-        media_type: called.to_owned(),
-        digest: BlobDigest(layer.diff_id.0),
-        size: layer.size,
-    };
+    let uncompressed =
+        |layer: &ImageLayer| Descriptor::new(called, BlobDigest(layer.diff_id.0), layer.size);
     let text = image.manifest.clone().unwrap_or_else(|| {
         let layers: Vec<Descriptor> = image.layers.iter().map(uncompressed).collect();
         let config = describe(format.config(), &image.config);
@@ -147,12 +148,10 @@ pub fn local_descriptor(image: &ImageRecord) -> Descriptor {
     describe(format.manifest(), &text)
 }
 
+/// The descriptor of a document.
 pub(crate) fn describe(media_type: &str, text: &str) -> Descriptor {
-    Descriptor {
-        media_type: media_type.to_owned(),
-        digest: BlobDigest(Digest::of(text.as_bytes())),
-        size: text.len() as u64,
-    }
+    let digest = BlobDigest(Digest::of(text.as_bytes()));
+    Descriptor::new(media_type, digest, text.len() as u64)
 }
 
 /// A manifest that says nothing else. Keys are in the order of the specification's examples.

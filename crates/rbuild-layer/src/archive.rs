@@ -6,6 +6,8 @@
 //! Invariant: memory is bounded by [`Limits::header`], and the next header is where the size in
 //! effect (PAX before ustar) says, so that nothing hides between members (CVE-2025-62518).
 
+mod sparse;
+
 use std::io::{BufReader, Read};
 
 use rbuild_sys::Timestamp;
@@ -17,8 +19,14 @@ use crate::{
     unpack_options::Limits,
 };
 
+use sparse::{Cursor, Map, MapText, Next, Records, Said};
+
 /// Input buffer, in bytes.
 const BUFFER: usize = 128 * 1024;
+/// What is wrong with a file whose holes are left out.
+const HOLES: &str = "impossible holes";
+/// Bytes of a piece in GNU's headers.
+const PIECE: u64 = 24;
 
 /// Whether `start`, the first 512 or more bytes of a file, begins a tar archive.
 pub fn is_tar(start: &[u8]) -> bool {
@@ -37,6 +45,8 @@ pub(crate) struct Archive<'a> {
     left: u64,
     /// Zeros after the content.
     padding: u64,
+    /// Where the current member has holes.
+    holes: Option<Cursor>,
 }
 
 /// What the headers of one member say.
@@ -48,7 +58,10 @@ pub(crate) struct Member {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
+    /// Of the content, holes included.
     pub size: u64,
+    /// Whether the archive leaves holes of the content out.
+    pub is_sparse: bool,
     pub mtime: Timestamp,
     pub rdev: (u32, u32),
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
@@ -70,6 +83,7 @@ impl<'a> Archive<'a> {
             offset: 0,
             left: 0,
             padding: 0,
+            holes: None,
         }
     }
 
@@ -108,6 +122,24 @@ impl<'a> Archive<'a> {
 
     /// Reads content of the current member; 0 at its end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let room = buffer.len();
+        let count = match self.holes.as_mut().map(|holes| holes.next(room)) {
+            None => return self.read_stored(buffer),
+            Some(Next::End) => 0,
+            Some(Next::Hole(count)) => {
+                buffer[..count].fill(0);
+                count
+            }
+            Some(Next::Stored(count)) => self.read_stored(&mut buffer[..count])?,
+        };
+        if let Some(holes) = &mut self.holes {
+            holes.advance(count);
+        }
+        Ok(count)
+    }
+
+    /// The same without holes: what the archive has.
+    pub(crate) fn read_stored(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let wanted = buffer
             .len()
             .min(usize::try_from(self.left).unwrap_or(usize::MAX));
@@ -129,12 +161,13 @@ impl<'a> Archive<'a> {
     }
 
     fn skip_content(&mut self) -> Result<()> {
+        self.holes = None;
         self.left = self
             .left
             .checked_add(std::mem::take(&mut self.padding))
             .ok_or_else(|| self.damaged("impossible size"))?;
         let mut waste = [0; 4096];
-        while self.read(&mut waste)? > 0 {}
+        while self.read_stored(&mut waste)? > 0 {}
         Ok(())
     }
 
@@ -221,6 +254,7 @@ impl<'a> Archive<'a> {
             uid: number(&old.uid, header.uid())?,
             gid: number(&old.gid, header.gid())?,
             size: self.size(header)?,
+            is_sparse: false,
             mtime: Timestamp {
                 seconds: mtime.cast_signed(),
                 nanoseconds: 0,
@@ -228,7 +262,8 @@ impl<'a> Archive<'a> {
             rdev: (device(header.device_major()), device(header.device_minor())),
             xattrs: Vec::new(),
         };
-        self.apply(&prelude.pax, &mut member)?;
+        let mut records = Records::default();
+        self.apply(&prelude.pax, (&mut member, &mut records))?;
         if let Some(path) = prelude.long_path {
             member.path = path;
         }
@@ -240,13 +275,87 @@ impl<'a> Archive<'a> {
             // Such members have no content, whatever their size says (as in Go and Python).
             member.size = 0;
         }
+        let map = self.gnu_map(header)?;
         self.left = member.size;
         self.padding = padding(member.size) as u64;
+        let map = match (map, records.said().ok_or_else(|| self.damaged(HOLES))?) {
+            (map, Said::Nothing) => map,
+            (None, Said::Here(map)) => Some(map),
+            (None, Said::InContent(size)) => Some(self.map_in_content(size)?),
+            (Some(_), _) => return Err(self.damaged(HOLES)),
+        };
+        if let Some(map) = map {
+            if member.kind != Type::File || map.stored() != self.left {
+                return Err(self.damaged(HOLES));
+            }
+            if !records.name.is_empty() {
+                member.path = records.name;
+            }
+            member.size = map.size;
+            member.is_sparse = true;
+            self.holes = Some(Cursor::new(map));
+        }
         Ok(member)
     }
 
+    /// The map in a header of GNU's own kind and in the blocks that continue it; `None` if it is
+    /// of another kind.
+    fn gnu_map(&mut self, header: &tar::Header) -> Result<Option<Map>> {
+        if header.as_old().linkflag != *b"S" {
+            return Ok(None);
+        }
+        let bad = || self.damaged(HOLES);
+        let gnu = header.as_gnu().ok_or_else(bad)?;
+        let size = gnu.real_size().map_err(|_| bad())?;
+        let mut pieces = Vec::new();
+        let mut add = |all: &[tar::GnuSparseHeader]| {
+            for piece in all.iter().filter(|piece| !piece.is_empty()) {
+                pieces.push((piece.offset()?, piece.length()?));
+            }
+            Ok::<_, std::io::Error>(pieces.len() as u64)
+        };
+        let mut count = add(&gnu.sparse).map_err(|_| bad())?;
+        let mut goes_on = gnu.is_extended();
+        while goes_on {
+            let block = self.raw_block()?;
+            let block = block.ok_or_else(|| self.damaged("it ends within a header"))?;
+            let mut more = tar::GnuExtSparseHeader::new();
+            *more.as_mut_bytes() = block;
+            let found = add(&more.sparse).map_err(|_| self.damaged(HOLES))?;
+            goes_on = more.is_extended();
+            // A block that adds nothing would go on for ever.
+            if found == count || found > self.limits.header / PIECE {
+                return Err(self.damaged(HOLES));
+            }
+            count = found;
+        }
+        let map = Map::new(pieces, size);
+        map.map(Some).ok_or_else(|| self.damaged(HOLES))
+    }
+
+    /// The map before the content of a file of that size; PAX, version 1.0.
+    fn map_in_content(&mut self, size: u64) -> Result<Map> {
+        let mut text = MapText::default();
+        let mut read = 0;
+        loop {
+            let mut block = [0; BLOCK];
+            let mut filled = 0;
+            while filled < BLOCK {
+                match self.read_stored(&mut block[filled..])? {
+                    0 => return Err(self.damaged(HOLES)),
+                    count => filled += count,
+                }
+            }
+            read += BLOCK as u64;
+            let is_last = text.take(&block).filter(|_| read <= self.limits.header);
+            if is_last.ok_or_else(|| self.damaged(HOLES))? {
+                return text.map(size).ok_or_else(|| self.damaged(HOLES));
+            }
+        }
+    }
+
     /// Applies the PAX records to `member`; an empty value means that the header holds.
-    fn apply(&self, records: &[u8], member: &mut Member) -> Result<()> {
+    fn apply(&self, records: &[u8], (member, holes): (&mut Member, &mut Records)) -> Result<()> {
         let bad = || self.damaged("PAX record");
         let mut rest = records;
         while !rest.is_empty() {
@@ -258,12 +367,9 @@ impl<'a> Archive<'a> {
                         .xattrs
                         .push((key[pax::XATTR.len()..].to_vec(), value.to_vec()));
                 }
-                _ if key.starts_with(b"GNU.sparse.") => {
-                    let why = "is a sparse file in PAX form, which is not supported";
-                    return Err(Error::Refused {
-                        path: shown(&member.path),
-                        why,
-                    });
+                _ if key.starts_with(sparse::KEYS) => {
+                    let key = &key[sparse::KEYS.len()..];
+                    holes.take(key, value).ok_or_else(|| self.damaged(HOLES))?;
                 }
                 _ if value.is_empty() => {}
                 b"path" => member.path = value.to_vec(),
@@ -307,20 +413,13 @@ impl<'a> Archive<'a> {
 fn kind(flag: u8, path: &[u8]) -> Result<Type> {
     Ok(match flag {
         b'0' | 0 if path.ends_with(b"/") => Type::Directory,
-        b'0' | 0 | b'7' => Type::File,
+        b'0' | 0 | b'7' | b'S' => Type::File,
         b'1' => Type::HardLink,
         b'2' => Type::Symlink,
         b'3' => Type::CharDevice,
         b'4' => Type::BlockDevice,
         b'5' => Type::Directory,
         b'6' => Type::Fifo,
-        b'S' => {
-            let why = "is a sparse file in GNU form, which is not supported";
-            return Err(Error::Refused {
-                path: shown(path),
-                why,
-            });
-        }
         _ => {
             let why = "has a type that is not known";
             return Err(Error::Refused {

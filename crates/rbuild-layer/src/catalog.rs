@@ -65,6 +65,12 @@ impl Catalog {
                 });
             }
             let path = plain(&member.path);
+            if member.is_sparse {
+                return Err(Error::Refused {
+                    path: shown(&member.path),
+                    why: "has holes that are left out",
+                });
+            }
             let entry = match member.kind {
                 Type::File => Member::File {
                     offset: archive.offset(),

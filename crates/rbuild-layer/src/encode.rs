@@ -37,6 +37,12 @@ impl EncoderOptions {
     }
 }
 
+/// The level of zstd that is meant.
+pub(crate) fn zstd_level(level: Option<u32>) -> i32 {
+    let level = level.unwrap_or(ZSTD_LEVEL).clamp(1, 22);
+    i32::try_from(level).expect("at most 22")
+}
+
 /// Writes compressed bytes to `W`; complete only after [`Encoder::finish`].
 pub struct Encoder<W: Write>(Stream<W>);
 
@@ -59,8 +65,7 @@ impl<W: Write> Encoder<W> {
                 Stream::Gzip(Box::new(Gzip::new(out, level, options.threads)))
             }
             Compression::Zstd => {
-                let level = options.level.unwrap_or(ZSTD_LEVEL).clamp(1, 22);
-                let level = i32::try_from(level).expect("at most 22");
+                let level = zstd_level(options.level);
                 let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
                 // Always at least one worker: without any, zstd cuts its jobs differently.
                 let workers = options.threads.clamp(1, ZSTD_THREADS);

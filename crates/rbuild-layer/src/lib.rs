@@ -12,6 +12,7 @@
 mod archive;
 mod attribute;
 mod catalog;
+mod chunked;
 mod decode;
 mod encode;
 mod error;
@@ -25,6 +26,7 @@ mod unpack_options;
 
 pub use archive::is_tar;
 pub use catalog::{Catalog, Section};
+pub use chunked::{Chunks, write_chunked};
 pub use decode::{Codec, Decoder, sniff};
 pub use encode::{Encoder, EncoderOptions};
 pub use error::{Error, Result};

@@ -7,7 +7,11 @@
 //! Invariant: nothing outside of the root is read or written, whatever the archive says and
 //! whatever is in the tree.
 
-use std::{collections::BTreeMap, io::Read, io::Write};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, Write},
+};
 
 use rbuild_sys::{self as sys, Dir, Errno, FileKind, Node, Timestamp};
 
@@ -21,6 +25,8 @@ use crate::{
 
 /// How much is copied at once, in bytes.
 const BUFFER: usize = 256 * 1024;
+/// So many zeros are a hole, in bytes: the unit of most file systems, some times over.
+const HOLE: usize = 32 * 1024;
 
 /// What [`unpack`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub struct Unpacked {
 /// Unpacks `archive` into the tree `into`. Reads up to the archive's end; what follows it may or
 /// may not have been read.
 ///
-/// Missing parents get mode 0755, owner 0:0 (or the fixed one) and time 0. Attributes of overlayfs
+/// Blocks of zeros in files become holes. Missing parents get mode 0755, owner 0:0 (or the fixed one) and time 0. Attributes of overlayfs
 /// and of the host's security modules are dropped, and so are those that the file system refuses,
 /// except file capabilities.
 ///
@@ -271,16 +277,20 @@ impl Unpacker<'_> {
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
+        let unwritten = |source| Error::WriteFile {
+            path: shown(&member.path),
+            source,
+        };
+        let mut ends_with_hole = false;
         loop {
             let count = self.archive.read(&mut self.buffer)?;
             if count == 0 {
                 break;
             }
-            file.write_all(&self.buffer[..count])
-                .map_err(|source| Error::WriteFile {
-                    path: shown(&member.path),
-                    source,
-                })?;
+            ends_with_hole = write_sparse(&mut file, &self.buffer[..count]).map_err(unwritten)?;
+        }
+        if ends_with_hole {
+            file.set_len(member.size).map_err(unwritten)?;
         }
         let owner = self.owner(member)?;
         sys::set_file_owner(&file, owner.0, owner.1)
@@ -383,6 +393,20 @@ impl Unpacker<'_> {
         }
         Ok(self.unpacked)
     }
+}
+
+/// Writes `bytes`; whole blocks of zeros become holes. Returns whether the last one did: the file
+/// ends before it then.
+fn write_sparse(file: &mut File, bytes: &[u8]) -> io::Result<bool> {
+    let mut in_hole = false;
+    for block in bytes.chunks(HOLE) {
+        in_hole = block.len() == HOLE && block.iter().all(|&byte| byte == 0);
+        match in_hole {
+            true => file.seek_relative(HOLE as i64)?,
+            false => file.write_all(block)?,
+        }
+    }
+    Ok(in_hole)
 }
 
 /// Whether a later entry took the place of the directory that `error` is about.

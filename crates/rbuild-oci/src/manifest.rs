@@ -89,7 +89,7 @@ impl Document {
         let layers = parsed
             .layers()
             .iter()
-            .map(trusted)
+            .map(described)
             .collect::<Result<Vec<_>, _>>()?;
         if let Some(layer) = layers
             .iter()
@@ -100,11 +100,8 @@ impl Document {
                 layer.media_type
             )));
         }
-        let descriptor = Descriptor {
-            media_type,
-            digest: BlobDigest(Digest::of(text.as_bytes())),
-            size: text.len() as u64,
-        };
+        let digest = BlobDigest(Digest::of(text.as_bytes()));
+        let descriptor = Descriptor::new(&media_type, digest, text.len() as u64);
         Ok(Self::Manifest(Box::new(Manifest {
             descriptor,
             config: trusted(parsed.config())?,
@@ -225,6 +222,17 @@ fn annotation<'a>(entry: &'a spec::Descriptor, key: &str) -> Option<&'a str> {
 
 fn trusted(foreign: &spec::Descriptor) -> Result<Descriptor, ManifestError> {
     Descriptor::try_from(foreign).map_err(|error| ManifestError::Malformed(error.to_string()))
+}
+
+/// The same with its annotations.
+fn described(foreign: &spec::Descriptor) -> Result<Descriptor, ManifestError> {
+    let annotations = foreign.annotations().iter().flatten();
+    Ok(Descriptor {
+        annotations: annotations
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+        ..trusted(foreign)?
+    })
 }
 
 /// A document that has the fields of both kinds is neither.

@@ -142,11 +142,9 @@ impl Repository {
             });
         }
         let mut bytes = Vec::new();
-        let mut reader = self.blob(&Descriptor {
-            media_type: layer.media_type.clone(),
-            digest: BlobDigest(layer.digest),
-            size: layer.size,
-        })?;
+        let digest = BlobDigest(layer.digest);
+        let payload = Descriptor::new(&layer.media_type, digest, layer.size);
+        let mut reader = self.blob(&payload)?;
         reader
             .read_to_end(&mut bytes)
             .map_err(|source| Error::Lost {

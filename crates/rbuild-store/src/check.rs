@@ -7,7 +7,7 @@ use rbuild_oci::{BlobDigest, Digest, Hasher, ImageId, Name};
 use rbuild_sys::FileKind;
 
 use crate::{
-    ImageLayer, ImageRecord, Layer, LayerId, Store,
+    ImageLayer, ImageRecord, IndexRecord, Layer, LayerId, Store,
     error::{Context, Result},
     gc::{Object, Pruner, discard, empty_trash},
 };
@@ -17,6 +17,8 @@ use crate::{
 pub enum Damage {
     /// A name whose image is lost, damaged, or lacks a layer.
     Name(Name),
+    /// A list that cannot be read, or that has an image that is lost, damaged, or lacks a layer.
+    Index(Name),
     /// An image whose record cannot be read, or that lacks a layer.
     Image(ImageId),
     /// A layer without its record, or with other files than it had.
@@ -65,6 +67,7 @@ impl Store {
         let names = self.names()?.into_iter();
         let lost = names.filter(|(_, id)| !whole.contains(id));
         damage.extend(lost.map(|(name, _)| Damage::Name(name)));
+        damage.extend(self.damaged_indexes(&whole)?.into_iter().map(Damage::Index));
         damage.sort();
         Ok(damage)
     }
@@ -81,6 +84,7 @@ impl Store {
         for damage in damage {
             match damage {
                 Damage::Name(name) => drop(self.remove_name(name)?),
+                Damage::Index(name) => drop(self.remove_index(name)?),
                 Damage::Image(id) => discard(self, &Object::Image(*id))?,
                 Damage::Layer(id) => discard(self, &Object::Layer(*id))?,
                 Damage::Blob(digest) => discard(self, &Object::Blob(*digest))?,
@@ -88,6 +92,22 @@ impl Store {
         }
         empty_trash(self)?;
         Ok(true)
+    }
+
+    /// The names of lists of which something is missing, if only images that are `whole` count.
+    fn damaged_indexes(&self, whole: &[ImageId]) -> Result<Vec<Name>> {
+        let mut damaged = Vec::new();
+        for name in self.index_names()? {
+            let index = self.index(&name)?;
+            let is_whole = |index: &IndexRecord| {
+                let mut images = index.images.iter();
+                images.all(|listed| whole.contains(&listed.image))
+            };
+            if !index.as_ref().is_some_and(is_whole) {
+                damaged.push(name);
+            }
+        }
+        Ok(damaged)
     }
 
     fn damaged_layers(

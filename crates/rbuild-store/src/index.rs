@@ -86,21 +86,27 @@ impl Store {
     /// # Errors
     /// [`crate::Error::Read`] if the list, or one that is there, cannot be read.
     pub fn indexes(&self) -> Result<Vec<(Name, IndexRecord)>> {
-        let list = || match self.subdirectory("indexes")? {
-            Some(indexes) => indexes.entries(),
-            None => Ok(Vec::new()),
-        };
         let mut found = Vec::new();
-        for entry in list().reading(|| "the list of indexes".to_owned())? {
-            let file = std::str::from_utf8(&entry.name).ok();
-            let name = file.and_then(decode).and_then(|text| Name::parse(&text));
-            if let Some(name) = name
-                && let Some(index) = self.index(&name)?
-            {
+        for name in self.index_names()? {
+            if let Some(index) = self.index(&name)? {
                 found.push((name, index));
             }
         }
         Ok(found)
+    }
+
+    /// The names of all indexes, damaged ones too.
+    pub(crate) fn index_names(&self) -> Result<Vec<Name>> {
+        let list = || match self.subdirectory("indexes")? {
+            Some(indexes) => indexes.entries(),
+            None => Ok(Vec::new()),
+        };
+        let entries = list().reading(|| "the list of indexes".to_owned())?;
+        let names = entries.into_iter().filter_map(|entry| {
+            let text = decode(std::str::from_utf8(&entry.name).ok()?)?;
+            Name::parse(&text)
+        });
+        Ok(names.collect())
     }
 
     /// Removes the index `name`, not its images: one unlink, which works on a full disk. Returns

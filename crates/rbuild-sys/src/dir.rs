@@ -52,6 +52,9 @@ pub struct Node {
 }
 
 const RESOLVE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+/// No longer path is resolved at once, in bytes: with its NUL it is `PATH_MAX`.
+const PATH_LIMIT: usize = 4095;
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
@@ -113,12 +116,30 @@ impl Dir {
         }
     }
 
-    /// Opens the directory that `path` leads to.
+    /// Opens the directory that `path` leads to, of any length: it may be beyond `PATH_MAX`.
     ///
     /// # Errors
-    /// As [`Dir::resolve`]; `NOTDIR` if it is something else.
+    /// As [`Dir::resolve`]; `NOTDIR` if it is something else; `LOOP` for a symlink beyond the
+    /// first `PATH_MAX` bytes, where the kernel cannot tell any more what is above it.
     pub fn resolve_dir(&self, path: &[u8]) -> Result<Self> {
-        self.resolve(path, DIRECTORY).map(Self)
+        let (piece, mut rest) = piece(path);
+        let mut here = Self(self.resolve(piece, DIRECTORY)?);
+        while !rest.is_empty() {
+            let (piece, next) = self::piece(rest);
+            here = Self(here.resolve_beneath(piece)?);
+            rest = next;
+        }
+        Ok(here)
+    }
+
+    /// Opens the directory `path`, without any symlink.
+    fn resolve_beneath(&self, path: &[u8]) -> Result<OwnedFd> {
+        loop {
+            match fs::openat2(&self.0, path, DIRECTORY, Mode::empty(), BENEATH) {
+                Err(Errno::AGAIN) => {}
+                answer => return answer.on("openat2", path),
+            }
+        }
     }
 
     /// Opens the regular file that `path` leads to for reading; never blocks on a FIFO.
@@ -499,6 +520,21 @@ impl From<Dir> for OwnedFd {
     fn from(dir: Dir) -> Self {
         dir.0
     }
+}
+
+/// What of `path` can be resolved at once, and the rest: relative, perhaps empty.
+fn piece(path: &[u8]) -> (&[u8], &[u8]) {
+    if path.len() <= PATH_LIMIT {
+        return (path, b"");
+    }
+    let cut = path[..=PATH_LIMIT].iter().rposition(|&byte| byte == b'/');
+    // Without a slash it is a name that no file system has: the kernel says so.
+    let Some(cut) = cut.filter(|&cut| cut > 0) else {
+        return (path, b"");
+    };
+    let rest = &path[cut..];
+    let start = rest.iter().position(|&byte| byte != b'/');
+    (&path[..cut], &rest[start.unwrap_or(rest.len())..])
 }
 
 fn stat_fd(fd: BorrowedFd<'_>, operand: &[u8]) -> Result<Stat> {

@@ -3,7 +3,7 @@
 //! Knows: how they are written, and those that several flags have.
 //! Does not know: which flag they are of.
 
-use rbuild_export::{Affected, Compress};
+use rbuild_export::{Affected, Compress, Frames};
 use rbuild_oci::media_type::Compression;
 
 /// What a flag says, to be taken one by one.
@@ -80,7 +80,7 @@ impl<'a> Attributes<'a> {
 /// If `value` is not one of its values.
 pub fn compress(wish: &mut Compress, key: &str, value: &str) -> Result<bool, String> {
     match key {
-        "compression" => wish.compression = compression(value)?,
+        "compression" => (wish.compression, wish.frames) = compression(value)?,
         "compression-level" => {
             let level = value.parse().map_err(|_| "the level is no number")?;
             wish.level = Some(level);
@@ -96,13 +96,14 @@ pub fn compress(wish: &mut Compress, key: &str, value: &str) -> Result<bool, Str
     Ok(true)
 }
 
-fn compression(value: &str) -> Result<Compression, String> {
+fn compression(value: &str) -> Result<(Compression, Frames), String> {
     match value {
-        "gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
-        "uncompressed" => Ok(Compression::None),
+        "gzip" => Ok((Compression::Gzip, Frames::Any)),
+        "zstd" => Ok((Compression::Zstd, Frames::Any)),
+        "zstd:chunked" => Ok((Compression::Zstd, Frames::PerFile)),
+        "uncompressed" => Ok((Compression::None, Frames::Any)),
         _ => Err(format!(
-            "`{value}` is not supported: gzip, zstd and uncompressed are"
+            "`{value}` is not supported: gzip, zstd, zstd:chunked and uncompressed are"
         )),
     }
 }

@@ -7,6 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use rbuild_plan::Extent;
 
+mod attest;
 mod build;
 mod cache;
 mod check;
@@ -21,6 +22,7 @@ mod store;
 
 use crate::amount;
 
+pub use attest::*;
 pub use build::*;
 pub use cache::*;
 pub use check::*;

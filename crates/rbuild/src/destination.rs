@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, path::Path, slice};
 
 use rbuild_export::{
-    Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export, local_digest, push,
-    push_index, write_archive, write_directory, write_docker_archive, write_index_layout,
-    write_layout,
+    ARTIFACT_TYPE, Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export,
+    local_digest, push, push_index, write_archive, write_directory, write_docker_archive,
+    write_index_layout, write_layout,
 };
 use rbuild_oci::{BlobDigest, Format, Location, Name, Reference};
-use rbuild_registry::{Access, Repository, Scope};
+use rbuild_registry::{Access, Referrer, Repository, Scope};
 use rbuild_store::{ImageRecord, Store};
 
 use crate::{failure::Failure, find::new_name, registry::Registry, target::Target};
@@ -126,6 +126,30 @@ pub fn send_index(
                 .with_hint("docker://HOST/NAME[:TAG] and oci:DIR[:TAG] (with its images) can"),
         ),
     }
+}
+
+/// Makes sure that the attestations in `index`, which is at `destination`, are found by the image
+/// that they speak of. Other places than registries have no such lists.
+///
+/// # Errors
+/// If the registry refuses.
+pub fn refer(
+    (place, registry): (Place<'_>, &Registry),
+    index: &ExportedIndex,
+    destination: &Location,
+) -> Result<(), Failure> {
+    let (Location::Name(reference) | Location::Registry(reference)) = destination else {
+        return Ok(());
+    };
+    let [image, attached] = &index.images[..] else {
+        return Ok(());
+    };
+    let (repository, _) = repository((place, registry), &reference.on_docker_hub())?;
+    Ok(repository.refer(Referrer {
+        subject: image.descriptor.digest,
+        manifest: &attached.descriptor,
+        artifact_type: ARTIFACT_TYPE,
+    })?)
 }
 
 fn file(path: &str) -> Target {

@@ -26,6 +26,8 @@ use crate::{
     source::{Part, Source},
 };
 
+/// What a Dockerfile from there is called.
+pub const STANDARD_INPUT: &str = "standard input";
 /// Looked for in the context, in this order (P1).
 const NAMES: [&str; 3] = ["Containerfile", "Dockerfile", "dockerfile"];
 
@@ -95,7 +97,7 @@ fn usual(context: &Main) -> Result<Part, Failure> {
 fn named(file: &Path, context: &Main, http: &Client) -> Result<Part, Failure> {
     let text = file.to_str().unwrap_or_default();
     if text == "-" {
-        return part("standard input".to_owned(), &mut io::stdin().lock());
+        return part(STANDARD_INPUT.to_owned(), &mut io::stdin().lock());
     }
     if text.starts_with("http://") || text.starts_with("https://") {
         return of_url(text, http);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rbuild_engine::{Bases, Event, Imports, State, Supplies};
-use rbuild_export::{CacheLayer, CacheStep, Compress, Layers, Place, cache_image};
+use rbuild_export::{CacheLayer, CacheStep, Compress, Layers, cache_image};
 use rbuild_oci::{BlobDigest, LocalPlace, Location};
 use rbuild_plan::{Key, Plan, StageId, StepId};
 use rbuild_store::{Key as StoreKey, Session};
@@ -21,7 +21,7 @@ use crate::{
     attributes::{Attributes, flag},
     destination::send_exported,
     failure::{Failure, hint},
-    registry::Registry,
+    output::Ends,
     report,
 };
 
@@ -230,11 +230,8 @@ impl Results<'_> {
     ///
     /// # Errors
     /// If one cannot be written, and must be.
-    pub fn export(
-        &self,
-        places: &[CacheTo],
-        (place, registry): (Place<'_>, &Registry),
-    ) -> Result<(), Failure> {
+    pub fn export(&self, places: &[CacheTo], ends: Ends<'_>) -> Result<(), Failure> {
+        let place = ends.place();
         for to in places {
             let To::Image(location) = &to.place else {
                 continue;
@@ -245,7 +242,7 @@ impl Results<'_> {
                 let steps: Vec<CacheStep> = steps.collect::<Result<_, Failure>>()?;
                 let looks = (&self.plan.platform(), to.compress);
                 let image = cache_image(place, &steps, looks)?;
-                send_exported((place, &image), location, registry)
+                send_exported((place, &image), location, ends.registry)
             };
             match exported() {
                 Ok(()) => report::note(&format!("cache written to {location}")),

@@ -1,7 +1,7 @@
 //! Which image does the user mean?
 
-use rbuild_export::local_digest;
-use rbuild_oci::{ImageId, Name, Reference};
+use rbuild_export::{local_digest, local_index};
+use rbuild_oci::{Digest, ImageId, Name, Reference};
 use rbuild_store::{ImageRecord, IndexRecord, Store};
 
 use crate::failure::Failure;
@@ -54,15 +54,13 @@ pub fn look_up(store: &Store, text: &str) -> Result<Option<Found>, Failure> {
     {
         return Ok(Some(found));
     }
-    let digits = text.strip_prefix("sha256:").unwrap_or(text);
-    let is_id = digits.len() >= SHORTEST_ID && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut fitting: Vec<_> = match is_id {
-        true => store
+    let mut fitting: Vec<_> = match digits_of_id(text) {
+        Some(digits) => store
             .images()?
             .into_iter()
             .filter(|(id, _)| id.0.hex().starts_with(digits))
             .collect(),
-        false => Vec::new(),
+        None => Vec::new(),
     };
     match fitting.len() {
         0 => Ok(None),
@@ -100,10 +98,10 @@ fn pinned(store: &Store, reference: &Reference) -> Result<Option<Found>, Failure
     Ok(None)
 }
 
-/// Finds a list of images by its name.
+/// Finds a list of images by its name, or by its id or the start of that.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none, or the start of an id fits several.
 pub fn find_index(store: &Store, text: &str) -> Result<(Name, IndexRecord), Failure> {
     look_up_index(store, text)?.ok_or_else(|| {
         Failure::message(format!("no list of images `{text}` in the store"))
@@ -117,15 +115,44 @@ pub fn find_index(store: &Store, text: &str) -> Result<(Name, IndexRecord), Fail
 /// # Errors
 /// If the store cannot be read.
 pub fn look_up_index(store: &Store, text: &str) -> Result<Option<(Name, IndexRecord)>, Failure> {
-    let Ok(reference) = text.parse::<Reference>() else {
-        return Ok(None);
-    };
-    for name in reference.local_names() {
+    let reference = text.parse::<Reference>().ok();
+    for name in reference.iter().flat_map(Reference::local_names) {
         if let Some(index) = store.index(&name)? {
             return Ok(Some((name, index)));
         }
     }
-    Ok(None)
+    let Some(digits) = digits_of_id(text) else {
+        return Ok(None);
+    };
+    let mut fitting = store.indexes()?;
+    // A list that lacks an image has no id.
+    fitting.retain(|(_, index)| {
+        let id = index_id(store, index);
+        id.is_ok_and(|id| id.hex().starts_with(digits))
+    });
+    let same = |(_, index): &(Name, IndexRecord)| *index == fitting[0].1;
+    match fitting.iter().all(same) {
+        true => Ok(fitting.into_iter().next()),
+        false => {
+            let message = format!("`{text}` is the start of {} ids", fitting.len());
+            Err(Failure::message(message))
+        }
+    }
+}
+
+/// The id of a list: the digest of what it is in the store.
+///
+/// # Errors
+/// If it has an image that the store has not.
+pub fn index_id(store: &Store, index: &IndexRecord) -> Result<Digest, Failure> {
+    Ok(Digest::of(local_index(store, index)?.as_bytes()))
+}
+
+/// The digits of what may be an id, or the start of one.
+fn digits_of_id(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_id = digits.len() >= SHORTEST_ID && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    is_id.then_some(digits)
 }
 
 /// The name that a new image gets: `localhost/…` where no registry is written.

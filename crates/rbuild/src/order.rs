@@ -14,6 +14,7 @@ use rbuild_plan::{Edits, Entitlement, Inputs};
 
 use crate::{
     allowance::Allowance,
+    attest::Wishes,
     caching::CacheWish,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     confine::{Confines, Insecure, confines, limits},
@@ -55,6 +56,10 @@ pub struct Order {
     pub targets: Vec<Target>,
     /// None if there are several targets.
     pub outputs: Vec<Output>,
+    /// What is said of the result.
+    pub attestations: Wishes,
+    /// When the build began, in seconds since 1970.
+    pub began: i64,
     /// What may stay in the store afterwards; of `storage.conf`, not of a flag.
     pub allowance: Allowance,
 }
@@ -66,6 +71,8 @@ impl Order {
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
         let outputs = Output::parse_all(&args.result.output)?;
+        let attestations = Wishes::of(&args.attest)?;
+        attestations.refuse_without_carrier(&outputs)?;
         let targets = targets::understood(&args.input.target, &args.result.tag)?;
         if targets.len() > 1 {
             refuse_single(args)?;
@@ -91,6 +98,8 @@ impl Order {
             on_failure: on_failure::possible(&args.steps.on_failure)?,
             targets,
             outputs,
+            attestations,
+            began: settings::now(),
             allowance: Allowance::configured()?,
         })
     }

@@ -8,16 +8,17 @@ use std::{
 };
 
 use rbuild_export::{
-    Looks, Named, Place, Tagged, export, write_archive, write_docker_archive, write_tree,
-    write_tree_tar,
+    Attestation, AttestedFiles, Images, Looks, Named, Place, Tagged, attested, export, merged,
+    write_archive, write_docker_archive, write_index_archive, write_tree, write_tree_tar,
 };
 use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
+    attest::Saying,
     attributes::{compress, flag},
-    destination::{Parcel, in_a_layout, send},
+    destination::{Parcel, in_a_layout, refer, send, send_index},
     failure::Failure,
     registry::Registry,
     target::Target,
@@ -178,6 +179,15 @@ impl Output {
         Ok(target)
     }
 
+    /// Whether attestations can go there: the store, archives of docker and plain directories of a
+    /// manifest have no place for them.
+    pub fn carries_attestations(&self) -> bool {
+        !matches!(
+            self.kind,
+            Kind::Names(_) | Kind::DockerArchive(..) | Kind::Directory(_)
+        )
+    }
+
     /// Whether standard output has the result, and nothing else may be printed there.
     pub fn is_stdout(&self) -> bool {
         matches!(
@@ -200,9 +210,19 @@ pub struct Ends<'a> {
     pub empty: &'a Dir,
     /// How registries are talked to.
     pub registry: &'a Registry,
+    /// What is said of the images.
+    pub saying: &'a Saying,
 }
 
 impl<'a> Ends<'a> {
+    /// The same, where `saying` is said of images.
+    pub fn saying<'b>(self, saying: &'b Saying) -> Ends<'b>
+    where
+        'a: 'b,
+    {
+        Ends { saying, ..self }
+    }
+
     /// The store, for what leaves it.
     pub fn place(&self) -> Place<'a> {
         Place {
@@ -234,9 +254,13 @@ pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
     let (store, id) = (built.ends.store, built.id);
     let gone = || Failure::message(format!("image {id} is not in the store any more"));
     let image = store.image(id)?.ok_or_else(gone)?;
-    outputs
-        .iter()
-        .try_for_each(|output| output.write(&image, built))
+    let said = built.ends.saying.of_image(&image, built)?;
+    outputs.iter().try_for_each(
+        |output| match said.is_empty() || !output.carries_attestations() {
+            true => output.write(&image, built),
+            false => output.write_attested(&image, built, &said),
+        },
+    )
 }
 
 impl Output {
@@ -249,7 +273,12 @@ impl Output {
                 }
                 Ok(())
             }
-            Kind::Registries(places) => self.push(image, built, places),
+            Kind::Registries(places) => {
+                for place in destinations(places, built.names)? {
+                    send(self.parcel(image, built), &place, built.ends.registry)?;
+                }
+                Ok(())
+            }
             Kind::Local(path) => Ok(write_tree(store, image, built.ends.empty, path)?),
             Kind::Tar(target) => {
                 target.write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))
@@ -280,29 +309,50 @@ impl Output {
         }
     }
 
-    /// Sends the image to `places`, or to where its own names lead.
-    fn push(
+    /// Writes the image with what is `said` of it.
+    fn write_attested(
         &self,
         image: &ImageRecord,
         built: Built<'_>,
-        places: &[Location],
+        said: &[Attestation],
     ) -> Result<(), Failure> {
-        let own = built.names.iter();
-        let own = own.filter(|name| !name.as_str().starts_with("localhost/"));
-        let own: Vec<Location> = own
-            .map(|name| name.as_str().parse())
-            .collect::<Result<_, _>>()?;
-        let places = if places.is_empty() { &own[..] } else { places };
-        if places.is_empty() {
-            return Err(
-                Failure::message("--output does not say which registry the image goes to")
-                    .with_hint("type=registry,name=HOST/NAME[:TAG], or a --tag with a host"),
-            );
+        let Ends {
+            store,
+            session,
+            empty,
+            registry,
+            saying,
+        } = built.ends;
+        if let Kind::Local(_) | Kind::Tar(_) = &self.kind {
+            let tree = merged(store, image, empty)?;
+            let files = AttestedFiles::new(session, &tree, said, saying.time)?;
+            return match &self.kind {
+                Kind::Tar(target) => target.write(&mut |out| Ok(files.write_tar(out)?)),
+                Kind::Local(path) => Ok(files.write_to(path)?),
+                _ => Ok(()),
+            };
         }
-        for place in places {
-            send(self.parcel(image, built), place, built.ends.registry)?;
+        let place = built.ends.place();
+        let exported = export(place, image, in_a_layout(self.looks)?)?;
+        let index = attested(place, exported, built.names, said)?;
+        match &self.kind {
+            Kind::OciArchive(target, tag) => {
+                let tag = tag.as_deref();
+                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))
+            }
+            Kind::Layout(to) => {
+                let to = Location::Layout(to.clone());
+                send_index((place, registry), &index, &to, Images::Included)
+            }
+            Kind::Registries(places) => {
+                for to in destinations(places, built.names)? {
+                    send_index((place, registry), &index, &to, Images::Included)?;
+                    refer((place, registry), &index, &to)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn parcel<'a>(&self, image: &'a ImageRecord, built: Built<'a>) -> Parcel<'a> {
@@ -313,6 +363,28 @@ impl Output {
             name: built.names.first(),
         }
     }
+}
+
+/// `places`, or where the image's own names lead.
+///
+/// # Errors
+/// If there are neither.
+fn destinations(places: &[Location], names: &[Name]) -> Result<Vec<Location>, Failure> {
+    if !places.is_empty() {
+        return Ok(places.to_vec());
+    }
+    let own = names.iter();
+    let own = own.filter(|name| !name.as_str().starts_with("localhost/"));
+    let own: Vec<Location> = own
+        .map(|name| name.as_str().parse())
+        .collect::<Result<_, _>>()?;
+    if own.is_empty() {
+        return Err(
+            Failure::message("--output does not say which registry the image goes to")
+                .with_hint("type=registry,name=HOST/NAME[:TAG], or a --tag with a host"),
+        );
+    }
+    Ok(own)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use expect_test::expect;
 use rbuild_export::{
-    Affected, Compress, Error, Looks, Named, export, write_directory, write_docker_archive,
+    Affected, Compress, Error, Frames, Looks, Named, export, write_directory, write_docker_archive,
 };
 use rbuild_oci::{Digest, Format, media_type::Compression};
 
@@ -30,7 +30,8 @@ fn members(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 fn an_archive_has_each_layer_once_and_all_names() {
     let place = Place::new();
     let images = [image(&place, "a"), image(&place, "b")].map(|id| place.image(&id));
-    let names = [name("localhost/a:1"), name("localhost/a:2")];
+    let pinned = format!("localhost/a@{}", Digest::of(b""));
+    let names = [name("localhost/a:1"), name("localhost/a:2"), name(&pinned)];
     let named = [
         Named {
             image: &images[0],
@@ -110,6 +111,7 @@ fn looks(format: Format, compression: Compression) -> Looks {
             compression,
             level: None,
             layers: Affected::All,
+            frames: Frames::Any,
         },
     }
 }
@@ -180,4 +182,43 @@ fn a_directory_has_a_manifest_and_blobs_and_replaces_only_its_like() {
     std::fs::write(other.join("thesis.tex"), "").unwrap();
     let error = write_directory(place.ends(), &exported, &other).unwrap_err();
     assert!(matches!(error, Error::NotEmpty { .. }), "{error}");
+}
+
+fn chunked() -> Looks {
+    let mut looks = looks(Format::Oci, Compression::Zstd);
+    looks.compress.frames = Frames::PerFile;
+    looks
+}
+
+#[test]
+fn zstd_chunked_is_made_once_and_says_where_its_files_are() {
+    let place = Place::new();
+    let image = place.image(&image(&place, "a"));
+    let plain = export(place.ends(), &image, looks(Format::Oci, Compression::Zstd)).unwrap();
+    let first = export(place.ends(), &image, chunked()).unwrap();
+    for (layer, plain) in first.layers.iter().zip(&plain.layers) {
+        assert_eq!(layer.media_type, plain.media_type);
+        assert!(layer.digest != plain.digest);
+        assert_eq!((layer.annotations.len(), plain.annotations.len()), (3, 0));
+    }
+    assert!(first.manifest.contains("zstd-chunked.manifest-checksum"));
+    let again = export(place.ends(), &image, chunked()).unwrap();
+    assert_eq!(again.manifest, first.manifest);
+    // What came so leaves so.
+    let mut pulled = image.clone();
+    for (layer, blob) in pulled.layers.iter_mut().zip(&first.layers) {
+        layer.blob = Some(blob.clone());
+    }
+    let pulled = export(place.ends(), &pulled, chunked()).unwrap();
+    assert_eq!(pulled.layers, first.layers);
+}
+
+#[test]
+fn a_layer_that_changed_on_disk_does_not_leave_in_pieces_either() {
+    let place = Place::new();
+    let layer = place.layer(&[File("f", "content", 50)]);
+    let image = place.image(&place.commit(&[layer]));
+    std::fs::write(place.in_layer(layer, "f"), "CONTENT").unwrap();
+    let error = export(place.ends(), &image, chunked()).unwrap_err();
+    assert!(matches!(error, Error::LayerChanged { .. }), "{error}");
 }

@@ -350,9 +350,6 @@ fn blob(place: &Place, layer: LayerId, compression: Compression) -> Descriptor {
     pack(&[&diff], &PackOptions::new(Form::Overlay), &mut encoder).unwrap();
     encoder.finish().unwrap();
     let size = blob.size();
-    Descriptor {
-        media_type: Format::Oci.layer(compression).unwrap().to_owned(),
-        digest: blob.commit(None).unwrap(),
-        size,
-    }
+    let media_type = Format::Oci.layer(compression).unwrap();
+    Descriptor::new(media_type, blob.commit(None).unwrap(), size)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this crate is all tests")]
 
+mod attestation;
 mod commit;
 mod damage;
 mod docker_archive;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::Path,
     process::Command,
 };
@@ -298,9 +298,94 @@ fn paths_beyond_path_max_are_packed() {
         here = here.child(&[b'd'; 200]).unwrap();
     }
     here.create(b"f", 0o644).unwrap();
+    here.link(&here, b"f", b"g").unwrap();
     let archive = packed(&[&root], &LAYER);
     assert!(list(&archive).lines().last().unwrap().len() > 8_000);
-    root.remove_all(&[b'd'; 200]).unwrap();
+    let (_temp, copy) = tree(&[]);
+    let options = UnpackOptions::new(Whiteouts::Overlay);
+    unpack(&mut &archive[..], &copy, &options).unwrap();
+    assert!(packed(&[&copy], &LAYER) == archive, "the bytes differ");
+    for root in [root, copy] {
+        root.remove_all(&[b'd'; 200]).unwrap();
+    }
+}
+
+#[test]
+fn names_of_any_bytes_and_access_lists_travel() {
+    let (_temp, dir) = tree(&["d/"]);
+    let names = [
+        &b"\xff\xfe"[..],
+        b"new\nline",
+        b"tab\tback\\slash",
+        "\u{e4}".as_bytes(),
+    ];
+    for name in names {
+        dir.create(name, 0o640).unwrap();
+    }
+    dir.symlink(b"\xff/../\xfe", b"to\xff").unwrap();
+    // acl(5) as the kernel has it: version 2, then tag, permission and id of each entry.
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 6, u32::MAX),
+        (0x02, 7, 0),
+        (0x04, 4, u32::MAX),
+        (0x10, 7, u32::MAX),
+        (0x20, 0, u32::MAX),
+    ];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permission, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(permission.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let lists = [
+        (&b"\xff\xfe"[..], &b"system.posix_acl_access"[..]),
+        (b"d", b"system.posix_acl_default"),
+    ];
+    let has_lists = lists
+        .iter()
+        .all(|(name, key)| dir.set_xattr(name, key, &list).is_ok());
+    if !has_lists {
+        println!("SKIP access lists: this file system has none");
+    }
+    let archive = packed(&[&dir], &LAYER);
+    let (_temp, copy) = tree(&[]);
+    unpack(
+        &mut &archive[..],
+        &copy,
+        &UnpackOptions::new(Whiteouts::Overlay),
+    )
+    .unwrap();
+    assert!(packed(&[&copy], &LAYER) == archive, "the bytes differ");
+    for (name, key) in lists {
+        let found = copy.xattr(name, key).unwrap();
+        assert_eq!(found.as_deref(), has_lists.then_some(&list[..]));
+    }
+}
+
+#[test]
+fn what_is_zeros_takes_no_space_when_it_is_unpacked() {
+    let (temp, dir) = tree(&["f=start"]);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(temp.path().join("f"));
+    let mut file = file.unwrap();
+    file.seek(SeekFrom::Start(8 << 20)).unwrap();
+    file.write_all(b"middle").unwrap();
+    for size in [(16 << 20) + 77, 16 << 20] {
+        file.set_len(size).unwrap();
+        let archive = packed(&[&dir], &LAYER);
+        let (temp, copy) = tree(&[]);
+        unpack(
+            &mut &archive[..],
+            &copy,
+            &UnpackOptions::new(Whiteouts::Overlay),
+        )
+        .unwrap();
+        assert!(packed(&[&copy], &LAYER) == archive, "the bytes differ");
+        let found = fs::metadata(temp.path().join("f")).unwrap();
+        assert_eq!(found.len(), size);
+        assert!(found.blocks() * 512 < 1 << 20, "{} blocks", found.blocks());
+    }
 }
 
 #[test]

@@ -559,3 +559,90 @@ fn seal(block: &mut [u8]) {
     let sum: u32 = block.iter().map(|&b| u32::from(b)).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
+
+#[test]
+fn holes_that_gnu_tar_leaves_out_are_holes_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let from = temp.path().join("from");
+    std::fs::create_dir(&from).unwrap();
+    // More pieces than one header has, a piece at the end, and a file that is one hole.
+    let mut content = vec![0; 6 << 20];
+    for piece in 0..40 {
+        content[piece * 150_000] = b'x';
+    }
+    let write = |name: &str, content: &[u8]| {
+        let mut file = std::fs::File::create(from.join(name)).unwrap();
+        super::write_sparse(&mut file, content).unwrap();
+        file.set_len(content.len() as u64).unwrap();
+    };
+    write("holes", &content);
+    write("none", &vec![0; 1 << 20]);
+    for format in [
+        &["gnu"][..],
+        &["posix", "0.0"],
+        &["posix", "0.1"],
+        &["posix", "1.0"],
+    ] {
+        let mut tar = std::process::Command::new("tar");
+        tar.arg("-cS").arg(format!("--format={}", format[0]));
+        if let Some(version) = format.get(1) {
+            tar.arg(format!("--sparse-version={version}"));
+        }
+        let archive = tar.arg("-C").arg(&from).arg(".").output().unwrap().stdout;
+        assert!(archive.len() < 3 << 20, "{format:?} has no holes");
+        let to = temp.path().join(format.join("-"));
+        std::fs::create_dir(&to).unwrap();
+        let root = Dir::open(&to).unwrap();
+        unpack(&mut &archive[..], &root, &options(Whiteouts::Literal)).unwrap();
+        assert!(
+            std::fs::read(to.join("holes")).unwrap() == content,
+            "{format:?}"
+        );
+        assert_eq!(std::fs::read(to.join("none")).unwrap(), vec![0; 1 << 20]);
+        let mut blob = Vec::new();
+        let chunks = crate::write_chunked(&mut &archive[..], &mut blob, None).unwrap();
+        assert_eq!(chunks, None);
+    }
+}
+
+/// What is stored of a file is exactly what its map says, and within the limits.
+#[test]
+fn impossible_holes_are_refused() {
+    let check = |records: &[(&str, &str)], content: &str, why: &str| {
+        let mut pax = Vec::new();
+        for (key, value) in records {
+            let key = [b"GNU.sparse.", key.as_bytes()].concat();
+            crate::pax::record(&mut pax, &key, value.as_bytes());
+        }
+        let mut tar = archive(&[(File, "pax", std::str::from_utf8(&pax).unwrap())]);
+        tar.truncate(512 + pax.len().next_multiple_of(512));
+        tar[156] = b'x';
+        seal(&mut tar[..512]);
+        tar.extend(archive(&[(File, "f", content)]));
+        let temp = tempfile::tempdir().unwrap();
+        let root = Dir::open(temp.path()).unwrap();
+        let options = UnpackOptions {
+            limits: Limits {
+                size: 1 << 20,
+                ..Limits::default()
+            },
+            ..options(Whiteouts::Literal)
+        };
+        let error = unpack(&mut &tar[..], &root, &options).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    let holes = "impossible holes";
+    check(&[("size", "9"), ("map", "0,1")], "two", holes);
+    check(&[("size", "9"), ("map", "0,3")], "", holes);
+    check(&[("size", "1"), ("map", "0,3")], "two", holes);
+    check(&[("map", "0,3")], "two", holes);
+    check(
+        &[("size", "9999999"), ("map", "0,3")],
+        "two",
+        "limit `size`",
+    );
+    let new = [("major", "1"), ("minor", "0"), ("realsize", "9")];
+    check(&new, "1\n0\n3\ntwo", holes);
+    check(&new, &"1".repeat(2048), holes);
+    check(&new, &format!("1\n0\n4\n{}two", "\0".repeat(506)), holes);
+}

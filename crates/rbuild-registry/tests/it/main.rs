@@ -9,6 +9,7 @@
 mod faults;
 mod logins;
 mod real;
+mod referrers;
 mod rows;
 mod signatures;
 mod tokens;
@@ -63,11 +64,8 @@ fn pull_from(server: &Server) -> Repository {
 }
 
 fn blob(bytes: &[u8]) -> Descriptor {
-    Descriptor {
-        media_type: media_type::OCI_LAYER.to_owned(),
-        digest: BlobDigest(Digest::of(bytes)),
-        size: bytes.len() as u64,
-    }
+    let digest = BlobDigest(Digest::of(bytes));
+    Descriptor::new(media_type::OCI_LAYER, digest, bytes.len() as u64)
 }
 
 fn manifest_of(config: &[u8], layer: &[u8]) -> String {

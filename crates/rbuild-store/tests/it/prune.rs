@@ -337,12 +337,28 @@ fn a_check_names_what_is_damaged_and_a_repair_forgets_it() {
     let record = scratch.path(&format!("layers/{}/record.json", layer(1)));
     std::fs::write(record, "").unwrap();
     let named = store.name(&name("a.b/c:d")).unwrap().unwrap();
+    let list = name("a.b/list:1");
+    let listed = ListedImage {
+        image: named,
+        platform: ListedPlatform::default(),
+        annotations: BTreeMap::new(),
+    };
+    let index = IndexRecord {
+        images: vec![listed],
+        ..IndexRecord::default()
+    };
+    let empty = name("a.b/empty:1");
+    let session = store.begin().unwrap();
+    session.set_index(&list, &index).unwrap();
+    session.set_index(&empty, &IndexRecord::default()).unwrap();
+    drop(session);
     let damage = store.check(&mut |_, _| true).unwrap();
     let digest = rbuild_oci::BlobDigest(rbuild_oci::Digest::of(b"blob"));
     assert_eq!(
         damage,
         [
             Damage::Name(name("a.b/c:d")),
+            Damage::Index(list.clone()),
             Damage::Image(named),
             Damage::Layer(layer(1)),
             Damage::Blob(digest),
@@ -351,6 +367,8 @@ fn a_check_names_what_is_damaged_and_a_repair_forgets_it() {
     assert!(store.repair(&damage).unwrap());
     assert_eq!(store.check(&mut |_, _| true).unwrap(), []);
     assert_eq!(store.name(&name("a.b/c:d")).unwrap(), None);
+    assert_eq!(store.index(&list).unwrap(), None);
+    assert!(store.index(&empty).unwrap().is_some());
     let wrong = store.check(&mut |_, _| false).unwrap();
     assert!(wrong.contains(&Damage::Layer(layer(2))), "{wrong:?}");
 }

@@ -134,3 +134,30 @@ fn metadata_is_kept_as_set() {
     );
     assert_eq!(dir.xattr(b"secret", b"user.none").unwrap(), None);
 }
+
+#[test]
+fn a_directory_beyond_path_max_is_made_and_found_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = Dir::open(temp.path()).unwrap();
+    let path = [&[b'd'; 200][..]; 60].join(&b"//"[..]);
+    let mut made = 0;
+    let count = |_: &Dir, _: &[u8]| {
+        made += 1;
+        Ok(())
+    };
+    let dir = root.make_dirs(&path, 0o755, count).unwrap();
+    assert_eq!(made, 60);
+    let found = root.resolve_dir(&path).unwrap();
+    assert_eq!(found.stat_self().unwrap().ino, dir.stat_self().unwrap().ino);
+
+    // A link at the top leads there too; one at the bottom would lead nobody knows where.
+    root.symlink(&[b'd'; 200], b"top").unwrap();
+    let path = [b"top", &path[200..]].concat();
+    assert!(root.resolve_dir(&path).is_ok());
+    dir.symlink(b"/", b"bottom").unwrap();
+    let refused = root.resolve_dir(&[&path[..], b"/bottom"].concat());
+    assert!(refused.unwrap_err().is(Errno::LOOP));
+    let name = root.resolve_dir(&[b'n'; 5000]);
+    assert!(name.unwrap_err().is(Errno::NAMETOOLONG));
+    root.remove_all(&[b'd'; 200]).unwrap();
+}

@@ -5,7 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use rbuild_plan::Extent;
 
-use super::{CallArgs, ConfineArgs, DescriptionArgs, PolicyArgs, PullPolicy, RegistryArgs};
+use super::{
+    AttestArgs, CallArgs, ConfineArgs, DescriptionArgs, PolicyArgs, PullPolicy, RegistryArgs,
+};
 use crate::{amount, on_failure::OnFailure};
 
 const BUILD_NOTES: &str = "\
@@ -60,6 +62,8 @@ pub struct BuildArgs {
     pub pull: PullPolicy,
     #[command(flatten, next_help_heading = "The result")]
     pub result: ResultArgs,
+    #[command(flatten, next_help_heading = "What is said of the result")]
+    pub attest: AttestArgs,
     #[command(flatten, next_help_heading = "What the image says of itself")]
     pub description: DescriptionArgs,
     #[command(flatten, next_help_heading = "The steps")]
@@ -133,7 +137,7 @@ pub struct ResultArgs {
     /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
     /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
     /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]). dest=- is standard output; the
-    /// id is not printed then. Also compression=gzip|zstd|uncompressed, compression-level=N,
+    /// id is not printed then. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
     /// force-compression=true, oci-mediatypes=false; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,

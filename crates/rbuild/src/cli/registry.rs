@@ -141,16 +141,20 @@ pub enum PullPolicy {
     Never,
 }
 
-/// Send an image to a registry, an archive or a directory.
+/// Send an image, or a list of images with all that are in it, to a registry, an archive or a
+/// directory.
 #[derive(Args, Debug)]
 #[command(after_help = PLACES)]
 pub struct PushArgs {
-    /// The image, by name or id
+    /// The image or list, by name or id
     #[arg(value_name = "NAME")]
     pub image: String,
     /// A place [default: docker://NAME]
     #[arg(value_name = "DESTINATION")]
     pub destination: Option<String>,
+    /// Send all images and lists of the repository NAME, under their tags; DESTINATION has none
+    #[arg(short, long, conflicts_with = "digestfile")]
+    pub all_tags: bool,
     /// Write the manifest in this format [default: as the image was pulled, else oci]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<ManifestFormat>,
@@ -189,6 +193,9 @@ pub enum CompressionFormat {
     Gzip,
     /// Smaller and faster; not for docker's format.
     Zstd,
+    /// zstd of which podman fetches only the files that it lacks; read as zstd by others.
+    #[value(name = "zstd:chunked")]
+    ZstdChunked,
 }
 
 /// How a manifest is written.

@@ -15,15 +15,18 @@ use rbuild_sandbox::{Console, Sandbox};
 use super::{call, pull::policy};
 use crate::{
     ahead::{self, Ahead},
+    attest::Saying,
     bottoms,
     cli::{BuildArgs, CallFormat, PlanArgs},
     commission::grouping,
     contexts::Opener,
     delivery::deliver_all,
-    exchange::{self, KeyBook, Results},
+    exchange::{self, Results},
     explanation::explain,
     failure::Failure,
-    forecast, network,
+    forecast,
+    listeners::Listeners,
+    network,
     on_failure::{self, Aftermath},
     order::Order,
     output::Ends,
@@ -32,7 +35,6 @@ use crate::{
     registry::{self, Registry},
     settings, signals,
     subject::{Subject, advise},
-    unseen,
 };
 
 /// What the pipeline is gone through for.
@@ -96,6 +98,7 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
             session: &session,
             empty: &bottoms.below.empty,
             registry: &registry,
+            saying: &Saying::NOTHING,
         },
         signatures: &signatures,
         bottoms: &bottoms.below,
@@ -138,9 +141,11 @@ impl Site<'_> {
             fetcher: self.fetcher,
             git_dir: settings::git_dir(&order.inputs.build_args),
         };
-        let registry = self.ends.registry;
         let platform = order.inputs.platform.clone();
-        let bases = registry.bases((store, session), self.signatures, platform);
+        let bases = self
+            .ends
+            .registry
+            .bases((store, session), self.signatures, platform);
         let mut supplies = Supplies::default();
         let search = Search {
             bases: &bases,
@@ -151,12 +156,10 @@ impl Site<'_> {
         let subject = Subject::prepared(args, order, &opener, search)?;
         let (file, source) = (&subject.file, &subject.source);
         let (plan, resolved) = (&*subject.plan, &subject.resolved);
-
         let imports = exchange::imports(&order.cache_from, &bases, (&mut supplies, session));
-        let keys = KeyBook::default();
-        let unmatched = unseen::InTrees::default();
         let progress = Progress::new(plan, args.quiet, self.runner.cancel.clone());
         let (ahead, finished) = Ahead::new(ahead::wanted(plan, grouping(args)));
+        let listeners = Listeners::new(ahead, progress);
         let builder = Builder {
             store,
             session,
@@ -175,20 +178,16 @@ impl Site<'_> {
             caching: &subject.caching,
             memory: &subject.memory,
             jobs: settings::jobs(args.steps.jobs),
-            emit: &|event| {
-                keys.note(&event);
-                ahead.note(&event);
-                unmatched.note(&event);
-                progress.show(&event);
-            },
+            emit: &|event| listeners.hear(&event),
         };
         if let Purpose::Forecast(format) = purpose {
-            let forecasts = builder.forecast(plan);
-            let forecasts = forecasts.map_err(|error| explain(error, plan, source, &progress))?;
-            return forecast::print(plan, &forecasts, format);
+            let told = |error| explain(error, plan, source, &listeners.progress);
+            return forecast::print(plan, &builder.forecast(plan).map_err(told)?, format);
         }
         let (place, times) = ((store, session), order.description.files);
-        let built = ahead::hashing(place, (&ahead, finished), times, || builder.build(plan));
+        let built = ahead::hashing(place, (&listeners.ahead, finished), times, || {
+            builder.build(plan)
+        });
         let states = built.map_err(|failed| {
             let runner = self.afterwards;
             let aftermath = Aftermath {
@@ -196,18 +195,23 @@ impl Site<'_> {
                 subject: &subject,
                 console: self.console,
             };
-            aftermath.of(*failed, &order.on_failure, &progress)
+            aftermath.of(*failed, &order.on_failure, &listeners.progress)
         })?;
-        advise((file, source), &unmatched.findings(file, plan))?;
+        advise((file, source), &listeners.unmatched.findings(file, plan))?;
         let results = Results {
             plan,
             states: &states,
-            keys: &keys,
+            keys: &listeners.keys,
             imports: &imports,
             supplies: &supplies,
         };
-        deliver_all((args, order), self.ends, (&results, resolved))?;
-        results.export(&order.cache_to, (self.ends.place(), registry))?;
+        let saying = Saying::of((args, order), &subject, store)?;
+        deliver_all(
+            (args, order),
+            self.ends.saying(&saying),
+            (&results, resolved),
+        )?;
+        results.export(&order.cache_to, self.ends)?;
         order.allowance.enforce(store);
         Ok(ExitCode::SUCCESS)
     }

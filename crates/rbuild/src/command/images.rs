@@ -1,11 +1,11 @@
 //! `rbuild images`: what is in the store.
 
-use std::{path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use jiff::Timestamp;
-use rbuild_export::{local_digest, rfc3339};
-use rbuild_oci::{ImageConfig, ImageId, Name, Reference};
-use rbuild_store::ImageRecord;
+use rbuild_export::{local_digest, local_index, rfc3339};
+use rbuild_oci::{Digest, ImageConfig, ImageId, Name, Reference};
+use rbuild_store::{ImageRecord, IndexRecord, Store};
 use serde_json::{Value, json};
 
 use crate::{
@@ -25,15 +25,27 @@ const NONE: &str = "<none>";
 struct Row<'a> {
     /// `None` for an image without a name.
     name: Option<&'a Name>,
-    id: ImageId,
-    image: &'a ImageRecord,
-    /// As far as it can be understood.
-    config: ImageConfig,
+    /// Of an image: that of its configuration; of a list: of what it is in the store.
+    id: Digest,
+    kind: Kind,
+    /// Of the manifest, or of the list.
+    digest: Digest,
+    /// Bytes of the layers' tars, or of the list.
+    size: u64,
+    labels: BTreeMap<String, String>,
     /// Seconds since 1970; `None` if the image does not say.
     created: Option<i64>,
 }
 
-/// Lists images, the youngest first.
+/// What a line shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Image,
+    /// A list of images for several platforms.
+    List,
+}
+
+/// Lists images, the youngest first, then lists of images.
 ///
 /// # Errors
 /// If the store cannot be read, or a filter or the template is wrong.
@@ -42,7 +54,9 @@ pub fn execute(root: Option<&Path>, args: &ImagesArgs) -> Result<ExitCode, Failu
     let filter = ImageFilter::parse(&args.filter, &store, &|config| created(&understood(config)))?;
     let images = store.images()?;
     let names = store.names()?;
+    let indexes = store.indexes()?;
     let mut rows = rows(&images, &names);
+    rows.extend(lists(&store, &indexes));
     if let Some(wanted) = &args.name {
         let wanted: Reference = wanted.parse()?;
         rows.retain(|row| row.name.is_some_and(|name| is_meant(&wanted, name)));
@@ -106,7 +120,6 @@ fn rows<'a>(images: &'a [(ImageId, ImageRecord)], names: &'a [(Name, ImageId)]) 
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (id, image) in images {
         let config = understood(&image.config);
-        let created = created(&config);
         let mut named = names
             .iter()
             .filter(|(_, target)| target == id)
@@ -115,10 +128,12 @@ fn rows<'a>(images: &'a [(ImageId, ImageRecord)], names: &'a [(Name, ImageId)]) 
         let unnamed = named.peek().is_none().then_some(None);
         rows.extend(named.chain(unnamed).map(|name| Row {
             name,
-            id: *id,
-            image,
-            config: config.clone(),
-            created,
+            id: id.0,
+            kind: Kind::Image,
+            digest: local_digest(image).0,
+            size: image.layers.iter().map(|layer| layer.size).sum(),
+            labels: config.config.labels.clone(),
+            created: created(&config),
         }));
     }
     rows.sort_by(|a, b| {
@@ -128,6 +143,24 @@ fn rows<'a>(images: &'a [(ImageId, ImageRecord)], names: &'a [(Name, ImageId)]) 
             .then(a.name.cmp(&b.name))
     });
     rows
+}
+
+/// One row for each list; one that lacks an image is left out, as damaged images are.
+fn lists<'a>(store: &Store, indexes: &'a [(Name, IndexRecord)]) -> Vec<Row<'a>> {
+    let row = |(name, index): &'a (Name, IndexRecord)| {
+        let text = local_index(store, index).ok()?;
+        let digest = Digest::of(text.as_bytes());
+        Some(Row {
+            name: Some(name),
+            id: digest,
+            kind: Kind::List,
+            digest,
+            size: text.len() as u64,
+            labels: BTreeMap::new(),
+            created: None,
+        })
+    };
+    indexes.iter().filter_map(row).collect()
 }
 
 /// A configuration that is damaged says nothing.
@@ -149,23 +182,24 @@ fn listed(rows: &[Row<'_>]) -> Value {
         }
         let same = rows.iter().filter(|other| other.id == row.id);
         let names: Vec<&str> = same.filter_map(|row| Some(row.name?.as_str())).collect();
-        let digest = local_digest(row.image).to_string();
+        let digest = row.digest.to_string();
         let repositories = names.iter().filter_map(|name| Name::parse(name));
         let digests: Vec<String> = repositories
             .map(|name| format!("{}@{digest}", name.repository()))
             .collect();
-        let (created, size) = (row.created.unwrap_or(0), row.size());
+        let (created, size) = (row.created.unwrap_or(0), row.size);
         images.push(json!({
-            "Id": row.id.0.hex(),
+            "Id": row.id.hex(),
             "ParentId": "",
             "RepoTags": null,
             "RepoDigests": digests,
             "Size": size,
             "SharedSize": 0,
             "VirtualSize": size,
-            "Labels": row.config.config.labels,
+            "Labels": row.labels,
             "Containers": 0,
             "Dangling": names.is_empty(),
+            "IsManifestList": row.kind == Kind::List,
             "Names": names,
             "Digest": digest,
             "History": names,
@@ -180,18 +214,13 @@ impl Row<'_> {
     fn candidate(&self) -> Candidate<'_> {
         Candidate {
             name: self.name,
-            labels: &self.config.config.labels,
+            labels: &self.labels,
             created: self.created.unwrap_or(0),
         }
     }
 
-    /// Bytes of the layers' tars.
-    fn size(&self) -> u64 {
-        self.image.layers.iter().map(|layer| layer.size).sum()
-    }
-
     fn shown_id(&self, whole: bool) -> String {
-        let hex = self.id.0.hex();
+        let hex = self.id.hex();
         match whole {
             true => format!("sha256:{hex}"),
             false => hex[..SHORT].to_owned(),
@@ -209,12 +238,12 @@ impl Row<'_> {
             "Name": name,
             "Names": name,
             "ID": id,
-            "Digest": local_digest(self.image).to_string(),
+            "Digest": self.digest.to_string(),
             "Created": since,
             "CreatedSince": since,
             "CreatedAt": created.map_or(NONE.to_owned(), rfc3339),
-            "Size": size(self.size()),
-            "Labels": self.config.config.labels,
+            "Size": size(self.size),
+            "Labels": self.labels,
         })
     }
 }

@@ -9,7 +9,7 @@ mod push;
 use std::{path::Path, process::ExitCode};
 
 use rbuild_export::local_index;
-use rbuild_oci::{Digest, Name};
+use rbuild_oci::Name;
 use rbuild_store::{IndexRecord, Key, KeyLock, Session, Store, Wait};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         ManifestArgs, ManifestCommand,
     },
     failure::Failure,
-    find::{find_index, look_up_index, new_name},
+    find::{find_index, index_id, look_up_index, new_name},
     registry::{self, Registry},
     report::{self, print},
     settings,
@@ -79,7 +79,7 @@ fn create(root: Option<&Path>, args: &ListCreateArgs) -> Result<(), Failure> {
     };
     source.add(&mut index, &args.images, entry::extent(args.all))?;
     session.set_index(&name, &index)?;
-    print(&id(&store, &index)?)?;
+    print(&index_id(&store, &index)?.hex())?;
     Ok(())
 }
 
@@ -126,7 +126,7 @@ fn rm(root: Option<&Path>, args: &ListRmArgs) -> Result<(), Failure> {
     let store = settings::store(root)?;
     for list in &args.lists {
         let (name, index) = find_index(&store, list)?;
-        let id = id(&store, &index)?;
+        let id = index_id(&store, &index)?.hex();
         store.remove_index(&name)?;
         print(&format!("Untagged: {name}"))?;
         print(&format!("Deleted: {id}"))?;
@@ -147,7 +147,7 @@ fn edit(
     let (_, mut index) = find_index(&store, list)?;
     change(&store, &session, &mut index)?;
     session.set_index(&name, &index)?;
-    Ok(print(&id(&store, &index)?)?)
+    Ok(print(&index_id(&store, &index)?.hex())?)
 }
 
 fn lock(session: &Session, name: &Name) -> Result<KeyLock, Failure> {
@@ -157,10 +157,4 @@ fn lock(session: &Session, name: &Name) -> Result<KeyLock, Failure> {
         give_up: &|| false,
     };
     Ok(session.key_lock(&key, &mut wait)?)
-}
-
-/// The digits of the list's digest, as it is in the store.
-fn id(store: &Store, index: &IndexRecord) -> Result<String, Failure> {
-    let text = local_index(store, index)?;
-    Ok(Digest::of(text.as_bytes()).hex())
 }

@@ -1,31 +1,31 @@
-//! `rbuild push`: an image from the store to elsewhere.
+//! `rbuild push`: images and lists from the store to elsewhere.
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_export::{Affected, Compress, Looks, Place};
-use rbuild_oci::{Format, Location, Name, media_type::Compression};
+use rbuild_export::{Affected, Compress, Frames, Images, Looks, Place, export_index};
+use rbuild_oci::{BlobDigest, Format, Location, Name, Reference, media_type::Compression};
+use rbuild_store::{IndexRecord, Store};
 
 use crate::{
     cli::{CompressionArgs, CompressionFormat, ManifestFormat, PushArgs},
-    destination::{Parcel, send},
+    destination::{Parcel, in_a_layout, send, send_index},
     failure::Failure,
-    find::find,
+    find::{Found, find, look_up, look_up_index},
     registry::Registry,
     report, settings,
 };
 
-/// Sends the image and, with `--digestfile`, tells its digest.
+/// Sends what the name stands for, or with `--all-tags` all that its repository has.
 ///
 /// # Errors
 /// If there is no such image, or the destination refuses.
 pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure> {
-    let store_before = settings::store(root)?;
-    let image = find(&store_before, &args.image)?;
-    drop(store_before);
-    let destination = match &args.destination {
-        Some(text) => text.parse()?,
-        None => home(&args.image, image.name.as_ref())?,
+    let store = settings::store(root)?;
+    let wanted = match args.all_tags {
+        true => all_tags(&store, args)?,
+        false => vec![Wanted::alone(&store, args)?],
     };
+    drop(store);
     let looks = Looks {
         format: args.format.map(format),
         compress: compress(&args.compression)?,
@@ -38,22 +38,147 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
         store: &store,
         session: &session,
     };
-    let parcel = Parcel {
-        place,
-        image: &image.record,
-        looks,
-        name: image.name.as_ref(),
-    };
-    let digest = send(parcel, &destination, &registry)?.to_string();
-    if !args.quiet {
-        report::note(&format!("pushed {} to {destination}: {digest}", args.image));
-    }
-    if let Some(file) = &args.digestfile {
-        std::fs::write(file, &digest).map_err(|error| {
-            Failure::message(format!("cannot write `{}`: {error}", file.display()))
-        })?;
+    for Wanted { text, thing, to } in &wanted {
+        let digest = match thing {
+            Thing::Image(found) => {
+                let parcel = Parcel {
+                    place,
+                    image: &found.record,
+                    looks,
+                    name: found.name.as_ref(),
+                };
+                send(parcel, to, &registry)?
+            }
+            Thing::List(name, known) => {
+                // Its images stay as long as the session lives.
+                let held = session.index(name)?;
+                let index = held.as_ref().unwrap_or(known);
+                let ends = (place, &registry);
+                send_list(ends, (index, looks), to, Images::Included)?
+            }
+        };
+        if !args.quiet {
+            report::note(&format!("pushed {text} to {to}: {digest}"));
+        }
+        if let Some(file) = &args.digestfile {
+            tell(file, &digest)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Something to push.
+struct Wanted {
+    /// As the user calls it.
+    text: String,
+    thing: Thing,
+    to: Location,
+}
+
+enum Thing {
+    Image(Box<Found>),
+    List(Name, IndexRecord),
+}
+
+impl Wanted {
+    /// What one name stands for: an image, else a list of images.
+    fn alone(store: &Store, args: &PushArgs) -> Result<Self, Failure> {
+        let text = args.image.clone();
+        let (thing, name) = match look_up(store, &text)? {
+            Some(found) => {
+                let name = found.name.clone();
+                (Thing::Image(Box::new(found)), name)
+            }
+            None => match look_up_index(store, &text)? {
+                Some((name, index)) => (Thing::List(name.clone(), index), Some(name)),
+                None => (Thing::Image(Box::new(find(store, &text)?)), None),
+            },
+        };
+        let to = match &args.destination {
+            Some(destination) => destination.parse()?,
+            None => home(&text, name.as_ref())?,
+        };
+        Ok(Self { text, thing, to })
+    }
+}
+
+/// All images and lists of a repository, each with where it goes: under its own tag.
+///
+/// # Errors
+/// If the name or the destination has a tag, or there is nothing of that name.
+fn all_tags(store: &Store, args: &PushArgs) -> Result<Vec<Wanted>, Failure> {
+    let reference: Reference = args.image.parse()?;
+    let destination = args.destination.as_deref().map(str::parse).transpose()?;
+    let to = match &destination {
+        None => None,
+        Some(Location::Name(to) | Location::Registry(to)) => Some(to),
+        Some(_) => return Err(Failure::message("--all-tags sends to a registry only")),
+    };
+    if [Some(&reference), to].into_iter().flatten().any(is_exact) {
+        let message = "--all-tags takes repositories, without tags and digests";
+        return Err(Failure::message(message));
+    }
+    let repositories = reference.local_names();
+    let repositories = || repositories.iter().map(Name::repository);
+    let mut wanted = Vec::new();
+    for repository in repositories() {
+        let mut add = |name: &Name, thing: Thing| -> Result<(), Failure> {
+            let to = match to {
+                Some(to) => Location::Registry(Reference {
+                    tag: name.tag().map(str::to_owned),
+                    ..to.clone()
+                }),
+                None => home(name.as_str(), Some(name))?,
+            };
+            let text = name.to_string();
+            wanted.push(Wanted { text, thing, to });
+            Ok(())
+        };
+        let is_meant = |name: &Name| name.repository() == repository && name.tag().is_some();
+        for (name, _) in store.names()?.iter().filter(|(name, _)| is_meant(name)) {
+            add(name, Thing::Image(Box::new(find(store, name.as_str())?)))?;
+        }
+        for (name, index) in store.indexes()?.into_iter().filter(|it| is_meant(&it.0)) {
+            add(&name, Thing::List(name.clone(), index))?;
+        }
+        // A short name means the first repository that has something.
+        if !wanted.is_empty() {
+            return Ok(wanted);
+        }
+    }
+    Err(Failure::message(format!("no image of `{reference}` in the store")).with_status(125))
+}
+
+fn is_exact(reference: &Reference) -> bool {
+    reference.tag.is_some() || reference.digest.is_some()
+}
+
+/// Sends a list, and what `images` says of those in it; returns its digest there.
+///
+/// # Errors
+/// If `destination` refuses, or cannot have a list.
+pub fn send_list(
+    (place, registry): (Place<'_>, &Registry),
+    (index, wished): (&IndexRecord, Looks),
+    destination: &Location,
+    images: Images,
+) -> Result<BlobDigest, Failure> {
+    let looks = match destination {
+        Location::Layout(_) => in_a_layout(wished)?,
+        _ => wished,
+    };
+    let exported = export_index(place, index, looks)?;
+    send_index((place, registry), &exported, destination, images)?;
+    Ok(exported.descriptor.digest)
+}
+
+/// Writes `digest` to `file`.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn tell(file: &Path, digest: &BlobDigest) -> Result<(), Failure> {
+    std::fs::write(file, digest.to_string())
+        .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", file.display())))
 }
 
 /// Where `name`, which was typed as `text`, says that it belongs.
@@ -86,7 +211,9 @@ pub fn format(format: ManifestFormat) -> Format {
 /// For a level that the format does not have.
 pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
     let (compression, levels) = match args.compression_format {
-        Some(CompressionFormat::Zstd) => (Compression::Zstd, 1..=22),
+        Some(CompressionFormat::Zstd | CompressionFormat::ZstdChunked) => {
+            (Compression::Zstd, 1..=22)
+        }
         Some(CompressionFormat::Gzip) | None => (Compression::Gzip, 0..=9),
     };
     if let Some(level) = args.compression_level
@@ -104,6 +231,10 @@ pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
         layers: match args.force_compression.unwrap_or(named) {
             true => Affected::All,
             false => Affected::New,
+        },
+        frames: match args.compression_format {
+            Some(CompressionFormat::ZstdChunked) => Frames::PerFile,
+            _ => Frames::Any,
         },
     })
 }

@@ -50,6 +50,7 @@ fn check(root: Option<&Path>, args: &CheckArgs) -> Result<ExitCode, Failure> {
 fn describe(damage: &Damage) -> String {
     match damage {
         Damage::Name(name) => format!("name `{name}`: its image is not complete"),
+        Damage::Index(name) => format!("list `{name}`: not complete"),
         Damage::Image(id) => format!("image {}: not complete", id.0.hex()),
         Damage::Layer(id) => format!("layer {id}: not what it was"),
         Damage::Blob(digest) => format!("blob {digest}: not what it was"),

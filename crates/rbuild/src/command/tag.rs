@@ -2,29 +2,42 @@
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_store::{ImageRecord, Store};
+use rbuild_oci::Name;
+use rbuild_store::{ImageRecord, IndexRecord, Store};
 
 use crate::{
     cli::{RmiArgs, TagArgs, UntagArgs},
     failure::Failure,
-    find::{find, new_name},
+    find::{find, index_id, look_up, look_up_index, new_name},
     report::print,
     settings,
 };
 
-/// Gives an image more names.
+/// Gives an image, or else a list of images, more names.
 ///
 /// # Errors
 /// If there is no such image, or a name is not one.
 pub fn add(root: Option<&Path>, args: &TagArgs) -> Result<ExitCode, Failure> {
     let store = settings::store(root)?;
-    let image = find(&store, &args.image)?;
     let names: Vec<_> = args
         .names
         .iter()
         .map(|name| new_name(name))
         .collect::<Result<_, _>>()?;
     let session = store.begin()?;
+    if look_up(&store, &args.image)?.is_none()
+        && let Some((_, index)) = look_up_index(&store, &args.image)?
+    {
+        for name in names {
+            if store.name(&name)?.is_some() {
+                let message = format!("`{name}` is the name of an image");
+                return Err(Failure::message(message));
+            }
+            session.set_index(&name, &index)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let image = find(&store, &args.image)?;
     for name in names {
         session.set_name(&name, &image.id)?;
     }
@@ -102,8 +115,28 @@ pub fn remove(root: Option<&Path>, args: &RmiArgs) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
+/// Removes a list of images, or one of its names; its images stay.
+fn remove_list(store: &Store, (name, index): (&Name, &IndexRecord)) -> Result<(), Failure> {
+    let id = index_id(store, index);
+    store.remove_index(name)?;
+    print(&format!("Untagged: {name}"))?;
+    let others = store.indexes()?;
+    if let Ok(id) = id
+        && others.iter().all(|(_, other)| other != index)
+    {
+        print(&format!("Deleted: {}", id.hex()))?;
+    }
+    Ok(())
+}
+
 /// Returns the image if it had no other name.
 fn remove_one(store: &Store, text: &str, force: bool) -> Result<Option<ImageRecord>, Failure> {
+    if look_up(store, text)?.is_none()
+        && let Some((name, index)) = look_up_index(store, text)?
+    {
+        remove_list(store, (&name, &index))?;
+        return Ok(None);
+    }
     let image = find(store, text)?;
     let names = store
         .names()?
@@ -114,7 +147,7 @@ fn remove_one(store: &Store, text: &str, force: bool) -> Result<Option<ImageReco
     let doomed = match &image.name {
         Some(name) => vec![name.clone()],
         None if names.len() > 1 && !force => {
-            let list: Vec<&str> = names.iter().map(rbuild_oci::Name::as_str).collect();
+            let list: Vec<&str> = names.iter().map(Name::as_str).collect();
             let message = format!(
                 "image `{text}` has {} names: {}",
                 list.len(),

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use rbuild_export::{Images, Looks, Place, export_index};
+use rbuild_export::{Images, Looks, Place};
 use rbuild_oci::Location;
 
 use crate::{
     cli::ListPushArgs,
-    command::push::{compress, format, home},
-    destination::{in_a_layout, send_index},
+    command::push::{compress, format, home, send_list, tell},
     failure::Failure,
     find::find_index,
     registry::Registry,
@@ -34,28 +33,20 @@ pub fn execute(root: Option<&Path>, args: &ListPushArgs) -> Result<(), Failure> 
         Some(text) => text.parse()?,
         None => home(&args.list, Some(&name))?,
     };
-    let looks = match destination {
-        Location::Layout(_) => in_a_layout(wished)?,
-        _ => wished,
-    };
     let place = Place {
         store: &store,
         session: &session,
     };
-    let exported = export_index(place, &index, looks)?;
     let images = match args.all {
         true => Images::Included,
         false => Images::Omitted,
     };
-    send_index((place, &registry), &exported, &destination, images)?;
-    let digest = exported.descriptor.digest.to_string();
+    let digest = send_list((place, &registry), (&index, wished), &destination, images)?;
     if !args.quiet {
         report::note(&format!("pushed {name} to {destination}: {digest}"));
     }
     if let Some(file) = &args.digestfile {
-        std::fs::write(file, &digest).map_err(|error| {
-            Failure::message(format!("cannot write `{}`: {error}", file.display()))
-        })?;
+        tell(file, &digest)?;
     }
     if args.rm {
         store.remove_index(&name)?;

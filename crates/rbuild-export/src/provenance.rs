@@ -1,0 +1,275 @@
+//! Provenance: how an image was made, in the words of SLSA. Pure: same build in, same text out.
+//!
+//! Knows: which facts of a build are told, and which are not: passwords in URLs, proxies and the
+//! values of secrets never are.
+//! Does not know: where the statement goes.
+//!
+//! SLSA 1.1, "Build: Provenance"; the parameters are those of BuildKit's
+//! docs/attestations/slsa-definitions.md where it has them; docs/attestations.md; cli.md 2.8.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rbuild_oci::{BlobDigest, Digest, Name};
+use rbuild_plan::{Item, MountKind, Op, Plan, Source, Step, StepId, Tree};
+use serde_json::{Map, Value, json};
+
+use crate::{purl, rfc3339};
+
+/// What the parameters below mean.
+const BUILD_TYPE: &str = "https://example.invalid/rbuild/docs/attestations.md@v1";
+/// Who builds, where nobody says.
+const BUILDER: &str = "https://example.invalid/rbuild";
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What the image is made from: neither build arguments nor the Dockerfile.
+    Min,
+    /// Also the Dockerfile, the values of build arguments, the names of secrets, and the steps.
+    Max,
+}
+
+/// A build.
+#[derive(Clone, Copy, Debug)]
+pub struct Provenance<'a> {
+    /// How much is told of it.
+    pub detail: Detail,
+    /// Who builds: a URI.
+    pub builder: Option<&'a str>,
+    /// What is done.
+    pub plan: &'a Plan,
+    /// The Dockerfile: what it is called, and its text.
+    pub file: (&'a str, &'a str),
+    /// The context, as the user calls it.
+    pub context: &'a str,
+    /// The stage that was asked for.
+    pub target: Option<&'a str>,
+    /// What was given for ARGs.
+    pub build_args: &'a BTreeMap<String, String>,
+    /// Digests of the manifests of images that the build takes files from, by the names that the
+    /// plan has for them.
+    pub images: &'a BTreeMap<String, BlobDigest>,
+    /// Their full names.
+    pub names: &'a BTreeMap<String, Name>,
+    /// When it began and ended, in seconds since 1970; `None` where the same build is to be told
+    /// of in the same words.
+    pub times: Option<(i64, i64)>,
+}
+
+impl Provenance<'_> {
+    /// The predicate.
+    pub fn predicate(&self) -> Value {
+        let mut metadata = json!({
+            // Commands with a network may take anything from there.
+            "rbuild_completeness": {
+                "request": self.detail == Detail::Max,
+                "resolvedDependencies": false,
+            },
+        });
+        if let Some((began, ended)) = self.times {
+            metadata["startedOn"] = rfc3339(began).into();
+            metadata["finishedOn"] = rfc3339(ended).into();
+        }
+        let mut internal = json!({ "builderPlatform": self.plan.platform().to_string() });
+        if self.detail == Detail::Max {
+            internal["buildConfig"] = json!({ "steps": self.steps() });
+        }
+        json!({
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {
+                    "configSource": self.config_source(),
+                    "request": self.request(),
+                },
+                "internalParameters": internal,
+                "resolvedDependencies": self.dependencies(),
+            },
+            "runDetails": {
+                "builder": {
+                    "id": self.builder.unwrap_or(BUILDER),
+                    "version": { "rbuild": env!("CARGO_PKG_VERSION") },
+                },
+                "metadata": metadata,
+            },
+        })
+    }
+
+    fn config_source(&self) -> Value {
+        let mut source = json!({ "path": without_login(self.file.0) });
+        if is_remote(self.context) {
+            source["uri"] = without_login(self.context).into();
+        }
+        source
+    }
+
+    fn request(&self) -> Value {
+        let mut args = Map::new();
+        if let Some(target) = self.target {
+            args.insert("target".to_owned(), target.into());
+        }
+        let mut request = json!({ "frontend": "dockerfile.v0" });
+        if self.detail == Detail::Max {
+            let told = self.build_args.iter().filter(|(name, _)| !is_proxy(name));
+            args.extend(told.map(|(name, value)| (format!("build-arg:{name}"), json!(value))));
+            let (secrets, agents) = confidential(self.plan);
+            let asked = |(id, required): (&str, bool)| json!({ "id": id, "optional": !required });
+            for (key, all) in [("secrets", secrets), ("ssh", agents)] {
+                if !all.is_empty() {
+                    request[key] = all.into_iter().map(asked).collect();
+                }
+            }
+        }
+        request["args"] = args.into();
+        request
+    }
+
+    /// Base images, what ADD fetches and, in full detail, the Dockerfile; sorted, each once.
+    fn dependencies(&self) -> Vec<Value> {
+        let mut found = BTreeMap::new();
+        for (reference, digest) in self.images {
+            let digest = digest.0.hex();
+            let digests = json!({ "sha256": digest });
+            // Where a layout is on this machine is nobody's business.
+            let (uri, value) = match self.names.get(reference) {
+                Some(name) => {
+                    let uri = purl::of_image(name, &self.plan.platform());
+                    (uri.clone(), json!({ "uri": uri, "digest": digests }))
+                }
+                None => (digest, json!({ "digest": digests })),
+            };
+            found.insert(uri, value);
+        }
+        for step in &self.plan.steps {
+            for (uri, digest) in fetched(step) {
+                let mut value = json!({ "uri": uri });
+                if let Some((algorithm, digest)) = digest {
+                    value["digest"] = json!({ algorithm: digest });
+                }
+                found.insert(uri, value);
+            }
+        }
+        let mut all: Vec<Value> = found.into_values().collect();
+        if self.detail == Detail::Max {
+            let (name, text) = self.file;
+            all.push(json!({
+                "name": name,
+                "digest": { "sha256": Digest::of(text.as_bytes()).hex() },
+                "mediaType": "text/x-dockerfile",
+                "content": STANDARD.encode(text),
+            }));
+        }
+        all
+    }
+
+    fn steps(&self) -> Vec<Value> {
+        let steps = (0..).map(StepId).zip(&self.plan.steps);
+        steps.map(|(id, step)| self.step(id, step)).collect()
+    }
+
+    fn step(&self, id: StepId, step: &Step) -> Value {
+        let stage = self.plan.stage(step.stage);
+        let sources = step.op.sources().into_iter().map(origin);
+        let inputs: BTreeSet<String> = sources.collect();
+        json!({
+            "id": number(id),
+            "stage": stage.name.clone().unwrap_or_else(|| stage.index.to_string()),
+            "instruction": without_logins(&step.title),
+            "on": tree(&step.parent),
+            "inputs": inputs,
+        })
+    }
+}
+
+fn number(id: StepId) -> String {
+    format!("step{}", id.0)
+}
+
+fn tree(tree: &Tree) -> String {
+    match tree {
+        Tree::Empty => "scratch".to_owned(),
+        Tree::Image(reference) => format!("image:{reference}"),
+        Tree::Step(id) => number(*id),
+    }
+}
+
+fn origin(source: &Source) -> String {
+    match source {
+        Source::Context => "context".to_owned(),
+        Source::Named(name) => format!("context:{name}"),
+        Source::Tree(from) => tree(from),
+    }
+}
+
+/// The secrets and the ssh agents that commands may see, and whether one of them must.
+fn confidential(plan: &Plan) -> (BTreeMap<&str, bool>, BTreeMap<&str, bool>) {
+    let (mut secrets, mut agents) = (BTreeMap::new(), BTreeMap::new());
+    let runs = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Run(run) => Some(run),
+        Op::Copy(_) | Op::Workdir(_) => None,
+    });
+    for mount in runs.flat_map(|run| &run.mounts) {
+        let (all, id, required) = match &mount.kind {
+            MountKind::Secret(secret) => (&mut secrets, &secret.id, secret.required),
+            MountKind::Ssh { id, required, .. } => (&mut agents, id, *required),
+            _ => continue,
+        };
+        *all.entry(id.as_str()).or_insert(false) |= required;
+    }
+    (secrets, agents)
+}
+
+/// What `step` fetches: where from, and the algorithm and digest that it must have.
+fn fetched(step: &Step) -> Vec<(String, Option<(&'static str, &str)>)> {
+    let Op::Copy(copy) = &step.op else {
+        return Vec::new();
+    };
+    let items = copy.items.iter().filter_map(|item| match item {
+        Item::Url { url, checksum, .. } => {
+            let digest = checksum
+                .as_deref()
+                .and_then(|it| it.strip_prefix("sha256:"));
+            Some((without_login(url), digest.map(|it| ("sha256", it))))
+        }
+        Item::Git { url, checksum, .. } => {
+            // The start of a number is no digest.
+            let commit = checksum.as_deref().filter(|it| it.len() == 40);
+            Some((without_login(url), commit.map(|it| ("gitCommit", it))))
+        }
+        Item::Path(_) | Item::Inline { .. } => None,
+    });
+    items.collect()
+}
+
+fn is_remote(context: &str) -> bool {
+    ["git@", "github.com/"]
+        .iter()
+        .any(|it| context.starts_with(it))
+        || context.contains("://")
+}
+
+/// Proxies are this machine's business, and may have passwords.
+fn is_proxy(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with("_proxy")
+}
+
+/// `url` without user and password.
+fn without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((login, _)) => format!("{scheme}://{}", &rest[login.len() + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+/// The same for each word of a line.
+fn without_logins(line: &str) -> String {
+    let words: Vec<String> = line.split(' ').map(without_login).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! What is told of a build, and what is not.
+
+use std::collections::BTreeMap;
+
+use expect_test::{ExpectFile, expect_file};
+use rbuild_dockerfile::parse;
+use rbuild_oci::{BlobDigest, Digest, ImageConfig, Name};
+use rbuild_plan::{BaseImage, Inputs, Plan, Planning, plan};
+
+use super::{Detail, Provenance, without_login};
+
+const DOCKERFILE: &str = "\
+FROM alpine:3 AS build
+ARG VERSION
+ADD --checksum=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 https://me:word@files.example/a.txt /a
+ADD https://files.example/b.txt /b
+RUN --mount=type=secret,id=token,required=true --mount=type=ssh make
+FROM scratch
+COPY --from=build /a /a
+COPY b /b
+";
+
+fn planned(inputs: &mut Inputs) -> Plan {
+    let (file, _) = parse(DOCKERFILE);
+    loop {
+        match plan(&file, DOCKERFILE, inputs) {
+            Planning::Ready(plan) => return *plan,
+            Planning::Needs(names) => inputs.bases.extend(names.into_iter().map(|name| {
+                let config = ImageConfig {
+                    os: "linux".to_owned(),
+                    architecture: "amd64".to_owned(),
+                    ..ImageConfig::default()
+                };
+                let tree_key = String::new();
+                (name, BaseImage { tree_key, config })
+            })),
+            Planning::Rejected(found) => unreachable!("{found:?}"),
+        }
+    }
+}
+
+fn check(detail: Detail, times: Option<(i64, i64)>, expected: &ExpectFile) {
+    let args = [("VERSION", "1.2"), ("http_proxy", "http://u:secret@proxy")];
+    let args: BTreeMap<String, String> = args
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let mut inputs = Inputs {
+        build_args: args.clone(),
+        ..Inputs::default()
+    };
+    inputs.platform = rbuild_oci::Platform::new("linux", "amd64", None);
+    let plan = planned(&mut inputs);
+    let digest = BlobDigest(Digest::of(b"{}"));
+    let name = Name::parse("docker.io/library/alpine:3").unwrap();
+    let provenance = Provenance {
+        detail,
+        builder: None,
+        plan: &plan,
+        file: ("Dockerfile", DOCKERFILE),
+        context: "https://me:word@git.example/app.git#v1",
+        target: None,
+        build_args: &args,
+        images: &BTreeMap::from([("alpine:3".to_owned(), digest)]),
+        names: &BTreeMap::from([("alpine:3".to_owned(), name)]),
+        times,
+    };
+    let text = format!("{:#}\n", provenance.predicate());
+    expected.assert_eq(&text);
+    assert!(!text.contains("word@") && !text.contains("secret@"));
+}
+
+#[test]
+fn little_is_told_without_build_arguments_and_source() {
+    check(Detail::Min, Some((0, 60)), &expect_file!["min.json"]);
+}
+
+#[test]
+fn everything_is_told_but_logins_proxies_and_secrets() {
+    check(Detail::Max, None, &expect_file!["max.json"]);
+}
+
+#[test]
+fn a_login_is_not_part_of_a_place() {
+    let check = |url: &str, expected: &str| assert_eq!(without_login(url), expected);
+    check("https://a:b@c.example/d@e", "https://c.example/d@e");
+    check("https://c.example/d@e", "https://c.example/d@e");
+    check("https://a@c.example", "https://c.example");
+    check("https://a:p@x@c.example?q", "https://c.example?q");
+    check("git@host:repo", "git@host:repo");
+}
