@@ -154,7 +154,7 @@ impl Builder<'_> {
     }
 
     /// Whether `error` is that an imported layer cannot be had, and the same build can do without.
-    fn is_settled_by_disbelief(&self, error: &Error) -> bool {
+    pub(crate) fn is_settled_by_disbelief(&self, error: &Error) -> bool {
         let Error::Import { layer, .. } = error else {
             return false;
         };
@@ -221,19 +221,9 @@ impl Builder<'_> {
 
     /// Opens `layers`; brings those that the store does not have.
     pub(crate) fn layers(&self, layers: &[LayerId]) -> Result<Layers, Error> {
-        let open = |id: &LayerId| {
-            if let Some(layer) = self.store.layer(id)? {
-                return Ok(layer.diff);
-            }
-            self.supplies.bring(id)?;
-            let layer = self.session.layer(id)?.ok_or(Error::LayerMissing(*id))?;
-            Ok(layer.diff)
-        };
-        layers
-            .iter()
-            .map(open)
-            .collect::<Result<_, _>>()
-            .map(Layers)
+        let open = |id| Ok(self.supplies.open(id, self.session)?.diff);
+        let opened: Result<_, Error> = layers.iter().map(open).collect();
+        opened.map(Layers)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Layers that the store does not have: who brings them, when one is first opened.
 //!
-//! Knows: that a layer is brought once, however many wait for it.
+//! Knows: that a layer is brought once, however many wait for it; what is here already is not, if it
+//! can be trusted.
 //! Does not know: where layers come from, nor what they are for.
 //!
 //! A build that finds everything in a cache opens few layers, so it fetches few: neither base images
@@ -13,7 +14,7 @@ use std::{
 };
 
 use rbuild_oci::ImageId;
-use rbuild_store::LayerId;
+use rbuild_store::{Layer, LayerId, Session};
 
 use crate::Error;
 
@@ -57,6 +58,23 @@ impl<'a> Supplies<'a> {
         self.by_layer.contains_key(layer)
     }
 
+    /// Opens `layer`; puts it into the store before, if it is not there.
+    ///
+    /// # Errors
+    /// As [`Supplies::bring`]; [`Error::Store`].
+    pub(crate) fn open(&self, layer: &LayerId, session: &Session) -> Result<Layer, Error> {
+        // No image vouches for what is put off, and nobody holds what there is of it.
+        let here = match self.has(layer) {
+            true => session.finished_layer(layer)?,
+            false => session.store().layer(layer)?,
+        };
+        if let Some(here) = here {
+            return Ok(here);
+        }
+        self.bring(layer)?;
+        session.layer(layer)?.ok_or(Error::LayerMissing(*layer))
+    }
+
     /// Puts `layer` into the store.
     ///
     /// # Errors
@@ -98,9 +116,13 @@ impl fmt::Debug for Supplies<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        fs,
+        path::Path,
+        sync::atomic::{AtomicU32, Ordering},
+    };
 
-    use rbuild_store::LayerId;
+    use rbuild_store::{Durability, LayerId, LayerRecord, Session, Store};
 
     use super::Supplies;
     use crate::Error;
@@ -139,5 +161,49 @@ mod tests {
         supplies.bring(&B).unwrap();
         let error = supplies.bring(&C).unwrap_err();
         assert!(matches!(error, Error::LayerMissing(C)), "{error}");
+    }
+
+    /// Makes the layer [`A`] with the file `name`.
+    fn make(session: &Session, name: &str) {
+        let staged = session.new_layer().unwrap();
+        staged.diff.create(name.as_bytes(), 0o644).unwrap();
+        let record = LayerRecord::default();
+        session.commit_layer(staged, A, &record).unwrap();
+    }
+
+    /// Opens the layer [`A`], which was there as `edit` leaves its record, and which somebody
+    /// brings if `is_supplied`; returns the name of its only file.
+    #[track_caller]
+    fn check(edit: impl Fn(&Path), is_supplied: bool, expected: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Durability::Commit).unwrap();
+        make(&store.begin().unwrap(), "here");
+        edit(&dir.path().join(format!("layers/{A}/record.json")));
+        let session = store.begin().unwrap();
+        let mut supplies = Supplies::default();
+        if is_supplied {
+            let bring = || {
+                make(&session, "brought");
+                Ok(())
+            };
+            supplies.add(&[A], Box::new(bring));
+        }
+        let opened = supplies.open(&A, &session).unwrap();
+        let entries = opened.diff.entries().unwrap();
+        assert_eq!(entries[0].name, expected.as_bytes());
+    }
+
+    #[test]
+    fn what_a_power_cut_may_have_emptied_is_brought_again() {
+        let before = |record: &Path| {
+            let text = fs::read_to_string(record).unwrap();
+            let mut record_of: serde_json::Value = serde_json::from_str(&text).unwrap();
+            record_of["boot"] = "an earlier one".into();
+            fs::write(record, record_of.to_string()).unwrap();
+        };
+        check(|_| {}, true, "here");
+        check(before, true, "brought");
+        // An image vouches for it, or nobody could open it at all.
+        check(before, false, "here");
     }
 }

@@ -125,28 +125,35 @@ impl Work<'_> {
         let step = self.id;
         (self.builder.emit)(Event::Started { step, why });
         let state = self.make(content)?;
-        self.record(&keys, &state, now())?;
+        let created = now();
+        self.record(&keys, &state, created)?;
         self.builder.memory.executed(self.id, account);
-        (self.builder.emit)(Event::Recorded { step, keys });
+        (self.builder.emit)(Event::Recorded {
+            step,
+            keys,
+            created,
+        });
         (self.builder.emit)(Event::Finished(self.id));
         Ok(state)
     }
 
     /// The state was looked up under one of `keys`.
     fn cached(&self, (state, created): (State, i64), keys: &[Key]) -> Result<State, Error> {
-        let (step, Builder { imports, store, .. }) = (self.id, self.builder);
+        let (step, imports) = (self.id, self.builder.imports);
         let keys = [keys, &[state.key]].concat();
         for key in &keys {
-            // So that the next build knows it without the import.
-            let layer = state.added.map(|(layer, _)| layer);
-            let is_layer = |record: CacheRecord| record.layer == layer;
+            // So that the next build knows it without the import; what was known here stays.
             if imports.lookup(key).is_some()
-                && !store.lookup(&store_key(key))?.is_some_and(is_layer)
+                && let Found::Miss(_) = self.lookup_here(key)?
             {
                 self.record(&[*key], &state, created)?;
             }
         }
-        (self.builder.emit)(Event::Recorded { step, keys });
+        (self.builder.emit)(Event::Recorded {
+            step,
+            keys,
+            created,
+        });
         (self.builder.emit)(Event::Cached(step));
         Ok(state)
     }
@@ -285,13 +292,17 @@ impl Work<'_> {
         if self.builder.caching.refreshed.has(self.step.stage) {
             return Ok(Found::Miss(Absence::Unasked));
         }
-        let here = match self.builder.store.lookup(&store_key(key))? {
-            Some(record) => self.known(&record)?,
-            None => Found::Miss(Absence::Unknown),
-        };
-        match (here, self.builder.imports.lookup(key)) {
+        match (self.lookup_here(key)?, self.builder.imports.lookup(key)) {
             (Found::Miss(_), Some(record)) => self.known(record),
             (here, _) => Ok(here),
+        }
+    }
+
+    /// The same of the store alone.
+    fn lookup_here(&self, key: &Key) -> Result<Found, Error> {
+        match self.builder.store.lookup(&store_key(key))? {
+            Some(record) => self.known(&record),
+            None => Ok(Found::Miss(Absence::Unknown)),
         }
     }
 
