@@ -54,7 +54,7 @@ pub enum Policy {
     Always,
     /// If the store has none.
     Missing,
-    /// Each time, but if that fails the store's will do.
+    /// Each time, but if nobody answers the store's will do.
     Newer,
     /// Not at all.
     Never,
