@@ -221,9 +221,8 @@ impl Builder<'_> {
 
     /// Opens `layers`; brings those that the store does not have.
     pub(crate) fn layers(&self, layers: &[LayerId]) -> Result<Layers, Error> {
-        let open = |id| Ok(self.supplies.open(id, self.session)?.diff);
-        let opened: Result<_, Error> = layers.iter().map(open).collect();
-        opened.map(Layers)
+        let opened = self.supplies.open(layers, self.session)?;
+        Ok(Layers(opened.into_iter().map(|layer| layer.diff).collect()))
     }
 }
 

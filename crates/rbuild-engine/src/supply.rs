@@ -35,12 +35,14 @@ struct Supplier<'a> {
 }
 
 impl<'a> Supplies<'a> {
-    /// `bring` brings `layers`, if nobody does yet.
+    /// `bring` brings `layers`, bottom first, if nobody does yet; the topmost in any case: nobody
+    /// brings less with it.
     pub(crate) fn add(&mut self, layers: &[LayerId], bring: Bring<'a>) {
         let index = self.suppliers.len();
         for layer in layers {
             self.by_layer.entry(*layer).or_insert(index);
         }
+        self.by_layer.extend(layers.last().map(|top| (*top, index)));
         self.suppliers.push(Supplier {
             bring,
             is_done: Mutex::new(false),
@@ -58,11 +60,23 @@ impl<'a> Supplies<'a> {
         self.by_layer.contains_key(layer)
     }
 
-    /// Opens `layer`; puts it into the store before, if it is not there.
+    /// Opens `layers`, bottom first; puts those into the store before that are not there.
     ///
     /// # Errors
     /// As [`Supplies::bring`]; [`Error::Store`].
-    pub(crate) fn open(&self, layer: &LayerId, session: &Session) -> Result<Layer, Error> {
+    pub(crate) fn open(&self, layers: &[LayerId], session: &Session) -> Result<Vec<Layer>, Error> {
+        // From the top: with an image's topmost layer come those below it, and nothing else. A lower
+        // one may be another image's too, which nobody wants.
+        let opened = layers
+            .iter()
+            .rev()
+            .map(|layer| self.open_one(layer, session));
+        let mut opened: Vec<Layer> = opened.collect::<Result<_, _>>()?;
+        opened.reverse();
+        Ok(opened)
+    }
+
+    fn open_one(&self, layer: &LayerId, session: &Session) -> Result<Layer, Error> {
         // No image vouches for what is put off, and nobody holds what there is of it.
         let here = match self.has(layer) {
             true => session.finished_layer(layer)?,
@@ -119,7 +133,10 @@ mod tests {
     use std::{
         fs,
         path::Path,
-        sync::atomic::{AtomicU32, Ordering},
+        sync::{
+            Mutex,
+            atomic::{AtomicU32, Ordering},
+        },
     };
 
     use rbuild_store::{Durability, LayerId, LayerRecord, Session, Store};
@@ -163,12 +180,43 @@ mod tests {
         assert!(matches!(error, Error::LayerMissing(C)), "{error}");
     }
 
-    /// Makes the layer [`A`] with the file `name`.
-    fn make(session: &Session, name: &str) {
+    /// Makes the layer `id` with the file `name`.
+    fn make(session: &Session, id: LayerId, name: &str) {
         let staged = session.new_layer().unwrap();
         staged.diff.create(name.as_bytes(), 0o644).unwrap();
         let record = LayerRecord::default();
-        session.commit_layer(staged, A, &record).unwrap();
+        session.commit_layer(staged, id, &record).unwrap();
+    }
+
+    /// Opens `wanted` where each of `images` is put off; returns the numbers of those that came.
+    #[track_caller]
+    fn brought(images: &[&[LayerId]], wanted: &[LayerId]) -> Vec<usize> {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Durability::None).unwrap();
+        let session = store.begin().unwrap();
+        let came = Mutex::new(Vec::new());
+        let mut supplies = Supplies::default();
+        for (number, layers) in images.iter().enumerate() {
+            let (came, session) = (&came, &session);
+            let bring = move || {
+                came.lock().unwrap().push(number);
+                layers.iter().for_each(|id| make(session, *id, "f"));
+                Ok(())
+            };
+            supplies.add(layers, Box::new(bring));
+        }
+        let opened = supplies.open(wanted, &session).unwrap();
+        assert_eq!(opened.len(), wanted.len());
+        drop(supplies);
+        came.into_inner().unwrap()
+    }
+
+    #[test]
+    fn an_image_comes_without_another_one_that_shares_layers_with_it() {
+        assert_eq!(brought(&[&[A, B], &[A, C]], &[A, C]), [1]);
+        assert_eq!(brought(&[&[A, B], &[A, C]], &[A, B]), [0]);
+        assert_eq!(brought(&[&[A, B, C], &[A, B]], &[A, B]), [1]);
+        assert_eq!(brought(&[&[A, B], &[A, B, C]], &[A, B]), [0]);
     }
 
     /// Opens the layer [`A`], which was there as `edit` leaves its record, and which somebody
@@ -177,19 +225,19 @@ mod tests {
     fn check(edit: impl Fn(&Path), is_supplied: bool, expected: &str) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Durability::Commit).unwrap();
-        make(&store.begin().unwrap(), "here");
+        make(&store.begin().unwrap(), A, "here");
         edit(&dir.path().join(format!("layers/{A}/record.json")));
         let session = store.begin().unwrap();
         let mut supplies = Supplies::default();
         if is_supplied {
             let bring = || {
-                make(&session, "brought");
+                make(&session, A, "brought");
                 Ok(())
             };
             supplies.add(&[A], Box::new(bring));
         }
-        let opened = supplies.open(&A, &session).unwrap();
-        let entries = opened.diff.entries().unwrap();
+        let opened = supplies.open(&[A], &session).unwrap();
+        let entries = opened[0].diff.entries().unwrap();
         assert_eq!(entries[0].name, expected.as_bytes());
     }
 
