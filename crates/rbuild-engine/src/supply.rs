@@ -14,7 +14,7 @@ use std::{
 };
 
 use rbuild_oci::ImageId;
-use rbuild_store::{Layer, LayerId, Session};
+use rbuild_store::{LayerId, Session};
 
 use crate::Error;
 
@@ -60,33 +60,21 @@ impl<'a> Supplies<'a> {
         self.by_layer.contains_key(layer)
     }
 
-    /// Opens `layers`, bottom first; puts those into the store before that are not there.
+    /// Puts those of `layers`, bottom first, into the store that somebody brings, and that are not
+    /// there.
     ///
     /// # Errors
-    /// As [`Supplies::bring`]; [`Error::Store`].
-    pub(crate) fn open(&self, layers: &[LayerId], session: &Session) -> Result<Vec<Layer>, Error> {
+    /// Why one could not be had; [`Error::Store`].
+    pub(crate) fn bring_all(&self, layers: &[LayerId], session: &Session) -> Result<(), Error> {
         // From the top: with an image's topmost layer come those below it, and nothing else. A lower
         // one may be another image's too, which nobody wants.
-        let opened = layers
-            .iter()
-            .rev()
-            .map(|layer| self.open_one(layer, session));
-        let mut opened: Vec<Layer> = opened.collect::<Result<_, _>>()?;
-        opened.reverse();
-        Ok(opened)
-    }
-
-    fn open_one(&self, layer: &LayerId, session: &Session) -> Result<Layer, Error> {
-        // No image vouches for what is put off, and nobody holds what there is of it.
-        let here = match self.has(layer) {
-            true => session.finished_layer(layer)?,
-            false => session.store().layer(layer)?,
-        };
-        if let Some(here) = here {
-            return Ok(here);
+        for layer in layers.iter().rev().filter(|layer| self.has(layer)) {
+            // No image vouches for what is put off, and nobody holds what there is of it.
+            if session.finished_layer(layer)?.is_none() {
+                self.bring(layer)?;
+            }
         }
-        self.bring(layer)?;
-        session.layer(layer)?.ok_or(Error::LayerMissing(*layer))
+        Ok(())
     }
 
     /// Puts `layer` into the store.
@@ -205,8 +193,10 @@ mod tests {
             };
             supplies.add(layers, Box::new(bring));
         }
-        let opened = supplies.open(wanted, &session).unwrap();
-        assert_eq!(opened.len(), wanted.len());
+        supplies.bring_all(wanted, &session).unwrap();
+        for id in wanted {
+            assert!(store.layer(id).unwrap().is_some());
+        }
         drop(supplies);
         came.into_inner().unwrap()
     }
@@ -236,8 +226,9 @@ mod tests {
             };
             supplies.add(&[A], Box::new(bring));
         }
-        let opened = supplies.open(&[A], &session).unwrap();
-        let entries = opened[0].diff.entries().unwrap();
+        supplies.bring_all(&[A], &session).unwrap();
+        let opened = store.layer(&A).unwrap().unwrap();
+        let entries = opened.diff.entries().unwrap();
         assert_eq!(entries[0].name, expected.as_bytes());
     }
 

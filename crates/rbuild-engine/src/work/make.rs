@@ -29,7 +29,7 @@ impl Work<'_> {
     /// Executes the step on a tree of its own and freezes what it changed.
     pub(super) fn make(&self, key: Key) -> Result<State, Box<Failure>> {
         let session = self.builder.session;
-        let layers = self.builder.layers(&self.parent.layers)?;
+        let layers = self.trees.layers(&self.parent.layers)?;
         let below = layers.top_first();
         // A linked copy looks at nothing below, not even at the root's mode (C22).
         let like = below.first().copied().filter(|_| !self.is_linked());
@@ -51,8 +51,8 @@ impl Work<'_> {
     fn freeze(&self, key: Key, staged: StagedLayer, like: Option<&Dir>) -> Result<State, Error> {
         let mut state = self.expected_state(key);
         if has_changes(&staged.diff, like)? {
-            let parent = self.parent.layers.last().copied();
-            let parent = parent.filter(|_| !self.is_linked());
+            let below = self.trees.deferred.settled(&self.parent.layers);
+            let parent = below.last().copied().filter(|_| !self.is_linked());
             let added = commit(self.builder.session, staged, parent)?;
             (self.builder.emit)(Event::Frozen {
                 step: self.id,
@@ -116,7 +116,7 @@ impl Work<'_> {
             session, bottoms, ..
         } = self.builder;
         let source = self.sources.first().and_then(Option::as_ref);
-        let other = source.map(|state| self.builder.open(state)).transpose()?;
+        let other = source.map(|state| self.trees.open(state)).transpose()?;
         let root = self.root(0, other.as_ref());
         let mount = || {
             let work = session.new_layer()?;

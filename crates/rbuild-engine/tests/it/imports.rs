@@ -53,7 +53,7 @@ fn an_import_does_not_replace_what_is_known_here() {
 }
 
 #[test]
-fn a_damaged_import_is_a_miss_in_builds_and_in_forecasts() {
+fn what_is_damaged_in_an_import_is_made_here_when_it_is_wanted() {
     let Some(site) = Site::new() else { return };
     let asked = keys("FROM scratch\nRUN write /x other\n").unwrap()[0][0];
     let (layout, path) = import(&site, &[asked]);
@@ -66,7 +66,7 @@ fn a_damaged_import_is_a_miss_in_builds_and_in_forecasts() {
     let (warning, forecast) = forecast.split_once('\n').unwrap();
     assert!(warning.starts_with("warning cannot "), "{warning}");
     expect![[r#"
-        execute RUN write /x other: first time
+        cached RUN write /x other
         unknown COPY --from=a /f /: Files(StepId(0))
     "#]]
     .assert_eq(forecast);
