@@ -311,9 +311,7 @@ impl<'a> Bases<'a> {
     ) -> Result<ImageId, Error> {
         let here = match policy {
             Policy::Always => None,
-            Policy::Missing | Policy::Newer | Policy::Never => {
-                self.in_store(name)?
-            }
+            Policy::Missing | Policy::Newer | Policy::Never => self.in_store(name)?,
         };
         let mut fetch = || self.fetch(name, fetching).map(|(_, record)| record);
         let record = match (policy, here) {
