@@ -58,11 +58,15 @@ pub fn blame(file: &Dockerfile, inputs: &Inputs, image: &ImageRef) -> Vec<Diagno
     let Some(graph) = stages::link(file, inputs, &mut Vec::new()) else {
         return Vec::new();
     };
+    let platform = match image.platform == inputs.build_platform {
+        true => String::new(),
+        false => format!(" for `{}`", image.platform),
+    };
     let blame = |(linked, named): (&Linked, &Named)| Diagnostic {
         hint: did_you_mean(&image.name, names::before(file, linked.index)),
         ..Diagnostic::error(
             named.span.clone(),
-            format!("no stage or image named `{image}` here, and it cannot be pulled"),
+            format!("no stage or image named `{image}`{platform} here, and it cannot be pulled"),
         )
     };
     graph.places_of(image).map(blame).collect()

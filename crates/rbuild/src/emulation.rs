@@ -116,6 +116,8 @@ enum Lack {
     Enabled(String),
     /// This interpreter is looked for in the tree of the image, where it is not.
     Open(String),
+    /// What the kernel knows cannot be seen here.
+    Sight,
     /// They are for another system.
     System,
 }
@@ -129,13 +131,20 @@ impl fmt::Display for Lack {
                 f,
                 "their interpreter `{path}` is registered without the flag F"
             ),
+            Self::Sight => {
+                write!(
+                    f,
+                    "whether the kernel can is not to be seen in `{REGISTERED}`"
+                )
+            }
             Self::System => f.write_str("they are for another system"),
         }
     }
 }
 
-/// What is missing for commands for `wanted` on `ours`, where the kernel has `interpreters`.
-fn lack(wanted: &Platform, ours: &Platform, interpreters: &[Interpreter]) -> Option<Lack> {
+/// What is missing for commands for `wanted` on `ours`, where the kernel has `interpreters`; `None`:
+/// nobody knows which.
+fn lack(wanted: &Platform, ours: &Platform, interpreters: Option<&[Interpreter]>) -> Option<Lack> {
     if wanted.os != ours.os {
         return Some(Lack::System);
     }
@@ -143,6 +152,9 @@ fn lack(wanted: &Platform, ours: &Platform, interpreters: &[Interpreter]) -> Opt
     if its == our || matches!((our, its), ("amd64", "386") | ("arm64", "arm")) {
         return None;
     }
+    let Some(interpreters) = interpreters else {
+        return Some(Lack::Sight);
+    };
     let Some(start) = start_of_program(its) else {
         return Some(Lack::Interpreter);
     };
@@ -159,11 +171,15 @@ fn lack(wanted: &Platform, ours: &Platform, interpreters: &[Interpreter]) -> Opt
     })
 }
 
-/// The kernel's interpreters, as far as `directory` tells of them.
-fn interpreters(directory: &Path) -> Vec<Interpreter> {
+/// The kernel's interpreters, as `directory` tells of them; `None` where it does not.
+fn interpreters(directory: &Path) -> Option<Vec<Interpreter>> {
+    if !directory.join("status").exists() {
+        return None;
+    }
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let texts = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    texts.filter_map(|text| Interpreter::parse(&text)).collect()
+    let parsed = texts.filter_map(|text| Interpreter::parse(&text));
+    Some(parsed.collect())
 }
 
 /// Refuses a build of which a RUN is for a platform whose commands cannot be executed here: each is
@@ -176,7 +192,7 @@ pub fn refuse_foreign(subject: &Subject) -> Result<(), Failure> {
     let ours = Platform::default();
     let mut found: Vec<Diagnostic> = Vec::new();
     for variant in &subject.variants {
-        let is_fine = |it: &Platform| lack(it, &ours, &interpreters);
+        let is_fine = |it: &Platform| lack(it, &ours, interpreters.as_deref());
         for diagnostic in foreign(&variant.plan, &is_fine) {
             if !found.contains(&diagnostic) {
                 found.push(diagnostic);
@@ -208,6 +224,10 @@ fn foreign(plan: &Plan, lack: &dyn Fn(&Platform) -> Option<Lack>) -> Vec<Diagnos
             Lack::Enabled(_) => {
                 error.with_hint("`echo 1` into its file in /proc/sys/fs/binfmt_misc enables it")
             }
+            Lack::Sight => error.with_hint(
+                "as root: `mount -t binfmt_misc none /proc/sys/fs/binfmt_misc`; in a container it \
+                 is mounted from outside. And install `qemu-user-static`",
+            ),
             Lack::Interpreter | Lack::Open(_) => error.with_hint(
                 "install `qemu-user-static` on this machine, or compile in a stage \
                  `FROM --platform=$BUILDPLATFORM`",
@@ -221,7 +241,7 @@ fn foreign(plan: &Plan, lack: &dyn Fn(&Platform) -> Option<Lack>) -> Vec<Diagnos
 mod tests {
     use rbuild_oci::Platform;
 
-    use super::{Interpreter, Lack, lack};
+    use super::{Interpreter, Lack, interpreters, lack};
 
     /// As Debian's qemu-user-static registers it.
     const ARM64: &str = "enabled
@@ -251,7 +271,7 @@ extension .jar
             .iter()
             .filter_map(|text| Interpreter::parse(text))
             .collect();
-        let found = lack(&wanted.parse().unwrap(), &ours, &interpreters);
+        let found = lack(&wanted.parse().unwrap(), &ours, Some(&interpreters));
         assert_eq!(found, expected, "{wanted} with {registered:?}");
     }
 
@@ -276,6 +296,15 @@ extension .jar
         let disabled = ARM64.replace("enabled", "disabled");
         check("linux/arm64", &[&disabled], Some(Lack::Enabled(path)));
         check("linux/arm64", &[&disabled, ARM64], None);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_relied_on() {
+        let ours = Platform::new("linux", "amd64", None);
+        let arm = Platform::new("linux", "arm64", None);
+        assert_eq!(lack(&arm, &ours, None), Some(Lack::Sight));
+        assert_eq!(lack(&ours, &ours, None), None);
+        assert_eq!(interpreters("/no/such/place".as_ref()), None);
     }
 
     #[test]
