@@ -69,9 +69,12 @@ impl Interpreter {
 
 /// The bytes of hexadecimal digits.
 fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    let pair = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    pairs.map(pair).collect()
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let pair = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    match rest {
+        [] => pairs.iter().map(pair).collect(),
+        _ => None,
+    }
 }
 
 /// How a program for `architecture` begins, up to its machine; `None` if that is not known.
