@@ -67,7 +67,7 @@ fn made<'a>(
         },
         description: &order.description,
         cache: &match order.cache_to.iter().any(CacheTo::is_inline) {
-            true => build.results.inline(stage)?,
+            true => build.results.inline(stage, ends)?,
             false => Vec::new(),
         },
     };
