@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rbuild_testkit::{Host, Need, Output, Registry};
+use rbuild_testkit::{Base, Host, Need, Output, Registry};
 use serde_json::Value;
 
 use crate::{
@@ -147,6 +147,17 @@ fn stages_of_this_machine_compile_for_others() {
     host.build(CROSS, &one).success();
     assert_eq!(inspected(&host, "one")["Architecture"], "sparc64");
     assert!(host.scratch.path().join("flat/what").is_file());
+}
+
+#[test]
+fn one_cache_serves_all_platforms() {
+    let Some(mut host) = host() else { return };
+    let cache = ["--cache-to", "type=local,dest=cache"];
+    build(&host, CROSS, &cache).success();
+    host.store = host.scratch.path().join("another");
+    host.import(Base::Busybox);
+    let flags = ["--cache-from", "type=local,src=cache", "--require-cached"];
+    build(&host, CROSS, &flags).success();
 }
 
 #[test]
