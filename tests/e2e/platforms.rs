@@ -53,6 +53,11 @@ fn a_name_stands_for_a_list_of_the_images() {
     });
     let labels: Vec<String> = labels.collect();
     assert_eq!(labels, ["linux/arm/v6", "linux/sparc64"]);
+    // The name of an image is not that of an older list too, nor the other way round.
+    host.build(FILES, &["-t", "it"]).success();
+    assert_eq!(host.run(&["manifest", "exists", "it"]).status, 1);
+    build(&host, FILES, &["-t", "it"]).success();
+    host.run(&["inspect", "--type=image", "it"]).failure();
 }
 
 #[test]

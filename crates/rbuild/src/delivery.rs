@@ -88,8 +88,9 @@ fn deliver(
     images: &[Made<'_>],
 ) -> Result<(), Failure> {
     let list = image_list::list(ends.store, images)?;
-    if images.len() > 1 {
-        image_list::call(ends.session, &list, &target.names)?;
+    match images.len() {
+        1 => image_list::uncall(ends.session, &target.names)?,
+        _ => image_list::call(ends.session, &list, &target.names)?,
     }
     if let Some(name) = &order.list {
         image_list::add(ends.session, name, &list)?;

@@ -52,6 +52,19 @@ pub fn call(session: &Session, index: &IndexRecord, names: &[Name]) -> Result<()
     Ok(())
 }
 
+/// Takes `names`, which an image has got, away from lists: who asks for another platform must not get
+/// an older image.
+///
+/// # Errors
+/// If the store cannot be written.
+pub fn uncall(session: &Session, names: &[Name]) -> Result<(), Failure> {
+    for name in names {
+        let _lock = lock(session, name)?;
+        session.store().remove_index(name)?;
+    }
+    Ok(())
+}
+
 /// Adds what `new` lists to the list `name`, made if it is missing. An image for the same platform
 /// is replaced: nobody would find the second one.
 ///
