@@ -39,6 +39,7 @@ mod mounts;
 mod network;
 mod outputs;
 mod parallel;
+mod platforms;
 mod policy;
 mod privilege;
 mod probe;

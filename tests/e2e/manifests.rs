@@ -24,12 +24,12 @@ fn manifest(host: &Host, args: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn listed(host: &Host, list: &str) -> Value {
+pub fn listed(host: &Host, list: &str) -> Value {
     serde_json::from_str(&manifest(host, &["inspect", list]).stdout).unwrap()
 }
 
 /// The platforms of a document, in their order.
-fn platforms(document: &Value) -> String {
+pub fn platforms(document: &Value) -> String {
     let entries = document["manifests"].as_array().unwrap().iter();
     let platforms = entries.map(|entry| {
         let parts = ["os", "architecture", "variant"].map(|key| entry["platform"][key].as_str());

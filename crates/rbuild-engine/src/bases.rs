@@ -28,6 +28,7 @@ use files::which;
 use places::Asked;
 
 /// Finds images.
+#[derive(Clone)]
 pub struct Bases<'a> {
     /// Has images, and receives others.
     pub store: &'a Store,
@@ -104,7 +105,15 @@ pub struct Resolved {
     pub name: Option<Name>,
 }
 
-impl Bases<'_> {
+impl<'a> Bases<'a> {
+    /// The same, for another platform.
+    pub fn for_platform(&self, platform: &Platform) -> Self {
+        Self {
+            platform: platform.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Finds the image `name`, as `policy` says, in the store or at the place that it comes from. A
     /// registry's layers stay there until they are needed: `supplies` has them then. Tells
     /// `fetching` the place before they come.
@@ -112,11 +121,11 @@ impl Bases<'_> {
     /// # Errors
     /// [`Error::Pull`] if it is nowhere, [`Error::Files`], [`Error::Reference`];
     /// [`Error::NotInStore`] if it may not be fetched.
-    pub fn resolve<'s>(
-        &'s self,
+    pub fn resolve(
+        &self,
         (name, policy): (&str, Policy),
-        supplies: &mut Supplies<'s>,
-        fetching: &'s (dyn Fn(&str) + Sync),
+        supplies: &mut Supplies<'a>,
+        fetching: &'a (dyn Fn(&str) + Sync),
     ) -> Result<Resolved, Error> {
         let here = match policy {
             Policy::Always => None,
@@ -132,11 +141,11 @@ impl Bases<'_> {
     }
 
     /// The image `name` as a registry describes it, or files have it.
-    fn announced<'s>(
-        &'s self,
+    fn announced(
+        &self,
         name: &str,
-        supplies: &mut Supplies<'s>,
-        fetching: &'s (dyn Fn(&str) + Sync),
+        supplies: &mut Supplies<'a>,
+        fetching: &'a (dyn Fn(&str) + Sync),
     ) -> Result<Resolved, Error> {
         let location: Location = name.parse()?;
         let Some(reference) = location.reference() else {
@@ -158,11 +167,11 @@ impl Bases<'_> {
         })?;
         let mut found = resolved(name, Some(full.local_name()), (&remote.config, None))?;
         found.tree.announced = Some(remote.manifest.descriptor.digest);
-        let name = name.to_owned();
+        let (bases, name) = (self.clone(), name.to_owned());
         let bring = move || {
             fetching(&remote.told);
-            let record = self.fetch_announced(&name, &full, &remote)?;
-            Ok(self.session.set_name(&full.local_name(), &record.id())?)
+            let record = bases.fetch_announced(&name, &full, &remote)?;
+            bases.call(&full.local_name(), &record.id())
         };
         supplies.add_image(found.tree.image, &found.tree.layers, Box::new(bring));
         Ok(found)
@@ -239,7 +248,22 @@ impl Bases<'_> {
         Ok(Import { image, place })
     }
 
-    /// Finds the image `name` in the store; `None` if it would have to be fetched.
+    /// Gives a base image its name. The name of an image for this machine is not taken away by one
+    /// for another platform.
+    fn call(&self, name: &Name, id: &ImageId) -> Result<(), Error> {
+        let is_taken = || -> Result<bool, Error> {
+            let ours = self.for_platform(&Platform::default());
+            let old = self.store.name(name)?;
+            let old = old.map(|id| self.store.image(&id)).transpose()?.flatten();
+            Ok(old.is_some_and(|old| ours.is_for_platform(&old)))
+        };
+        match self.platform != Platform::default() && is_taken()? {
+            true => Ok(()),
+            false => Ok(self.session.set_name(name, id)?),
+        }
+    }
+
+    /// Finds the image `name` for the platform in the store; `None` if it would have to be fetched.
     ///
     /// # Errors
     /// [`Error::Reference`], [`Error::Config`].
@@ -265,10 +289,7 @@ impl Bases<'_> {
     ) -> Result<ImageId, Error> {
         let here = match policy {
             Policy::Always => None,
-            Policy::Missing | Policy::Newer | Policy::Never => {
-                let found = self.in_store(name)?;
-                found.filter(|(_, record)| self.is_for_platform(record))
-            }
+            Policy::Missing | Policy::Newer | Policy::Never => self.in_store(name)?,
         };
         let mut fetch = || self.fetch(name, fetching).map(|(_, record)| record);
         let record = match (policy, here) {
@@ -289,7 +310,8 @@ impl Bases<'_> {
         }
     }
 
-    /// The image in the store, if all its layers are there; it is kept from deletion.
+    /// The image for the platform in the store, if all its layers are there; it is kept from
+    /// deletion. A name may stand for an image, and for a list of them.
     fn in_store(&self, name: &str) -> Result<Option<(Name, ImageRecord)>, Error> {
         let location: Location = name.parse()?;
         let Some(reference) = location.reference() else {
@@ -299,14 +321,16 @@ impl Bases<'_> {
         let meant = meant.map(|full| full.local_name());
         let local = reference.local_names();
         for name in local[..1].iter().cloned().chain(meant) {
-            let Some(id) = self.store.name(&name)? else {
-                continue;
-            };
-            let Some(record) = self.store.image(&id)? else {
-                continue;
-            };
-            if self.is_complete(&record)? {
-                return Ok(Some((name, record)));
+            let listed = self.store.index(&name)?;
+            let listed = listed.iter().flat_map(|index| &index.images);
+            let listed = listed.map(|listed| listed.image);
+            for id in self.store.name(&name)?.into_iter().chain(listed) {
+                if let Some(record) = self.store.image(&id)?
+                    && self.is_for_platform(&record)
+                    && self.is_complete(&record)?
+                {
+                    return Ok(Some((name, record)));
+                }
             }
         }
         Ok(None)

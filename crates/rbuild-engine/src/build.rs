@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, error::Error as _, num::NonZero, time::Duration};
 
-use rbuild_plan::{Key, Plan, Source, StepId, Tree};
+use rbuild_plan::{ImageRef, Key, Plan, Source, StepId, Tree};
 use rbuild_sandbox::{CapabilitySet, Mount};
 use rbuild_store::{LayerId, Session, Store};
 use rbuild_sys::Dir;
@@ -34,8 +34,8 @@ pub struct Builder<'a> {
     pub context: &'a BuildContext,
     /// Where it looks for names that `--build-context` gave.
     pub named_contexts: &'a BTreeMap<String, BuildContext>,
-    /// The base images' trees, by the reference text of the plan.
-    pub bases: &'a BTreeMap<String, BaseTree>,
+    /// The base images' trees, by what the plan calls them.
+    pub bases: &'a BTreeMap<ImageRef, BaseTree>,
     /// Directories that lie under every tree.
     pub bottoms: &'a Bottoms,
     /// Fetches what ADD names.
@@ -194,18 +194,17 @@ impl Builder<'_> {
         tree: &Tree,
         made: &dyn Fn(StepId) -> Option<State>,
     ) -> Option<State> {
-        let platform = plan.platform();
         match tree {
             Tree::Empty => Some(State {
-                key: Key::of_empty_tree(&platform),
+                key: Key::of_empty_tree(&plan.platform()),
                 layers: Vec::new(),
                 added: None,
                 is_renewed: false,
             }),
-            Tree::Image(name) => {
-                let base = self.bases.get(name)?;
+            Tree::Image(image) => {
+                let base = self.bases.get(image)?;
                 Some(State {
-                    key: Key::of_image_tree(&base.tree_key, &platform),
+                    key: Key::of_image_tree(&base.tree_key, &image.platform),
                     layers: base.layers.clone(),
                     added: None,
                     is_renewed: false,

@@ -166,7 +166,7 @@ impl Builder<'_> {
             Tree::Step(id) => before[id.0 as usize].clone(),
             Tree::Image(_) | Tree::Empty => {
                 let doubt = || match tree {
-                    Tree::Image(name) => Doubt::Base(name.clone()),
+                    Tree::Image(image) => Doubt::Base(image.name.clone()),
                     Tree::Empty | Tree::Step(_) => unreachable!("the empty tree is always here"),
                 };
                 let state = self.state(plan, tree, &|_| None).ok_or_else(doubt)?;

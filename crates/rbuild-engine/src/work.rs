@@ -240,7 +240,7 @@ impl Work<'_> {
     /// What the keys of the step are made of.
     pub fn account(&self, reading: Reading) -> Account {
         let base = match &self.step.parent {
-            Tree::Image(name) => Some(&name[..]),
+            Tree::Image(image) => Some(&image.name[..]),
             Tree::Empty | Tree::Step(_) => None,
         };
         let parent = match self.is_linked() {

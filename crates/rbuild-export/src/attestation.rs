@@ -86,36 +86,63 @@ impl Attestation {
     }
 }
 
-/// `image`, which is called `names`, and what is said of it: an index that lists both. The
-/// statements are in the store.
+/// Images for different platforms, all called `names`, each with what is said of it: an index that
+/// lists the images, then for each the manifest of its statements, which are in the store. Images
+/// come first: who takes the first entry takes one.
 ///
 /// # Errors
 /// [`Error::Config`] if the image's configuration is none; [`Error::Store`].
 pub fn attested(
     place: Place<'_>,
-    image: Exported,
+    said: Vec<(Exported, Vec<Attestation>)>,
+    names: &[Name],
+) -> Result<ExportedIndex, Error> {
+    let (mut images, mut attached) = (Vec::new(), Vec::new());
+    let (mut entries, mut beside) = (Vec::new(), Vec::new());
+    for (image, attestations) in said {
+        let config = configuration(&image)?;
+        let statements = statements(place, (&image, &config), names, &attestations)?;
+        entries.push(entry(&image.descriptor, &ListedPlatform::from(&config)));
+        beside.push(entry_beside(&image.descriptor, &statements.descriptor));
+        images.push(image);
+        attached.push(statements);
+    }
+    entries.append(&mut beside);
+    images.append(&mut attached);
+    let text = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::OCI_INDEX,
+        "manifests": entries,
+    })
+    .to_string();
+    Ok(ExportedIndex {
+        descriptor: describe(media_type::OCI_INDEX, &text),
+        text,
+        images,
+    })
+}
+
+fn configuration(image: &Exported) -> Result<ImageConfig, Error> {
+    let config = image.config_descriptor.digest.to_string();
+    serde_json::from_str(&image.config).map_err(|source| Error::Config {
+        image: config,
+        source,
+    })
+}
+
+/// What is said of `image`, as a manifest.
+fn statements(
+    place: Place<'_>,
+    (image, config): (&Exported, &ImageConfig),
     names: &[Name],
     attestations: &[Attestation],
-) -> Result<ExportedIndex, Error> {
-    let config = image.config_descriptor.digest.to_string();
-    let config: ImageConfig =
-        serde_json::from_str(&image.config).map_err(|source| Error::Config {
-            image: config,
-            source,
-        })?;
-    let platform = ListedPlatform::from(&config);
-    let subjects = subjects(&config, names, image.descriptor.digest);
+) -> Result<Exported, Error> {
+    let subjects = subjects(config, names, image.descriptor.digest);
     let mut layers = Vec::with_capacity(attestations.len());
     for attestation in attestations {
         layers.push(stored(place, attestation, &subjects)?);
     }
-    let attached = attached(&image.descriptor, layers);
-    let text = index(&image.descriptor, &platform, &attached.descriptor);
-    Ok(ExportedIndex {
-        descriptor: describe(media_type::OCI_INDEX, &text),
-        text,
-        images: vec![image, attached],
-    })
+    Ok(attached(&image.descriptor, layers))
 }
 
 /// The image by each of its names.
@@ -184,20 +211,19 @@ fn attached(image: &Descriptor, layers: Vec<Descriptor>) -> Exported {
     }
 }
 
-/// The index. The image comes first: who takes the first entry takes the right one.
-fn index(image: &Descriptor, platform: &ListedPlatform, attached: &Descriptor) -> String {
+fn entry(image: &Descriptor, platform: &ListedPlatform) -> Value {
     let mut entry = json!(image);
     entry["platform"] = json!(platform);
+    entry
+}
+
+/// The entry of statements that are `attached` to `image`.
+fn entry_beside(image: &Descriptor, attached: &Descriptor) -> Value {
     let mut said = json!(attached);
     said["annotations"] = json!({
         REFERENCE_DIGEST: image.digest.to_string(),
         REFERENCE_TYPE: "attestation-manifest",
     });
     said["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
-    json!({
-        "schemaVersion": 2,
-        "mediaType": media_type::OCI_INDEX,
-        "manifests": [entry, said],
-    })
-    .to_string()
+    said
 }

@@ -34,7 +34,10 @@ impl<'a> AttestedFiles<'a> {
         attestations: &[Attestation],
         seconds: i64,
     ) -> Result<Self, Error> {
-        let subjects = subjects(tree)?;
+        let subjects = match attestations {
+            [] => Vec::new(),
+            _ => subjects(tree)?,
+        };
         let beside = session.new_layer()?;
         for attestation in attestations {
             let name = attestation.claim.file_name();
@@ -62,11 +65,11 @@ impl<'a> AttestedFiles<'a> {
     /// # Errors
     /// As [`crate::write_tree`].
     pub fn write_to(&self, directory: &Path) -> Result<(), Error> {
-        through_tar(
-            &self.trees(),
-            &PackOptions::new(Form::Plain),
-            &made(directory)?,
-        )
+        self.write_into(&made(directory)?)
+    }
+
+    pub(crate) fn write_into(&self, directory: &Dir) -> Result<(), Error> {
+        through_tar(&self.trees(), &PackOptions::new(Form::Plain), directory)
     }
 
     /// Writes all as a tar to `out`.

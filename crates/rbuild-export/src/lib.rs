@@ -39,6 +39,7 @@ mod provenance;
 mod purl;
 mod push;
 mod sbom;
+mod split;
 
 pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
@@ -60,3 +61,4 @@ pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, 
 pub use provenance::{Detail, Provenance};
 pub use push::{Images, push, push_index};
 pub use sbom::sbom;
+pub use split::{Split, subdirectory};

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rbuild_oci::{BlobDigest, Digest, Name};
-use rbuild_plan::{Item, MountKind, Op, Plan, Source, Step, StepId, Tree};
+use rbuild_oci::{BlobDigest, Digest, Name, Platform};
+use rbuild_plan::{ImageRef, Item, MountKind, Op, Plan, Source, Step, StepId, Tree};
 use serde_json::{Map, Value, json};
 
 use crate::{purl, rfc3339};
@@ -39,6 +39,8 @@ pub struct Provenance<'a> {
     pub builder: Option<&'a str>,
     /// What is done.
     pub plan: &'a Plan,
+    /// Where.
+    pub platform: &'a Platform,
     /// The Dockerfile: what it is called, and its text.
     pub file: (&'a str, &'a str),
     /// The context, as the user calls it.
@@ -49,9 +51,9 @@ pub struct Provenance<'a> {
     pub build_args: &'a BTreeMap<String, String>,
     /// Digests of the manifests of images that the build takes files from, by the names that the
     /// plan has for them.
-    pub images: &'a BTreeMap<String, BlobDigest>,
+    pub images: &'a BTreeMap<ImageRef, BlobDigest>,
     /// Their full names.
-    pub names: &'a BTreeMap<String, Name>,
+    pub names: &'a BTreeMap<ImageRef, Name>,
     /// When it began and ended, in seconds since 1970; `None` where the same build is to be told
     /// of in the same words.
     pub times: Option<(i64, i64)>,
@@ -71,7 +73,7 @@ impl Provenance<'_> {
             metadata["startedOn"] = rfc3339(began).into();
             metadata["finishedOn"] = rfc3339(ended).into();
         }
-        let mut internal = json!({ "builderPlatform": self.plan.platform().to_string() });
+        let mut internal = json!({ "builderPlatform": self.platform.to_string() });
         if self.detail == Detail::Max {
             internal["buildConfig"] = json!({ "steps": self.steps() });
         }
@@ -137,7 +139,7 @@ impl Provenance<'_> {
             // Where a layout is on this machine is nobody's business.
             let (uri, value) = match self.names.get(reference) {
                 Some(name) => {
-                    let uri = purl::of_image(name, &self.plan.platform());
+                    let uri = purl::of_image(name, &reference.platform);
                     (uri.clone(), json!({ "uri": uri, "digest": digests }))
                 }
                 None => (digest, json!({ "digest": digests })),

@@ -53,8 +53,11 @@ impl Args {
     /// The ARGs that exist before the first line of the file (A6). `--build-arg` overrides each.
     pub(crate) fn automatic(inputs: &Inputs, target_stage: &str) -> Self {
         let mut args = Self::default();
-        for prefix in ["TARGET", "BUILD"] {
-            for (suffix, value) in platform_values(&inputs.platform) {
+        for (prefix, platform) in [
+            ("TARGET", &inputs.platform),
+            ("BUILD", &inputs.build_platform),
+        ] {
+            for (suffix, value) in platform_values(platform) {
                 args.set(&format!("{prefix}{suffix}"), Some(value));
             }
         }

@@ -14,7 +14,7 @@ use rbuild_oci::{DEFAULT_PATH, ImageConfig, Platform, RootFs};
 
 use crate::graph::{Base, History, Stage, StageId, Tree};
 use crate::history;
-use crate::inputs::{BaseImage, Edits, Inputs};
+use crate::inputs::{BaseImage, Edits, ImageRef};
 
 /// Fields that Docker wrote about the container and the image that a base was made of:
 /// wrong for what is built on it.
@@ -39,7 +39,7 @@ const OF_A_CONTAINER: [&str; 9] = [
     "Tty",
 ];
 
-/// `FROM scratch` (F7).
+/// `FROM scratch` (F7), for an image for `platform`.
 pub(crate) fn scratch(platform: &Platform) -> Stage {
     let mut config = ImageConfig::default();
     "/".clone_into(&mut config.config.working_dir);
@@ -47,7 +47,7 @@ pub(crate) fn scratch(platform: &Platform) -> Stage {
 }
 
 /// `FROM reference`: all that the image says about running it, but none of its triggers.
-pub(crate) fn image(reference: &str, image: &BaseImage, platform: &Platform) -> Stage {
+pub(crate) fn image(reference: &ImageRef, image: &BaseImage, platform: &Platform) -> Stage {
     let mut config = ImageConfig {
         created: None,
         rootfs: RootFs::default(),
@@ -60,12 +60,12 @@ pub(crate) fn image(reference: &str, image: &BaseImage, platform: &Platform) -> 
         .retain(|name, _| !STALE.contains(&name.as_str()));
     let run = &mut config.config.other;
     run.retain(|name, _| !OF_A_CONTAINER.contains(&name.as_str()));
-    let base = Base::Image(reference.to_owned());
-    stage(base, Tree::Image(reference.to_owned()), config, platform)
+    let base = Base::Image(reference.clone());
+    stage(base, Tree::Image(reference.clone()), config, platform)
 }
 
 /// `FROM reference` where nothing is known of the image.
-pub(crate) fn unknown(reference: &str, platform: &Platform) -> Stage {
+pub(crate) fn unknown(reference: &ImageRef, platform: &Platform) -> Stage {
     let nothing = BaseImage {
         tree_key: String::new(),
         config: ImageConfig::default(),
@@ -86,18 +86,13 @@ pub(crate) fn child(id: StageId, parent: &Stage) -> Stage {
 }
 
 /// What speaks against building on `image`, which was named at `span`.
-pub(crate) fn objections(
-    reference: &str,
-    image: &BaseImage,
-    inputs: &Inputs,
-    span: &Span,
-) -> Vec<Diagnostic> {
+pub(crate) fn objections(reference: &ImageRef, image: &BaseImage, span: &Span) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let config = &image.config;
     let its = Platform::new(&config.os, &config.architecture, config.variant.as_deref());
-    if !its.matches(&inputs.platform) && !inputs.platform.matches(&its) {
-        let ours = &inputs.platform;
-        let message = format!("base image `{reference}` is for `{its}`, the result for `{ours}`");
+    let wanted = &reference.platform;
+    if !its.matches(wanted) && !wanted.matches(&its) {
+        let message = format!("base image `{reference}` is for `{its}`, not for `{wanted}`");
         let warning = Diagnostic::warning(span.clone(), message);
         found.push(warning.of_rule(rules::INVALID_BASE_IMAGE_PLATFORM));
     }
@@ -157,6 +152,7 @@ fn stage(base: Base, tree: Tree, mut config: ImageConfig, platform: &Platform) -
         name: None,
         index: 0,
         base,
+        platform: platform.clone(),
         after: Vec::new(),
         tree,
         config,

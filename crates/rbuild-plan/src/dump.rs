@@ -20,12 +20,16 @@ pub fn dump(plan: &Plan) -> String {
 }
 
 fn write(plan: &Plan, out: &mut String) -> fmt::Result {
-    writeln!(out, "platform {}", plan.platform())?;
+    let platform = plan.platform();
+    writeln!(out, "platform {platform}")?;
     for (index, step) in plan.steps.iter().enumerate() {
         write_step(index, step, out)?;
     }
     for (id, stage) in plan.stages.iter().enumerate() {
         write_stage(id, stage, out)?;
+        if stage.platform != platform {
+            writeln!(out, "  with commands of {}", stage.platform)?;
+        }
         let targets = plan.targets.iter().enumerate();
         for (number, _) in targets.filter(|(_, target)| target.0 as usize == id) {
             match plan.targets.len() {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use rbuild_dockerfile::{Diagnostic, ast::Span};
 use rbuild_oci::{ImageConfig, Platform};
 
+use crate::inputs::ImageRef;
 use crate::op::{Op, Source};
 
 /// Index into [`Plan::steps`].
@@ -41,6 +42,9 @@ pub struct Stage {
     pub index: usize,
     /// What it starts from.
     pub base: Base,
+    /// What its commands are made for: what its base is for, which need not be what the image is for
+    /// (F13).
+    pub platform: Platform,
     /// Stages that must be done before this one starts, although it has nothing of them
     /// (`FROM --after`).
     pub after: Vec<StageId>,
@@ -57,8 +61,8 @@ pub struct Stage {
 pub enum Base {
     /// `FROM scratch`, or a named context of files, which its first step copies.
     Scratch,
-    /// An image; the reference text as in [`crate::Inputs::bases`].
-    Image(String),
+    /// An image of [`crate::Inputs::bases`].
+    Image(ImageRef),
     /// An earlier stage.
     Stage(StageId),
 }
@@ -68,8 +72,8 @@ pub enum Base {
 pub enum Tree {
     /// Nothing in it.
     Empty,
-    /// That of a base image; the reference text as in [`crate::Inputs::bases`].
-    Image(String),
+    /// That of an image of [`crate::Inputs::bases`].
+    Image(ImageRef),
     /// After that step.
     Step(StepId),
 }
@@ -107,11 +111,10 @@ impl Plan {
         &self.steps[id.0 as usize]
     }
 
-    /// The name of the image that stage `id` stands on, however many stages lie between; `None` for
-    /// scratch.
-    pub fn base_image(&self, id: StageId) -> Option<&str> {
+    /// The image that stage `id` stands on, however many stages lie between; `None` for scratch.
+    pub fn base_image(&self, id: StageId) -> Option<&ImageRef> {
         match &self.stage(id).base {
-            Base::Image(name) => Some(name),
+            Base::Image(image) => Some(image),
             Base::Stage(parent) => self.base_image(*parent),
             Base::Scratch => None,
         }
@@ -148,7 +151,7 @@ impl Plan {
         needs
     }
 
-    /// The platform that the images are for: all stages have the same.
+    /// The platform that the images are for. Stages that are needed on the way may be for others.
     pub fn platform(&self) -> Platform {
         let config = &self.stage(self.targets[0]).config;
         Platform {

@@ -1,6 +1,7 @@
 //! What a plan is made from, and what [`crate::plan`] answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_oci::{ImageConfig, Platform};
@@ -21,8 +22,12 @@ pub struct Inputs {
     pub extent: Extent,
     /// `--from`: what the first `FROM` of the file names instead of what is written there.
     pub from: Option<String>,
-    /// Platform of this machine: `BUILDPLATFORM`, and the target's as long as only it can be built.
+    /// Platform of the images: `TARGETPLATFORM`.
     pub platform: Platform,
+    /// Whether somebody has asked for that one.
+    pub choice: Choice,
+    /// Platform of this machine: `BUILDPLATFORM`.
+    pub build_platform: Platform,
     /// `--label KEY=VALUE`, on the targets only (T21).
     pub labels: BTreeMap<String, String>,
     /// Other changes to the targets.
@@ -35,8 +40,35 @@ pub struct Inputs {
     pub ulimits: Vec<String>,
     /// `--build-context NAME=…` by `NAME`, which may end in `::PLATFORM` (F5).
     pub contexts: BTreeMap<String, ContextKind>,
-    /// Base images found so far, by the reference text as [`Planning::Needs`] gave it.
-    pub bases: BTreeMap<String, BaseImage>,
+    /// Base images found so far, as [`Planning::Needs`] asked for them.
+    pub bases: BTreeMap<ImageRef, BaseImage>,
+}
+
+/// Who has chosen the platform of the images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// Nobody: that of this machine will do, but a target from a base for another platform is for
+    /// that one (F13).
+    #[default]
+    Implied,
+    /// `--platform`: the images are for no other.
+    Asked,
+}
+
+/// An image that is needed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageRef {
+    /// As it was written, variables replaced.
+    pub name: String,
+    /// Which of those that the name stands for.
+    pub platform: Platform,
+}
+
+impl fmt::Display for ImageRef {
+    /// The name alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 /// Which stages are built besides the targets.
@@ -96,13 +128,14 @@ pub struct BaseImage {
 }
 
 impl BaseImage {
-    /// Stands for the image `name` where nothing is known of it: an empty one for `platform`.
-    pub fn supposed(name: &str, platform: &Platform) -> Self {
+    /// Stands for `image` where nothing is known of it: an empty one.
+    pub fn supposed(ImageRef { name, platform }: &ImageRef) -> Self {
         Self {
-            tree_key: name.to_owned(),
+            tree_key: name.clone(),
             config: ImageConfig {
                 os: platform.os.clone(),
                 architecture: platform.architecture.clone(),
+                variant: platform.variant.clone(),
                 ..ImageConfig::default()
             },
         }
@@ -114,8 +147,8 @@ impl BaseImage {
 pub enum Planning {
     /// Nothing more is needed.
     Ready(Box<Plan>),
-    /// Resolve these references, add them to [`Inputs::bases`], ask again.
-    Needs(Vec<String>),
+    /// Find these images, add them to [`Inputs::bases`], ask again.
+    Needs(Vec<ImageRef>),
     /// The Dockerfile is wrong; every problem found is listed.
     Rejected(Vec<Diagnostic>),
 }

@@ -42,7 +42,9 @@ pub use account::{Account, Parent, Part, Value};
 pub use dump::dump;
 pub use entitlement::Entitlement;
 pub use graph::{Base, History, Plan, Stage, StageId, Step, StepId, Tree};
-pub use inputs::{BaseImage, ContextKind, Edits, Extent, Inheritance, Inputs, Planning};
+pub use inputs::{
+    BaseImage, Choice, ContextKind, Edits, Extent, ImageRef, Inheritance, Inputs, Planning,
+};
 pub use key::{Key, SourceDigest, step_key};
 pub use ledger::Ledger;
 pub use listing::{FileChanges, Listing};

@@ -1,6 +1,6 @@
 //! One stage: its names expanded and resolved.
 //!
-//! Knows: what `FROM` sees (F4), and which ARGs a `from` sees.
+//! Knows: what `FROM` sees (F4), and which ARGs a `from` sees; for which platform a stage is (F13).
 //! Does not know: what the names stand for ([`crate::names`]), nor the order of stages.
 //!
 //! Spec: dockerfile.md F1, F4, F13, O3, 1.17; trap T12.
@@ -36,21 +36,24 @@ impl Linker<'_> {
     /// What is wrong with it is reported. A wrong base is taken for an image, and a wrong `from`
     /// for nothing, so that the rest can be looked at.
     pub(crate) fn stage(&mut self, index: usize) -> Linked {
+        let target = &self.names.inputs.platform;
         if let Some(base) = self.names.replacement(index) {
-            return Linked::replaced(index, base);
+            return Linked::replaced(index, base, target);
         }
         let stage = &self.names.file.stages[index];
-        self.check_platform(stage);
-        let base = self.base(index).unwrap_or_else(|| Named {
-            origin: Origin::Image(stage.base.value.clone()),
+        let platform = self.platform(stage).unwrap_or_else(|| target.clone());
+        let mut base = self.base(index).unwrap_or_else(|| Named {
+            origin: self.names.image_called(&stage.base.value),
             span: stage.base.span.clone(),
         });
+        base.settle(&platform);
         let after = self.after(index);
         let triggers = self.triggers(&base);
         let froms = self.froms(index, &triggers);
         Linked {
             index,
             base,
+            platform,
             replaced: false,
             after,
             triggers,
@@ -203,27 +206,20 @@ impl Linker<'_> {
         }
     }
 
-    /// Only this machine's platform can be built so far (F13).
-    fn check_platform(&mut self, stage: &Stage) {
-        let Some(word) = &stage.platform else { return };
-        let Some(text) = self.expand(word) else {
-            return;
-        };
-        let platform = &self.names.inputs.platform;
-        let ours = platform.to_string();
-        match text.parse::<Platform>() {
-            Ok(wanted) if platform.matches(&wanted) => {}
-            Ok(wanted) => {
-                let message = format!("cannot build for `{wanted}` on this machine yet");
-                let diagnostic = Diagnostic::error(word.span.clone(), message);
-                self.found
-                    .push(diagnostic.with_hint(format!("this machine is `{ours}`")));
-            }
-            Err(error) => self.found.push(Diagnostic {
-                hint: did_you_mean(&text, [ours.as_str()]),
+    /// What `FROM --platform` says (F13); `None` if it says nothing, or nothing that can be understood.
+    fn platform(&mut self, stage: &Stage) -> Option<Platform> {
+        let word = stage.platform.as_ref()?;
+        let text = self.expand(word)?;
+        let parsed = text.parse();
+        let misspelt = |error: rbuild_oci::Error| {
+            let inputs = self.names.inputs;
+            let known = [&inputs.platform, &inputs.build_platform].map(ToString::to_string);
+            self.found.push(Diagnostic {
+                hint: did_you_mean(&text, known.iter().map(String::as_str)),
                 ..Diagnostic::error(word.span.clone(), error.to_string())
-            }),
-        }
+            });
+        };
+        parsed.map_err(misspelt).ok()
     }
 }
 

@@ -10,10 +10,10 @@ use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::{Dockerfile, Span, Spanned, Stage};
 use rbuild_dockerfile::lint::rules;
 use rbuild_dockerfile::suggest::did_you_mean;
-use rbuild_oci::{Location, Reference};
+use rbuild_oci::{Location, Platform, Reference};
 
 use crate::contexts;
-use crate::inputs::{ContextKind, Inputs};
+use crate::inputs::{ContextKind, ImageRef, Inputs};
 
 /// A name in the file and what it stands for.
 #[derive(Clone)]
@@ -24,13 +24,22 @@ pub(crate) struct Named {
     pub span: Span,
 }
 
+impl Named {
+    /// If it is an image, the one for `platform` is meant.
+    pub(crate) fn settle(&mut self, platform: &Platform) {
+        if let Origin::Image(image) = &mut self.origin {
+            image.platform.clone_from(platform);
+        }
+    }
+}
+
 /// Where files come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// Nowhere: `scratch`.
     Scratch,
-    /// An image, by its reference as written, expanded.
-    Image(String),
+    /// An image.
+    Image(ImageRef),
     /// An earlier stage, by its position in the file.
     Stage(usize),
     /// A named context of files, by its key in [`Inputs::contexts`].
@@ -145,7 +154,7 @@ impl Names<'_> {
             ContextKind::Files => Origin::Files(key.to_owned()),
             ContextKind::Image(reference) if reference == "scratch" => Origin::Scratch,
             ContextKind::Image(reference) | ContextKind::Layout(reference) => {
-                Origin::Image(reference.clone())
+                self.image_called(reference)
             }
         };
         let span = name.span.clone();
@@ -161,7 +170,7 @@ impl Names<'_> {
         }
         match checked(text) {
             Ok(_) => Ok(Named {
-                origin: Origin::Image(text.clone()),
+                origin: self.image_called(text),
                 span,
             }),
             Err(error) => {
@@ -172,6 +181,14 @@ impl Names<'_> {
                 })
             }
         }
+    }
+
+    /// For the target's platform, as long as nobody says another one.
+    pub(crate) fn image_called(&self, name: &str) -> Origin {
+        Origin::Image(ImageRef {
+            name: name.to_owned(),
+            platform: self.inputs.platform.clone(),
+        })
     }
 
     fn hinted(&self, index: usize, name: &Name, message: String) -> Diagnostic {

@@ -16,7 +16,7 @@ use crate::args::Args;
 use crate::base;
 use crate::fold::{Context, Fold};
 use crate::graph::{Base, Plan, Stage, StageId, Step, Tree};
-use crate::inputs::{Inheritance, Inputs, Planning};
+use crate::inputs::{Choice, ImageRef, Inheritance, Inputs, Planning};
 use crate::names::{self, Named, Origin};
 use crate::op::Source;
 use crate::stages::{self, Graph, Linked};
@@ -52,20 +52,24 @@ pub fn plan(file: &Dockerfile, text: &str, inputs: &Inputs) -> Planning {
     Planning::Ready(Box::new(plan))
 }
 
-/// What to tell the user when no image `reference`, one of [`Planning::Needs`], can be
-/// found: an error at each place that names it, with the stage name that may be meant.
-pub fn blame(file: &Dockerfile, inputs: &Inputs, reference: &str) -> Vec<Diagnostic> {
+/// What to tell the user when `image`, one of [`Planning::Needs`], cannot be found: an error at
+/// each place that names it, with the stage name that may be meant.
+pub fn blame(file: &Dockerfile, inputs: &Inputs, image: &ImageRef) -> Vec<Diagnostic> {
     let Some(graph) = stages::link(file, inputs, &mut Vec::new()) else {
         return Vec::new();
     };
+    let platform = match image.platform == inputs.build_platform {
+        true => String::new(),
+        false => format!(" for `{}`", image.platform),
+    };
     let blame = |(linked, named): (&Linked, &Named)| Diagnostic {
-        hint: did_you_mean(reference, names::before(file, linked.index)),
+        hint: did_you_mean(&image.name, names::before(file, linked.index)),
         ..Diagnostic::error(
             named.span.clone(),
-            format!("no stage or image named `{reference}` here, and it cannot be pulled"),
+            format!("no stage or image named `{image}`{platform} here, and it cannot be pulled"),
         )
     };
-    graph.places_of(reference).map(blame).collect()
+    graph.places_of(image).map(blame).collect()
 }
 
 /// Folds all stages of `graph`. Problems go to `found`; if there is an error among them,
@@ -140,15 +144,19 @@ impl Folded {
         found: &mut Vec<Diagnostic>,
     ) -> (Stage, Args) {
         let inputs = context.inputs;
+        let platform = match inputs.choice {
+            Choice::Asked => &inputs.platform,
+            Choice::Implied => &linked.platform,
+        };
         let mut stage = match &linked.base.origin {
-            Origin::Scratch | Origin::Files(_) => base::scratch(&inputs.platform),
+            Origin::Scratch | Origin::Files(_) => base::scratch(platform),
             Origin::Image(reference) => match inputs.bases.get(reference) {
                 Some(image) => {
                     let span = &linked.base.span;
-                    found.extend(base::objections(reference, image, inputs, span));
-                    base::image(reference, image, &inputs.platform)
+                    found.extend(base::objections(reference, image, span));
+                    base::image(reference, image, platform)
                 }
-                None => base::unknown(reference, &inputs.platform),
+                None => base::unknown(reference, platform),
             },
             Origin::Stage(index) => {
                 let id = self.ids[index];
@@ -159,6 +167,7 @@ impl Folded {
             stage.config.config.labels.clear();
         }
         stage.index = linked.index;
+        stage.platform.clone_from(&linked.platform);
         stage.after = linked
             .after
             .iter()

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rbuild_dockerfile::Diagnostic;
 use rbuild_dockerfile::ast::Dockerfile;
 use rbuild_dockerfile::suggest::did_you_mean;
+use rbuild_oci::Platform;
 
 use crate::args::{self, Args};
-use crate::inputs::{Extent, Inputs};
+use crate::inputs::{Extent, ImageRef, Inputs};
 use crate::linker::Linker;
 use crate::names::{self, Named, Names, Origin};
 use crate::trigger::Trigger;
@@ -37,6 +38,8 @@ pub(crate) struct Linked {
     pub index: usize,
     /// What `FROM` names, or the context that replaces the stage.
     pub base: Named,
+    /// What its commands are made for (F13).
+    pub platform: Platform,
     /// Its instructions do not count: a context replaces it (F5).
     pub replaced: bool,
     /// Stages that `--after` names.
@@ -85,6 +88,7 @@ pub(crate) fn link(
         stages.push(linked);
     }
     stages.reverse();
+    settle_platforms(&mut stages);
     let triggers = stages.iter().flat_map(|linked| &linked.triggers);
     let triggers = triggers.map(|trigger| &trigger.instruction);
     found.extend(args::unused(file, triggers, inputs, &automatic));
@@ -96,16 +100,16 @@ pub(crate) fn link(
 }
 
 impl Graph {
-    /// All places that name the image `reference`.
-    pub(crate) fn places_of(&self, reference: &str) -> impl Iterator<Item = (&Linked, &Named)> {
+    /// All places that name the image `wanted`.
+    pub(crate) fn places_of(&self, wanted: &ImageRef) -> impl Iterator<Item = (&Linked, &Named)> {
         self.names().filter(
-            move |(_, named)| matches!(&named.origin, Origin::Image(image) if image == reference),
+            move |(_, named)| matches!(&named.origin, Origin::Image(image) if image == wanted),
         )
     }
 
-    /// References of images that `inputs` does not have yet, each once, in file order.
-    pub(crate) fn missing(&self, inputs: &Inputs) -> Vec<String> {
-        let mut missing: Vec<String> = Vec::new();
+    /// Images that `inputs` does not have yet, each once, in file order.
+    pub(crate) fn missing(&self, inputs: &Inputs) -> Vec<ImageRef> {
+        let mut missing: Vec<ImageRef> = Vec::new();
         for (_, named) in self.names() {
             if let Origin::Image(image) = &named.origin
                 && !inputs.bases.contains_key(image)
@@ -126,10 +130,11 @@ impl Graph {
 
 impl Linked {
     /// Stage `index`, of which nothing counts but that it is `base`.
-    pub(crate) fn replaced(index: usize, base: Named) -> Self {
+    pub(crate) fn replaced(index: usize, base: Named, platform: &Platform) -> Self {
         Self {
             index,
             base,
+            platform: platform.clone(),
             replaced: true,
             after: Vec::new(),
             triggers: Vec::new(),
@@ -141,6 +146,23 @@ impl Linked {
         std::iter::once(&self.base)
             .chain(&self.after)
             .chain(self.froms.values())
+    }
+}
+
+/// A stage that is based on another one is for the platform of that one, whatever it says; what its
+/// instructions name is for the same (F13, C23). `stages` are in file order.
+fn settle_platforms(stages: &mut [Linked]) {
+    for position in 0..stages.len() {
+        let (before, rest) = stages.split_at_mut(position);
+        let linked = &mut rest[0];
+        if let Origin::Stage(parent) = linked.base.origin
+            && let Some(parent) = before.iter().find(|it| it.index == parent)
+        {
+            linked.platform.clone_from(&parent.platform);
+        }
+        for from in linked.froms.values_mut() {
+            from.settle(&linked.platform);
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use rbuild_engine::BaseTree;
 use rbuild_export::{Attestation, Claim, Detail, Provenance, local_digest, merged, sbom};
-use rbuild_oci::BlobDigest;
+use rbuild_oci::{BlobDigest, Name, Platform};
+use rbuild_plan::ImageRef;
 use rbuild_store::{ImageRecord, Store};
 use serde_json::Value;
 
@@ -19,10 +20,10 @@ use crate::{
     dockerfile::STANDARD_INPUT,
     failure::Failure,
     order::Order,
-    output::{Built, Output},
+    output::{Ends, Output},
     settings,
     source::Source,
-    subject::Subject,
+    subject::Variant,
 };
 
 /// What the flags ask for.
@@ -126,20 +127,13 @@ pub struct Saying {
 }
 
 impl Saying {
-    /// Nothing at all.
-    pub const NOTHING: Self = Self {
-        provenance: None,
-        sbom: false,
-        time: 0,
-    };
-
-    /// What is told of the build of `subject`, whose steps are done.
+    /// What is told of the build of `variant`, whose steps are done.
     ///
     /// # Errors
     /// If `store` cannot be read.
     pub fn of(
         (args, order): (&BuildArgs, &Order),
-        subject: &Subject,
+        (source, variant): (&Source, &Variant),
         store: &Store,
     ) -> Result<Self, Failure> {
         let now = settings::now();
@@ -150,13 +144,14 @@ impl Saying {
             let told = Provenance {
                 detail: *detail,
                 builder: builder.as_deref(),
-                plan: &subject.plan,
-                file: (&called(&subject.source), &subject.source.text),
+                plan: &variant.plan,
+                platform: &Platform::default(),
+                file: (&called(source), &source.text),
                 context: &args.input.context,
                 target: order.targets.iter().find_map(|it| it.stage.as_deref()),
                 build_args: &order.inputs.build_args,
-                images: &digests(store, &subject.resolved.trees)?,
-                names: &subject.resolved.names,
+                images: &digests(store, &variant.resolved.trees)?,
+                names: &variant.resolved.names,
                 times: epoch.is_none().then_some((order.began, now)),
             };
             provenance = Some(told.predicate());
@@ -175,7 +170,8 @@ impl Saying {
     pub fn of_image(
         &self,
         image: &ImageRecord,
-        built: Built<'_>,
+        names: &[Name],
+        ends: Ends<'_>,
     ) -> Result<Vec<Attestation>, Failure> {
         let mut said = Vec::new();
         if let Some(predicate) = self.provenance.clone() {
@@ -183,8 +179,8 @@ impl Saying {
             said.push(Attestation { claim, predicate });
         }
         if self.sbom {
-            let tree = merged(built.ends.store, image, built.ends.empty)?;
-            let predicate = sbom(image, built.names.first(), &tree)?;
+            let tree = merged(ends.store, image, ends.empty)?;
+            let predicate = sbom(image, names.first(), &tree)?;
             let claim = Claim::Sbom;
             said.push(Attestation { claim, predicate });
         }
@@ -196,8 +192,8 @@ impl Saying {
 /// registry's word.
 fn digests(
     store: &Store,
-    bases: &BTreeMap<String, BaseTree>,
-) -> Result<BTreeMap<String, BlobDigest>, Failure> {
+    bases: &BTreeMap<ImageRef, BaseTree>,
+) -> Result<BTreeMap<ImageRef, BlobDigest>, Failure> {
     let mut found = BTreeMap::new();
     for (name, base) in bases {
         let digest = match base.announced {

@@ -73,14 +73,14 @@ pub fn base_image<'a>(
     (plan, stage): (&Plan, StageId),
     resolved: &'a Resolved,
 ) -> Result<Option<(ImageRecord, Option<&'a Name>)>, Failure> {
-    let Some(name) = plan.base_image(stage) else {
+    let Some(image) = plan.base_image(stage) else {
         return Ok(None);
     };
-    let tree = resolved.trees.get(name);
-    let tree = tree.ok_or_else(|| Failure::message(format!("nobody has looked for `{name}`")))?;
-    let gone = || Failure::message(format!("image `{name}` is not in the store any more"));
+    let tree = resolved.trees.get(image);
+    let tree = tree.ok_or_else(|| Failure::message(format!("nobody has looked for `{image}`")))?;
+    let gone = || Failure::message(format!("image `{image}` is not in the store any more"));
     let record = store.image(&tree.image)?.ok_or_else(gone)?;
-    Ok(Some((record, resolved.names.get(name))))
+    Ok(Some((record, resolved.names.get(image))))
 }
 
 /// The layers of the steps in `history`, bottom first; `added` says which layer a step added, and

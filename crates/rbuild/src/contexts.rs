@@ -205,16 +205,17 @@ impl Named {
         Ok(Self { kinds, files })
     }
 
-    /// Opens those that are files. What is not on this machine is fetched only if `plan` reads it.
+    /// Opens those that are files. What is not on this machine is fetched only if one of `plans`
+    /// reads it.
     ///
     /// # Errors
     /// If one cannot be opened or fetched, or is a Dockerfile.
     pub fn open(
         &self,
-        plan: &Plan,
+        plans: &[&Plan],
         opener: &Opener<'_>,
     ) -> Result<BTreeMap<String, BuildContext>, Failure> {
-        let used = used(plan);
+        let used: BTreeSet<&str> = plans.iter().flat_map(|plan| used(plan)).collect();
         let mut contexts = self.directories()?;
         for (name, spec) in &self.files {
             let is_local = matches!(spec, ContextSpec::Local(_));

@@ -3,88 +3,171 @@
 //! Knows: what is told of an image, where. Does not know: how one is put together
 //! ([`crate::commission`]) or written ([`crate::output`]).
 
-use rbuild_engine::State;
-use rbuild_oci::ImageId;
-use rbuild_plan::Plan;
-use rbuild_store::Store;
+use rbuild_export::local_index;
+use rbuild_oci::{Digest, Name, Platform};
+use rbuild_store::{IndexRecord, Store};
+use serde_json::Value;
 
 use crate::{
+    attest::Saying,
     cli::BuildArgs,
     commission::{Request, committed},
     exchange::{CacheTo, Results},
     failure::Failure,
-    metadata,
+    image_list, metadata,
     order::Order,
-    output::{self, Built, Ends, Output},
+    output::{self, Built, Ends, Made, Output},
     planning::Resolved,
     report,
+    targets::Target,
 };
 
-/// Delivers the image of each target.
+/// A build for one platform that is done.
+pub struct Done<'a> {
+    pub results: Results<'a>,
+    pub resolved: &'a Resolved,
+    /// What is said of its images.
+    pub saying: Saying,
+}
+
+/// Delivers the images of each target: `builds` are for different platforms.
 ///
 /// # Errors
 /// What could not be committed, written or told.
 pub fn deliver_all(
     (args, order): (&BuildArgs, &Order),
     ends: Ends<'_>,
-    (results, resolved): (&Results<'_>, &Resolved),
+    builds: &[Done<'_>],
 ) -> Result<(), Failure> {
-    for (&stage, target) in results.plan.targets.iter().zip(&order.targets) {
-        let request = Request {
-            args,
-            stage,
-            names: &target.names,
-            description: &order.description,
-            cache: &match order.cache_to.iter().any(CacheTo::is_inline) {
-                true => results.inline(stage, ends)?,
-                false => Vec::new(),
-            },
-        };
-        let work = (results.plan, resolved, results.states);
-        deliver(&request, &order.outputs, ends, work)?;
+    for (number, target) in order.targets.iter().enumerate() {
+        let mut images = Vec::with_capacity(builds.len());
+        for build in builds {
+            images.push(made((args, order), (ends, number), build, builds.len())?);
+        }
+        deliver((args, order), (ends, target), &images)?;
     }
     Ok(())
 }
 
-/// Makes a stage an image, writes it to `outputs`, and tells of it; its id only if the result does
-/// not go to standard output.
-fn deliver(
-    request: &Request<'_>,
-    outputs: &[Output],
-    ends: Ends<'_>,
-    work: (&Plan, &Resolved, &[State]),
-) -> Result<(), Failure> {
-    let image = committed(request, (ends.store, ends.session), work)?;
-    let built = Built {
-        ends,
-        id: &image,
-        names: request.names,
+/// Makes the stage of target `number` an image; it gets its names if it is the only one of `count`.
+fn made<'a>(
+    (args, order): (&BuildArgs, &Order),
+    (ends, number): (Ends<'_>, usize),
+    build: &'a Done<'_>,
+    count: usize,
+) -> Result<Made<'a>, Failure> {
+    let Results { plan, states, .. } = build.results;
+    let stage = plan.targets[number];
+    let request = Request {
+        args,
+        stage,
+        names: match count {
+            1 => &order.targets[number].names,
+            _ => &[],
+        },
+        description: &order.description,
+        cache: &match order.cache_to.iter().any(CacheTo::is_inline) {
+            true => build.results.inline(stage, ends)?,
+            false => Vec::new(),
+        },
     };
-    output::write(outputs, built)?;
-    record(request, ends.store, &image)?;
-    match outputs.iter().any(Output::is_stdout) {
-        true => Ok(()),
-        false => Ok(report::print(&image.0.hex())?),
-    }
+    let work = (plan, build.resolved, states);
+    let config = &plan.stage(stage).config;
+    Ok(Made {
+        id: committed(&request, (ends.store, ends.session), work)?,
+        platform: Platform::new(&config.os, &config.architecture, config.variant.as_deref()),
+        saying: &build.saying,
+    })
 }
 
-/// Tells files and the user what was made.
-fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
-    let Request { args, names, .. } = request;
-    if let Some(file) = &args.result.iidfile {
-        std::fs::write(file, image.to_string()).map_err(|error| {
-            Failure::message(format!("cannot write `{}`: {error}", file.display()))
-        })?;
+/// Lists images for several platforms, writes what was made to the outputs, and tells of it; its id
+/// only if the result does not go to standard output.
+fn deliver(
+    (args, order): (&BuildArgs, &Order),
+    (ends, target): (Ends<'_>, &Target),
+    images: &[Made<'_>],
+) -> Result<(), Failure> {
+    let list = image_list::list(ends.store, images)?;
+    match images.len() {
+        1 => image_list::uncall(ends.session, &target.names)?,
+        _ => image_list::call(ends.session, &list, &target.names)?,
     }
-    if let Some(file) = &args.result.metadata_file {
-        let gone = || Failure::message(format!("image {image} is not in the store any more"));
-        let record = store.image(image)?.ok_or_else(gone)?;
-        metadata::write(file, (image, &record), names)?;
+    if let Some(name) = &order.list {
+        image_list::add(ends.session, name, &list)?;
     }
+    let built = Built {
+        ends,
+        images,
+        names: &target.names,
+    };
+    output::write(&order.outputs, built)?;
+    let result = Outcome::of(ends.store, images, &list)?;
+    record(args, &result, &target.names)?;
     if !args.quiet {
-        for name in *names {
+        for name in target.names.iter().chain(&order.list) {
             report::note(&format!("committed {name}"));
         }
     }
+    if order.outputs.iter().any(Output::is_stdout) {
+        return Ok(());
+    }
+    for id in result.printed(&target.names) {
+        report::print(&id.hex())?;
+    }
     Ok(())
+}
+
+/// What files and the user are told of.
+enum Outcome<'a> {
+    /// The id of an image, and what it is.
+    Image(Digest, Box<rbuild_store::ImageRecord>),
+    /// The images for several platforms, and the list of them as it is written.
+    List(&'a [Made<'a>], String),
+}
+
+impl<'a> Outcome<'a> {
+    fn of(store: &Store, images: &'a [Made<'a>], list: &IndexRecord) -> Result<Self, Failure> {
+        Ok(match images {
+            [only] => Self::Image(only.id.0, Box::new(only.record(store)?)),
+            all => Self::List(all, local_index(store, list)?),
+        })
+    }
+
+    /// The image's id, or that of the list.
+    fn id(&self) -> Digest {
+        match self {
+            Self::Image(id, _) => *id,
+            Self::List(_, text) => Digest::of(text.as_bytes()),
+        }
+    }
+
+    /// A list without a name is not in the store: its images are all there is.
+    fn printed(&self, names: &[Name]) -> Vec<Digest> {
+        match self {
+            Self::List(images, _) if names.is_empty() => {
+                images.iter().map(|made| made.id.0).collect()
+            }
+            _ => vec![self.id()],
+        }
+    }
+
+    fn metadata(&self, names: &[Name]) -> Value {
+        match self {
+            Self::Image(id, record) => metadata::of_image((id, record), names),
+            Self::List(_, text) => metadata::of_list(text, names),
+        }
+    }
+}
+
+/// Tells files what was made.
+fn record(args: &BuildArgs, outcome: &Outcome<'_>, names: &[Name]) -> Result<(), Failure> {
+    if let Some(file) = &args.result.iidfile {
+        std::fs::write(file, outcome.id().to_string()).map_err(|error| {
+            Failure::message(format!("cannot write `{}`: {error}", file.display()))
+        })?;
+    }
+    match &args.result.metadata_file {
+        Some(file) => metadata::write(file, &outcome.metadata(names)),
+        None => Ok(()),
+    }
 }

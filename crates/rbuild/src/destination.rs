@@ -128,8 +128,8 @@ pub fn send_index(
     }
 }
 
-/// Makes sure that the attestations in `index`, which is at `destination`, are found by the image
-/// that they speak of. Other places than registries have no such lists.
+/// Makes sure that the attestations in `index`, which is at `destination`, are found by the images
+/// that they speak of: in its second half, in the order of those. Other places than registries have no such lists.
 ///
 /// # Errors
 /// If the registry refuses.
@@ -141,15 +141,16 @@ pub fn refer(
     let (Location::Name(reference) | Location::Registry(reference)) = destination else {
         return Ok(());
     };
-    let [image, attached] = &index.images[..] else {
-        return Ok(());
-    };
     let (repository, _) = repository((place, registry), &reference.on_docker_hub())?;
-    Ok(repository.refer(Referrer {
-        subject: image.descriptor.digest,
-        manifest: &attached.descriptor,
-        artifact_type: ARTIFACT_TYPE,
-    })?)
+    let (images, attached) = index.images.split_at(index.images.len() / 2);
+    for (image, attached) in images.iter().zip(attached) {
+        repository.refer(Referrer {
+            subject: image.descriptor.digest,
+            manifest: &attached.descriptor,
+            artifact_type: ARTIFACT_TYPE,
+        })?;
+    }
+    Ok(())
 }
 
 fn file(path: &str) -> Target {

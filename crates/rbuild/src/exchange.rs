@@ -237,35 +237,42 @@ pub struct Results<'a> {
     pub supplies: &'a Supplies<'a>,
 }
 
-impl Results<'_> {
-    /// Writes the cache to each of `places` that is not the result itself.
-    ///
-    /// # Errors
-    /// If one cannot be written, and must be.
-    pub fn export(&self, places: &[CacheTo], ends: Ends<'_>) -> Result<(), Failure> {
-        let place = ends.place();
-        for to in places {
-            let To::Image(location) = &to.place else {
-                continue;
-            };
-            let exported = || {
-                let steps = self.steps(to.extent).into_iter();
-                let known = |step| self.known(step, (ends, Some(location))).transpose();
-                let steps = steps.filter_map(known);
-                let steps: Vec<CacheStep> = steps.collect::<Result<_, Failure>>()?;
-                let looks = (&self.plan.platform(), to.compress);
-                let image = cache_image(place, &steps, looks)?;
-                send_exported((place, &image), location, ends.registry)
-            };
-            match exported() {
-                Ok(()) => report::note(&format!("cache written to {location}")),
-                Err(failure) if to.is_needed => return Err(failure),
-                Err(failure) => drop(failure.report()),
+/// Writes the cache of `builds`, which are for different platforms, to each of `places` that is not
+/// the result itself: one for all.
+///
+/// # Errors
+/// If one cannot be written, and must be.
+pub fn export_cache(
+    builds: &[&Results<'_>],
+    places: &[CacheTo],
+    ends: Ends<'_>,
+) -> Result<(), Failure> {
+    let place = ends.place();
+    for to in places {
+        let To::Image(location) = &to.place else {
+            continue;
+        };
+        let exported = || {
+            let mut steps = Vec::new();
+            for build in builds {
+                for step in build.steps(to.extent) {
+                    steps.extend(build.known(step, (ends, Some(location)))?);
+                }
             }
+            let looks = (&builds[0].plan.platform(), to.compress);
+            let image = cache_image(place, &steps, looks)?;
+            send_exported((place, &image), location, ends.registry)
+        };
+        match exported() {
+            Ok(()) => report::note(&format!("cache written to {location}")),
+            Err(failure) if to.is_needed => return Err(failure),
+            Err(failure) => drop(failure.report()),
         }
-        Ok(())
     }
+    Ok(())
+}
 
+impl Results<'_> {
     /// What the image of stage `target` tells of its steps.
     ///
     /// # Errors

@@ -6,33 +6,45 @@
 use std::path::Path;
 
 use rbuild_export::local_descriptor;
-use rbuild_oci::{ImageId, Name};
+use rbuild_oci::{BlobDigest, Descriptor, Digest, Name};
 use rbuild_store::ImageRecord;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// Writes to `path` what is to be known of `image`.
+/// Writes `metadata` to `path`.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write(
-    path: &Path,
-    (id, image): (&ImageId, &ImageRecord),
-    names: &[Name],
-) -> Result<(), Failure> {
-    let text = format!("{:#}\n", metadata((id, image), names));
+pub fn write(path: &Path, metadata: &Value) -> Result<(), Failure> {
+    let text = format!("{metadata:#}\n");
     std::fs::write(path, text)
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", path.display())))
 }
 
-fn metadata((id, image): (&ImageId, &ImageRecord), names: &[Name]) -> Value {
-    let manifest = local_descriptor(image);
+/// What is to be known of an image that is called `names`.
+pub fn of_image((id, image): (&Digest, &ImageRecord), names: &[Name]) -> Value {
+    let mut metadata = of(&local_descriptor(image), names);
+    metadata["containerimage.config.digest"] = id.to_string().into();
+    metadata
+}
+
+/// What is to be known of images for several platforms: `text` lists them.
+pub fn of_list(text: &str, names: &[Name]) -> Value {
+    let list: Value = serde_json::from_str(text).expect("we wrote it");
+    let media_type = list["mediaType"].as_str().unwrap_or_default();
+    let digest = BlobDigest(Digest::of(text.as_bytes()));
+    of(
+        &Descriptor::new(media_type, digest, text.len() as u64),
+        names,
+    )
+}
+
+fn of(descriptor: &Descriptor, names: &[Name]) -> Value {
     let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     let mut metadata = json!({
-        "containerimage.config.digest": id.to_string(),
-        "containerimage.descriptor": manifest,
-        "containerimage.digest": manifest.digest.to_string(),
+        "containerimage.descriptor": descriptor,
+        "containerimage.digest": descriptor.digest.to_string(),
     });
     if !names.is_empty() {
         metadata["image.name"] = names.join(",").into();

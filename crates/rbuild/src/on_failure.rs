@@ -19,7 +19,8 @@ use crate::{
     failure::Failure,
     progress::Progress,
     report, settings, signals,
-    subject::Subject,
+    source::Source,
+    subject::Variant,
 };
 
 /// One `--on-failure`.
@@ -112,7 +113,8 @@ pub fn console(asked: &[OnFailure]) -> Result<Option<Console>, Failure> {
 pub struct Aftermath<'a> {
     /// As before, but for the runner: that one was told to run nothing any more.
     pub builder: Builder<'a>,
-    pub subject: &'a Subject,
+    pub source: &'a Source,
+    pub variant: &'a Variant,
     /// For a shell.
     pub console: Option<&'a Console>,
 }
@@ -120,8 +122,7 @@ pub struct Aftermath<'a> {
 impl Aftermath<'_> {
     /// Tells why the build failed, and does with what is left what was asked for.
     pub fn of(&self, failed: Failed, asked: &[OnFailure], progress: &Progress) -> Failure {
-        let Subject { plan, source, .. } = self.subject;
-        let failure = explain(failed.error, plan, source, progress);
+        let failure = explain(failed.error, &self.variant.plan, self.source, progress);
         // Who interrupts a build is not interested.
         let remains = failed.remains.filter(|_| signals::status().is_none());
         let Some(remains) = remains else {
@@ -148,7 +149,7 @@ impl Aftermath<'_> {
         }
         if let Some(console) = self.console {
             report::note("a shell in the tree of the RUN that failed; `exit` ends it");
-            remains.shell(&self.builder, &self.subject.plan, Stdio::Terminal(console))?;
+            remains.shell(&self.builder, &self.variant.plan, Stdio::Terminal(console))?;
         }
         if asked.contains(&OnFailure::Keep) {
             let id = self.keep(remains, states)?.0.hex();
@@ -160,7 +161,7 @@ impl Aftermath<'_> {
 
     /// Makes `remains` an image without a name, which runs as the RUN did.
     fn keep(&self, remains: Remains, states: &[Option<State>]) -> Result<ImageId, Failure> {
-        let Subject { plan, resolved, .. } = self.subject;
+        let Variant { plan, resolved, .. } = self.variant;
         let step = remains.step;
         let session = self.builder.session;
         let kept = remains.keep(session)?;
@@ -201,7 +202,7 @@ impl Aftermath<'_> {
 
     /// The stage of the RUN `step` as if it ended there, with what the RUN's command had.
     fn stage_at(&self, step: StepId) -> Stage {
-        let plan = &self.subject.plan;
+        let plan = &self.variant.plan;
         let mut stage = plan.stage(plan.step(step).stage).clone();
         let end = stage.history.iter().position(|it| it.step == Some(step));
         stage.history.truncate(end.map_or(0, |end| end + 1));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rbuild_engine::Confidential;
-use rbuild_oci::{Location, Platform};
+use rbuild_oci::{Location, Name};
 use rbuild_plan::{Edits, Entitlement, Inputs};
 
 use crate::{
@@ -24,17 +24,21 @@ use crate::{
     dockerfile,
     exchange::{self, CacheTo},
     failure::Failure,
+    find::new_name,
     network,
     on_failure::{self, OnFailure},
     output::Output,
+    platforms::Platforms,
     secrets, settings,
     targets::{self, Target},
 };
 
 /// What the flags say.
 pub struct Order {
-    /// For the plan; without images.
+    /// For the plan; without images, and for no platform yet.
     pub inputs: Inputs,
+    /// What is built for.
+    pub platforms: Platforms,
     /// How the images are written down.
     pub description: Description,
     /// What `--build-context` names.
@@ -55,6 +59,8 @@ pub struct Order {
     pub on_failure: Vec<OnFailure>,
     /// At least one.
     pub targets: Vec<Target>,
+    /// The list that the result is added to; `None` if there are several targets.
+    pub list: Option<Name>,
     /// None if there are several targets.
     pub outputs: Vec<Output>,
     /// What is said of the result.
@@ -76,6 +82,10 @@ impl Order {
         let outputs = Output::parse_all(&args.result.output)?;
         let attestations = Wishes::of(&args.attest)?;
         attestations.refuse_without_carrier(&outputs)?;
+        let platforms = Platforms::of(&args.input)?;
+        if platforms.all.len() > 1 {
+            outputs.iter().try_for_each(Output::refuse_several)?;
+        }
         let targets = targets::understood(&args.input.target, &args.result.tag)?;
         if targets.len() > 1 {
             refuse_single(args)?;
@@ -90,6 +100,7 @@ impl Order {
         let description = Description::of(&args.description, settings::epoch(&inputs.build_args)?)?;
         Ok(Self {
             inputs: described(inputs, &description),
+            platforms,
             description,
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
@@ -100,6 +111,7 @@ impl Order {
             timeout: args.steps.timeout,
             on_failure: on_failure::possible(&args.steps.on_failure)?,
             targets,
+            list: args.result.manifest.as_deref().map(new_name).transpose()?,
             outputs,
             attestations,
             began: settings::now(),
@@ -123,6 +135,7 @@ fn cache_to(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
 fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
     let flags = [
         ("--output", !args.result.output.is_empty()),
+        ("--manifest", args.result.manifest.is_some()),
         ("--iidfile", args.result.iidfile.is_some()),
         ("--metadata-file", args.result.metadata_file.is_some()),
     ];
@@ -136,21 +149,10 @@ fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
 }
 
 fn inputs(args: &BuildArgs, site: &ContainersConf) -> Result<Inputs, Failure> {
-    let platform = Platform::default();
-    if let Some(text) = &args.input.platform {
-        let wanted: Platform = text.parse()?;
-        if !platform.matches(&wanted) {
-            return Err(Failure::message(format!(
-                "cannot build for {wanted} on this machine, which is {platform}"
-            ))
-            .with_hint("building for other platforms is not supported yet"));
-        }
-    }
     Ok(Inputs {
         build_args: build_args(args, site)?,
         extent: args.steps.extent(),
         from: args.input.from.clone(),
-        platform,
         labels: settings::pairs(&args.result.label),
         edits: Edits {
             env: settings::pairs(&args.result.env).into_iter().collect(),

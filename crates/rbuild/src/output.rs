@@ -2,27 +2,31 @@
 //!
 //! Spec: cli.md 2.7; the spellings are buildx's.
 
+mod together;
+
 use std::{
     path::{Path, PathBuf},
     slice,
 };
 
 use rbuild_export::{
-    Attestation, AttestedFiles, Images, Looks, Named, Place, Tagged, attested, export, merged,
-    write_archive, write_docker_archive, write_index_archive, write_tree, write_tree_tar,
+    Looks, Named, Place, Tagged, export, write_archive, write_docker_archive, write_tree,
+    write_tree_tar,
 };
-use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name};
+use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name, Platform};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
     attest::Saying,
     attributes::{compress, flag},
-    destination::{Parcel, in_a_layout, refer, send, send_index},
+    destination::{Parcel, in_a_layout, send},
     failure::Failure,
     registry::Registry,
     target::Target,
 };
+
+use together::Said;
 
 /// One `--output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +192,20 @@ impl Output {
         )
     }
 
+    /// Refuses several images for different platforms where there is no place for them.
+    ///
+    /// # Errors
+    /// If this is such an output.
+    pub fn refuse_several(&self) -> Result<(), Failure> {
+        match self.kind {
+            Kind::DockerArchive(..) | Kind::Directory(_) => Err(Failure::message(
+                "--output type=docker is for one platform, and several are asked for",
+            )
+            .with_hint("type=oci can have several")),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether standard output has the result, and nothing else may be printed there.
     pub fn is_stdout(&self) -> bool {
         matches!(
@@ -210,19 +228,9 @@ pub struct Ends<'a> {
     pub empty: &'a Dir,
     /// How registries are talked to.
     pub registry: &'a Registry,
-    /// What is said of the images.
-    pub saying: &'a Saying,
 }
 
 impl<'a> Ends<'a> {
-    /// The same, where `saying` is said of images.
-    pub fn saying<'b>(self, saying: &'b Saying) -> Ends<'b>
-    where
-        'a: 'b,
-    {
-        Ends { saying, ..self }
-    }
-
     /// The store, for what leaves it.
     pub fn place(&self) -> Place<'a> {
         Place {
@@ -233,17 +241,40 @@ impl<'a> Ends<'a> {
 }
 
 /// An image that was built.
+#[derive(Clone)]
+pub struct Made<'a> {
+    /// Its id.
+    pub id: ImageId,
+    /// What it is for.
+    pub platform: Platform,
+    /// What is said of it.
+    pub saying: &'a Saying,
+}
+
+impl Made<'_> {
+    /// What `store` has of it.
+    ///
+    /// # Errors
+    /// If that is gone.
+    pub fn record(&self, store: &Store) -> Result<ImageRecord, Failure> {
+        let id = &self.id;
+        let gone = || Failure::message(format!("image {id} is not in the store any more"));
+        store.image(id)?.ok_or_else(gone)
+    }
+}
+
+/// What was built of a target.
 #[derive(Clone, Copy)]
 pub struct Built<'a> {
     /// From where to where.
     pub ends: Ends<'a>,
-    /// Its id.
-    pub id: &'a ImageId,
-    /// What it was named.
+    /// At least one: for each platform.
+    pub images: &'a [Made<'a>],
+    /// What they were named, one or all together.
     pub names: &'a [Name],
 }
 
-/// Writes the image to each of `outputs`. Only what these ask for is made.
+/// Writes what was built to each of `outputs`. Only what these ask for is made.
 ///
 /// # Errors
 /// If one cannot be written; an archive that is not complete is removed.
@@ -251,25 +282,29 @@ pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
     if outputs.is_empty() {
         return Ok(());
     }
-    let (store, id) = (built.ends.store, built.id);
-    let gone = || Failure::message(format!("image {id} is not in the store any more"));
-    let image = store.image(id)?.ok_or_else(gone)?;
-    let said = built.ends.saying.of_image(&image, built)?;
-    outputs.iter().try_for_each(
-        |output| match said.is_empty() || !output.carries_attestations() {
-            true => output.write(&image, built),
-            false => output.write_attested(&image, built, &said),
-        },
-    )
+    let mut all = Vec::with_capacity(built.images.len());
+    for made in built.images {
+        let record = made.record(built.ends.store)?;
+        all.push(Said {
+            made,
+            said: made.saying.of_image(&record, built.names, built.ends)?,
+            record,
+        });
+    }
+    outputs.iter().try_for_each(|output| match &all[..] {
+        [one] if one.said.is_empty() || !output.carries_attestations() => output.write(one, built),
+        all => output.write_together(all, built),
+    })
 }
 
 impl Output {
-    fn write(&self, image: &ImageRecord, built: Built<'_>) -> Result<(), Failure> {
+    fn write(&self, one: &Said<'_>, built: Built<'_>) -> Result<(), Failure> {
         let (store, session) = (built.ends.store, built.ends.session);
+        let image = &one.record;
         match &self.kind {
             Kind::Names(names) => {
                 for name in names {
-                    session.set_name(name, built.id)?;
+                    session.set_name(name, &one.made.id)?;
                 }
                 Ok(())
             }
@@ -306,52 +341,6 @@ impl Output {
                 let to = Location::Directory(path.clone());
                 send(parcel, &to, built.ends.registry).map(drop)
             }
-        }
-    }
-
-    /// Writes the image with what is `said` of it.
-    fn write_attested(
-        &self,
-        image: &ImageRecord,
-        built: Built<'_>,
-        said: &[Attestation],
-    ) -> Result<(), Failure> {
-        let Ends {
-            store,
-            session,
-            empty,
-            registry,
-            saying,
-        } = built.ends;
-        if let Kind::Local(_) | Kind::Tar(_) = &self.kind {
-            let tree = merged(store, image, empty)?;
-            let files = AttestedFiles::new(session, &tree, said, saying.time)?;
-            return match &self.kind {
-                Kind::Tar(target) => target.write(&mut |out| Ok(files.write_tar(out)?)),
-                Kind::Local(path) => Ok(files.write_to(path)?),
-                _ => Ok(()),
-            };
-        }
-        let place = built.ends.place();
-        let exported = export(place, image, in_a_layout(self.looks)?)?;
-        let index = attested(place, exported, built.names, said)?;
-        match &self.kind {
-            Kind::OciArchive(target, tag) => {
-                let tag = tag.as_deref();
-                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))
-            }
-            Kind::Layout(to) => {
-                let to = Location::Layout(to.clone());
-                send_index((place, registry), &index, &to, Images::Included)
-            }
-            Kind::Registries(places) => {
-                for to in destinations(places, built.names)? {
-                    send_index((place, registry), &index, &to, Images::Included)?;
-                    refer((place, registry), &index, &to)?;
-                }
-                Ok(())
-            }
-            _ => Ok(()),
         }
     }
 

@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, io};
 
 use rbuild_dockerfile::Dockerfile;
-use rbuild_engine::{BaseTree, Bases, Policy, Supplies};
+use rbuild_engine::{BaseTree, Bases, Error, Policy, Resolved as Found, Supplies};
 use rbuild_oci::Name;
-use rbuild_plan::{BaseImage, Inputs, Plan, Planning, blame, plan};
+use rbuild_plan::{BaseImage, ImageRef, Inputs, Plan, Planning, blame, plan};
 
 use crate::{
     failure::{Failure, hint},
@@ -18,9 +18,9 @@ use crate::{
 
 /// Base images, twice: as the plan wants to know them and as the store has them.
 pub struct Resolved {
-    pub trees: BTreeMap<String, BaseTree>,
+    pub trees: BTreeMap<ImageRef, BaseTree>,
     /// Their full names.
-    pub names: BTreeMap<String, Name>,
+    pub names: BTreeMap<ImageRef, Name>,
 }
 
 /// What is done for a base image that the store does not have.
@@ -52,12 +52,7 @@ pub fn planned(
     file: &Dockerfile,
     source: &Source,
     mut inputs: Inputs,
-    Search {
-        bases,
-        policy,
-        absent,
-        supplies,
-    }: Search<'_, '_>,
+    search: &mut Search<'_, '_>,
 ) -> Result<(Box<Plan>, Resolved), Failure> {
     let mut resolved = Resolved {
         trees: BTreeMap::new(),
@@ -70,34 +65,40 @@ pub fn planned(
                 report::diagnostics(&diagnostics, source, &mut io::stderr().lock());
                 return Err(Failure::said(1));
             }
-            Planning::Needs(names) => {
-                for name in names {
-                    let found = match absent {
-                        Absent::Fetch => bases
-                            .resolve((&name, policy), supplies, &tell_pulling)
-                            .map(Some),
-                        Absent::Suppose => bases.find(&name),
-                    };
-                    let found = found.map_err(|error| {
+            Planning::Needs(images) => {
+                for image in images {
+                    let found = search.find(&image).map_err(|error| {
                         let mut out = io::stderr().lock();
-                        let places = blame(file, &inputs, &name);
+                        let places = blame(file, &inputs, &image);
                         report::diagnostics(&places, source, &mut out);
                         report::causes(&error, &mut out);
                         report::hint(hint(&error).as_deref(), &mut out);
                         Failure::said(1)
                     })?;
                     let Some(found) = found else {
-                        let image = BaseImage::supposed(&name, &inputs.platform);
-                        inputs.bases.insert(name, image);
+                        let supposed = BaseImage::supposed(&image);
+                        inputs.bases.insert(image, supposed);
                         continue;
                     };
-                    inputs.bases.insert(name.clone(), found.image);
-                    resolved.trees.insert(name.clone(), found.tree);
+                    inputs.bases.insert(image.clone(), found.image);
+                    resolved.trees.insert(image.clone(), found.tree);
                     if let Some(full) = found.name {
-                        resolved.names.insert(name, full);
+                        resolved.names.insert(image, full);
                     }
                 }
             }
+        }
+    }
+}
+
+impl Search<'_, '_> {
+    fn find(&mut self, image: &ImageRef) -> Result<Option<Found>, Error> {
+        let bases = self.bases.for_platform(&image.platform);
+        match self.absent {
+            Absent::Fetch => bases
+                .resolve((&image.name, self.policy), self.supplies, &tell_pulling)
+                .map(Some),
+            Absent::Suppose => bases.find(&image.name),
         }
     }
 }

@@ -170,7 +170,7 @@ fn because(why: &Reason) -> String {
 fn base(plan: &Plan, base: &Base) -> String {
     match base {
         Base::Scratch => "scratch".to_owned(),
-        Base::Image(name) => name.clone(),
+        Base::Image(name) => name.to_string(),
         Base::Stage(id) => {
             let stage = plan.stage(*id);
             stage

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, parse};
 use rbuild_engine::{BuildContext, Caching, Memory};
+use rbuild_oci::Platform;
 use rbuild_plan::{Inputs, Plan};
 
 use crate::{
@@ -26,11 +27,17 @@ use crate::{
 pub struct Subject {
     pub file: Dockerfile,
     pub source: Source,
-    pub plan: Box<Plan>,
-    pub resolved: Resolved,
     pub context: BuildContext,
     /// What `--build-context` names.
     pub contexts: BTreeMap<String, BuildContext>,
+    /// At least one: for each platform.
+    pub variants: Vec<Variant>,
+}
+
+/// What is built for one platform.
+pub struct Variant {
+    pub plan: Box<Plan>,
+    pub resolved: Resolved,
     /// Which results of earlier builds count.
     pub caching: Caching,
     /// What is remembered of them.
@@ -38,7 +45,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// From the context to the plan; tells what checks have found.
+    /// From the context to the plans; tells what checks have found.
     ///
     /// # Errors
     /// The user's mistakes and images that cannot be had are reported with their lines.
@@ -46,34 +53,49 @@ impl Subject {
         args: &BuildArgs,
         order: &Order,
         opener: &Opener<'_>,
-        search: Search<'_, '_>,
+        mut search: Search<'_, '_>,
     ) -> Result<Self, Failure> {
         let context = opener.main(&args.input.context)?;
         let source = dockerfile::read(&args.input.file, &context, opener.fetcher.http)?;
         let (file, parsed) = understood(&source, &order.inputs)?;
-        let (plan, resolved) = planned(&file, &source, order.inputs.clone(), search)?;
+        let mut variants = Vec::new();
+        for platform in &order.platforms.all {
+            let inputs = order.platforms.inputs(&order.inputs, platform);
+            let (plan, resolved) = planned(&file, &source, inputs, &mut search)?;
+            variants.push(Variant {
+                caching: order.caching.for_plan(&file, &plan)?,
+                memory: memory(&args.input.context, &source, platform),
+                plan,
+                resolved,
+            });
+        }
         let ignore_file = args.input.ignorefile.as_deref();
         let context = opener.open(context, ignore_file, source.path.as_deref())?;
-        let contexts = order.contexts.open(&plan, opener)?;
-        let missed = unseen::in_contexts(&file, &plan, Some(&context), &contexts);
-        let planned = [missed, plan.warnings.clone()].concat();
+        let plans: Vec<&Plan> = variants.iter().map(|it| &*it.plan).collect();
+        let contexts = order.contexts.open(&plans, opener)?;
+        let mut planned: Vec<Diagnostic> = Vec::new();
+        for plan in plans {
+            let missed = unseen::in_contexts(&file, plan, Some(&context), &contexts);
+            for finding in missed.into_iter().chain(plan.warnings.clone()) {
+                if !planned.contains(&finding) {
+                    planned.push(finding);
+                }
+            }
+        }
         let found = advice::findings(&file, &source.text, parsed, planned);
         advise((&file, &source), &found)?;
         Ok(Self {
-            caching: order.caching.for_plan(&file, &plan)?,
-            memory: memory(&args.input.context, &source),
             file,
             source,
-            plan,
-            resolved,
             context,
             contexts,
+            variants,
         })
     }
 }
 
-/// What is remembered of builds of `source` with the context `context`.
-fn memory(context: &str, source: &Source) -> Memory {
+/// What is remembered of builds of `source` with the context `context`, for `platform`.
+fn memory(context: &str, source: &Source, platform: &Platform) -> Memory {
     let canonical = |path: &str| {
         let path = Path::new(path);
         let found = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -83,6 +105,9 @@ fn memory(context: &str, source: &Source) -> Memory {
     for file in source.names() {
         name.push(0);
         name.extend(canonical(file));
+    }
+    if *platform != Platform::default() {
+        name.extend(format!("\0\0{platform}").into_bytes());
     }
     Memory::of(&name)
 }

@@ -2,9 +2,9 @@
 
 use rbuild_engine::{Bases, Error, Policy, Resolved, Supplies};
 use rbuild_http::{Backoff, Client, Security, Settings};
-use rbuild_oci::Platform;
+use rbuild_oci::{ListedPlatform, Platform};
 use rbuild_registry::{CredentialSources, Registries, SignaturePolicy};
-use rbuild_store::{Durability, ImageRecord, Session, Store};
+use rbuild_store::{Durability, ImageRecord, IndexRecord, ListedImage, Session, Store};
 use serde_json::json;
 
 use crate::{
@@ -32,6 +32,21 @@ impl Place {
     }
 
     fn resolve_in(&self, session: &Session, name: &str) -> Result<Resolved, Error> {
+        self.asked(session, &Platform::new("linux", "amd64", None), &|bases| {
+            let mut supplies = Supplies::default();
+            let found = bases.resolve((name, Policy::Missing), &mut supplies, &|_| {})?;
+            supplies.bring_image(&found.tree.image)?;
+            Ok(found)
+        })
+    }
+
+    /// What `ask` has from those who find images for `platform`.
+    fn asked<T>(
+        &self,
+        session: &Session,
+        platform: &Platform,
+        ask: &dyn Fn(&Bases<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let http = Client::new(Settings {
             backoff: Backoff {
                 attempts: 1,
@@ -47,12 +62,9 @@ impl Place {
             security: Some(Security::Verified),
             credentials: &CredentialSources::default(),
             signatures: &SignaturePolicy::default(),
-            platform: Platform::new("linux", "amd64", None),
+            platform: platform.clone(),
         };
-        let mut supplies = Supplies::default();
-        let found = bases.resolve((name, Policy::Missing), &mut supplies, &|_| {})?;
-        supplies.bring_image(&found.tree.image)?;
-        Ok(found)
+        ask(&bases)
     }
 
     /// What the store has of `found`.
@@ -117,6 +129,47 @@ fn names_of_the_store_come_before_registries() {
             causes(&error)
         );
     }
+}
+
+#[test]
+fn f13_a_name_in_the_store_means_the_image_for_the_platform_or_none() {
+    let place = Place::new();
+    place.layout.write();
+    let ours = place.record(&place.resolve_layout("").unwrap());
+    let session = place.store.begin().unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&ours.config).unwrap();
+    (config["architecture"], config["variant"]) = ("arm".into(), "v6".into());
+    let theirs = ImageRecord {
+        config: config.to_string(),
+        manifest: None,
+        ..ours.clone()
+    };
+    let name = rbuild_oci::Name::parse("localhost/x:latest").unwrap();
+    session
+        .set_name(&name, &session.put_image(&theirs).unwrap())
+        .unwrap();
+    let found = |platform: &str| {
+        let platform = platform.parse().unwrap();
+        let found = place.asked(&session, &platform, &|bases| bases.find("x"));
+        found.unwrap().map(|found| found.tree.image)
+    };
+    assert_eq!(found("linux/amd64"), None);
+    assert_eq!(found("linux/arm/v7"), None);
+    assert_eq!(found("linux/arm/v6"), Some(theirs.id()));
+    let images = [&ours, &theirs].map(|record| ListedImage {
+        image: record.id(),
+        platform: ListedPlatform::default(),
+        annotations: Default::default(),
+    });
+    let index = IndexRecord {
+        images: images.into(),
+        ..IndexRecord::default()
+    };
+    session.set_index(&name, &index).unwrap();
+    place.store.remove_name(&name).unwrap();
+    assert_eq!(found("linux/amd64"), Some(ours.id()));
+    assert_eq!(found("linux/arm/v6"), Some(theirs.id()));
+    assert_eq!(found("linux/s390x"), None);
 }
 
 #[test]

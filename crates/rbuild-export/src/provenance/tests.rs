@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use expect_test::{ExpectFile, expect_file};
 use rbuild_dockerfile::parse;
-use rbuild_oci::{BlobDigest, Digest, ImageConfig, Name};
-use rbuild_plan::{BaseImage, Inputs, Plan, Planning, plan};
+use rbuild_oci::{BlobDigest, Digest, ImageConfig, Name, Platform};
+use rbuild_plan::{BaseImage, ImageRef, Inputs, Plan, Planning, plan};
 
 use super::{Detail, Provenance, without_logins};
 
@@ -48,20 +48,26 @@ fn check(detail: Detail, times: Option<(i64, i64)>, expected: &ExpectFile) {
         build_args: args.clone(),
         ..Inputs::default()
     };
-    inputs.platform = rbuild_oci::Platform::new("linux", "amd64", None);
+    let platform = Platform::new("linux", "amd64", None);
+    inputs.platform = platform.clone();
     let plan = planned(&mut inputs);
     let digest = BlobDigest(Digest::of(b"{}"));
     let name = Name::parse("docker.io/library/alpine:3").unwrap();
+    let image = ImageRef {
+        name: "alpine:3".to_owned(),
+        platform: platform.clone(),
+    };
     let provenance = Provenance {
         detail,
         builder: None,
         plan: &plan,
+        platform: &platform,
         file: ("Dockerfile", DOCKERFILE),
         context: "https://me:word@git.example/app.git#v1",
         target: None,
         build_args: &args,
-        images: &BTreeMap::from([("alpine:3".to_owned(), digest)]),
-        names: &BTreeMap::from([("alpine:3".to_owned(), name)]),
+        images: &BTreeMap::from([(image.clone(), digest)]),
+        names: &BTreeMap::from([(image, name)]),
         times,
     };
     let text = format!("{:#}\n", provenance.predicate());

@@ -28,12 +28,12 @@ fn an_index_and_a_manifest_attach_statements_to_an_image() {
     let place = Place::new();
     let exported = place.export(&image(&place, "a"));
     let digest = exported.descriptor.digest;
-    let said = [Attestation {
+    let said = vec![Attestation {
         claim: Claim::Sbom,
         predicate: json!({ "SPDXID": "x" }),
     }];
     let names = [name("quay.io/a/b:1"), name("localhost/c:2")];
-    let index = attested(place.ends(), exported, &names, &said).unwrap();
+    let index = attested(place.ends(), vec![(exported, said)], &names).unwrap();
     assert_eq!(index.images[0].descriptor.digest, digest);
     let layout = place.path("layout");
     write_index_layout(place.ends(), &index, &layout, Some("t")).unwrap();
@@ -52,7 +52,7 @@ fn an_index_and_a_manifest_attach_statements_to_an_image() {
 fn an_image_without_a_name_is_said_of_all_the_same() {
     let place = Place::new();
     let exported = place.export(&image(&place, "a"));
-    let index = attested(place.ends(), exported, &[], &[]).unwrap();
+    let index = attested(place.ends(), vec![(exported, Vec::new())], &[]).unwrap();
     let document: Value = serde_json::from_str(&index.text).unwrap();
     assert_eq!(document["manifests"].as_array().unwrap().len(), 2);
 }

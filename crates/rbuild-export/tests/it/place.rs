@@ -172,6 +172,7 @@ pub fn stage(steps: &[Option<u32>]) -> Stage {
         step: step.map(StepId),
     };
     Stage {
+        platform: rbuild_oci::Platform::default(),
         name: None,
         index: 0,
         after: Vec::new(),

@@ -76,8 +76,8 @@ impl Build<'_> {
         match &step.parent {
             Tree::Empty => Parent::of(&Key::of_empty_tree(&Platform::default()), None),
             Tree::Image(name) => {
-                let key = Key::of_image_tree(self.base, &Platform::default());
-                Parent::of(&key, Some(name))
+                let key = Key::of_image_tree(self.base, &name.platform);
+                Parent::of(&key, Some(&name.name))
             }
             // The text of the steps before stands for their results.
             Tree::Step(_) => {

@@ -77,7 +77,7 @@ proptest! {
             };
             prop_assert!(!missing.is_empty());
             for image in missing {
-                let tree_key = image.clone();
+                let tree_key = image.to_string();
                 let config = ImageConfig::default();
                 inputs.bases.insert(image, BaseImage { tree_key, config });
             }

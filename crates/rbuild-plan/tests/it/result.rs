@@ -3,8 +3,8 @@
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_oci::{ImageConfig, Platform};
 use rbuild_plan::{
-    BaseImage, ContextKind, Entitlement, Extent, Inheritance, Inputs, Network, Planning, Survey,
-    blame, dump, outline, plan, survey, targets,
+    BaseImage, Choice, ContextKind, Entitlement, Extent, ImageRef, Inheritance, Inputs, Network,
+    Planning, Survey, blame, dump, outline, plan, survey, targets,
 };
 
 /// Plans `dockerfile` with `settings`, the `#@` lines of a case.
@@ -22,7 +22,11 @@ pub fn result_of(settings: &[&str], dockerfile: &str) -> String {
         match plan(&file, dockerfile, &inputs) {
             Planning::Needs(images) => {
                 for image in images {
-                    out.push_str(&format!("needs {image}\n"));
+                    out.push_str(&format!("needs {image}"));
+                    if image.platform != inputs.platform {
+                        out.push_str(&format!(" for {}", image.platform));
+                    }
+                    out.push('\n');
                     if settings.contains(&format!("missing {image}").as_str()) {
                         return out + &all_shown(dockerfile, &blame(&file, &inputs, &image));
                     }
@@ -102,6 +106,7 @@ fn network(name: &str) -> Network {
 fn inputs(settings: &[&str]) -> Inputs {
     let mut inputs = Inputs {
         platform: Platform::new("linux", "amd64", None),
+        build_platform: Platform::new("linux", "amd64", None),
         ..Inputs::default()
     };
     for setting in settings {
@@ -116,7 +121,10 @@ fn inputs(settings: &[&str]) -> Inputs {
             "target" => inputs.targets.push(value.to_owned()),
             "extent" => inputs.extent = Extent::All,
             "from" => inputs.from = Some(value.to_owned()),
-            "platform" => inputs.platform = value.parse().expect("a platform"),
+            "platform" => {
+                inputs.platform = value.parse().expect("a platform");
+                inputs.choice = Choice::Asked;
+            }
             "context" => inputs.contexts.extend([context(value)]),
             "env" => inputs.edits.env.push(pair()),
             "allow" => {
@@ -149,16 +157,17 @@ fn context(text: &str) -> (String, ContextKind) {
 }
 
 /// The image `name` as `#@ image` lines describe it.
-fn base_image(settings: &[&str], name: &str) -> BaseImage {
+fn base_image(settings: &[&str], ImageRef { name, platform }: &ImageRef) -> BaseImage {
     let mut image = ImageConfig {
-        os: "linux".to_owned(),
-        architecture: "amd64".to_owned(),
+        os: platform.os.clone(),
+        architecture: platform.architecture.clone(),
+        variant: platform.variant.clone(),
         ..ImageConfig::default()
     };
     let config = &mut image.config;
     let lines = settings.iter().filter_map(|it| {
         it.strip_prefix("image ")?
-            .strip_prefix(name)?
+            .strip_prefix(name.as_str())?
             .strip_prefix(' ')
     });
     for line in lines {

@@ -20,6 +20,11 @@ file counts but that of --ignorefile.
 Several --target make several images in one build, which share what they have in common. -t names
 the one that has no name of its own.
 
+With several platforms, -t names a list of their images, which `rbuild manifest` knows, and outputs
+are an index (registry, oci) or a directory for each (local, tar). A RUN for another architecture
+needs an emulator on this machine (Debian: qemu-user-static); stages without RUN, and those
+`FROM --platform=$BUILDPLATFORM`, need none.
+
 A step whose instruction, parent and input files are as before is not executed again. Stages that
 no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from
 the store, else from a registry; `FROM oci:DIR[:TAG]`, `oci-archive:`, `docker-archive:` and `dir:`
@@ -38,6 +43,7 @@ Examples:
   rbuild bud -f Dockerfile.multi --target builder --build-arg VERSION=1.2 -t app:builder .
   rbuild bud --target app=app:1 --target debug=app:1-debug --all-stages .
   rbuild bud -t app https://git.example/app.git#v1.2:docker
+  rbuild bud --platform linux/amd64,linux/arm64 -t quay.io/me/app:1 -o type=registry .
   rbuild bud -o type=local,dest=out .        the files of the result, in a directory
   generate-dockerfile | rbuild bud -f - .";
 
@@ -108,9 +114,19 @@ pub struct InputArgs {
     /// `-`, `NAME=docker-image://REF` or `NAME=oci-layout://DIR[:TAG]`; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_context: Vec<String>,
-    /// Build for this platform; only that of this machine for now
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
+    /// Build for these platforms, several of which make a list of images; `local` is this machine;
+    /// repeatable
+    #[arg(long, value_name = "OS/ARCH[/VARIANT],…", value_delimiter = ',')]
+    pub platform: Vec<String>,
+    /// The same for one platform, in parts; what is missing is that of this machine
+    #[arg(long, value_name = "OS", conflicts_with = "platform")]
+    pub os: Option<String>,
+    /// See --os
+    #[arg(long, value_name = "ARCH", conflicts_with = "platform")]
+    pub arch: Option<String>,
+    /// See --os
+    #[arg(long, value_name = "VARIANT", conflicts_with = "platform")]
+    pub variant: Option<String>,
 }
 
 /// What the image is like, and where it goes.
@@ -119,6 +135,10 @@ pub struct ResultArgs {
     /// Name of the result: NAME[:TAG]; repeatable
     #[arg(short, long, value_name = "NAME")]
     pub tag: Vec<String>,
+    /// Add the result to the list of images NAME, made if it is missing; one for the same platform
+    /// is replaced
+    #[arg(long, value_name = "NAME")]
+    pub manifest: Option<String>,
     /// Add a label to the image; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,

@@ -1,16 +1,18 @@
 //! `rbuild bud` and `rbuild plan`: the pipeline, on one screen.
 //!
 //! ```text
-//! context → text → parse → plan ⇄ base images → build (steps become frozen layers)
+//! context → text → parse → for each platform: plan ⇄ base images
+//!     → for each platform: build (steps become frozen layers)
 //!     → for each target: commit → outputs
 //! ```
 
 use std::{path::Path, process::ExitCode};
 
-use rbuild_engine::{Bottoms, Builder, Confined, Supplies, fetch::Fetcher};
+use rbuild_engine::{Bottoms, Builder, Confined, Event, Imports, State, Supplies, fetch::Fetcher};
 use rbuild_http::Client;
 use rbuild_registry::SignaturePolicy;
 use rbuild_sandbox::{Console, Sandbox};
+use rbuild_store::Store;
 
 use super::{call, pull::policy};
 use crate::{
@@ -20,8 +22,9 @@ use crate::{
     cli::{BuildArgs, CallFormat, PlanArgs},
     commission::grouping,
     contexts::Opener,
-    delivery::deliver_all,
-    exchange::{self, Results},
+    delivery::{Done, deliver_all},
+    emulation::refuse_foreign,
+    exchange::{self, KeyBook, Results},
     explanation::explain,
     failure::Failure,
     forecast,
@@ -33,8 +36,8 @@ use crate::{
     planning::{Absent, Search},
     progress::Progress,
     registry::{self, Registry},
-    settings, signals,
-    subject::{Subject, advise},
+    report, settings, signals,
+    subject::{Subject, Variant, advise},
 };
 
 /// What the pipeline is gone through for.
@@ -98,7 +101,6 @@ fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<Exi
             session: &session,
             empty: &bottoms.below.empty,
             registry: &registry,
-            saying: &Saying::NOTHING,
         },
         signatures: &signatures,
         bottoms: &bottoms.below,
@@ -141,7 +143,7 @@ impl Site<'_> {
             fetcher: self.fetcher,
             git_dir: settings::git_dir(&order.inputs.build_args),
         };
-        let platform = order.inputs.platform.clone();
+        let platform = order.platforms.all[0].clone();
         let bases = self
             .ends
             .registry
@@ -154,65 +156,167 @@ impl Site<'_> {
             supplies: &mut supplies,
         };
         let subject = Subject::prepared(args, order, &opener, search)?;
-        let (file, source) = (&subject.file, &subject.source);
-        let (plan, resolved) = (&*subject.plan, &subject.resolved);
+        if purpose == Purpose::Images {
+            refuse_foreign(&subject)?;
+        }
         let imports = exchange::imports(&order.cache_from, &bases, (&mut supplies, session));
-        let progress = Progress::new(plan, args.quiet, self.runner.cancel.clone());
-        let (ahead, finished) = Ahead::new(ahead::wanted(plan, grouping(args)));
-        let listeners = Listeners::new(ahead, progress);
-        let builder = Builder {
-            store,
-            session,
-            runner: self.runner,
-            context: &subject.context,
-            named_contexts: &subject.contexts,
-            bases: &resolved.trees,
-            bottoms: self.bottoms,
-            fetcher: self.fetcher,
-            confidential: &order.confidential,
-            capabilities: order.confines.capabilities,
-            devices: &order.confines.devices,
-            timeout: order.timeout,
+        let ground = Ground {
+            args,
+            order,
+            subject: &subject,
             supplies: &supplies,
             imports: &imports,
-            caching: &subject.caching,
-            memory: &subject.memory,
-            jobs: settings::jobs(args.steps.jobs),
-            emit: &|event| listeners.hear(&event),
         };
         if let Purpose::Forecast(format) = purpose {
-            let told = |error| explain(error, plan, source, &listeners.progress);
-            return forecast::print(plan, &builder.forecast(plan).map_err(told)?, format);
+            return self.foretell(&ground, format);
         }
-        let (place, times) = ((store, session), order.description.files);
-        let built = ahead::hashing(place, (&listeners.ahead, finished), times, || {
+        let mut finished = Vec::with_capacity(subject.variants.len());
+        for variant in &subject.variants {
+            finished.push(self.build(&ground, variant)?);
+        }
+        let done = finished.iter().map(|it| it.done(&ground, store));
+        let done: Vec<Done<'_>> = done.collect::<Result<_, _>>()?;
+        deliver_all((args, order), self.ends, &done)?;
+        let results: Vec<&Results<'_>> = done.iter().map(|it| &it.results).collect();
+        exchange::export_cache(&results, &order.cache_to, self.ends)?;
+        order.allowance.enforce(store);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Tells what building would execute.
+    fn foretell(&self, ground: &Ground<'_>, format: CallFormat) -> Result<ExitCode, Failure> {
+        ground.order.platforms.only("a forecast")?;
+        let variant = &ground.subject.variants[0];
+        let progress = self.progress(ground, variant);
+        let builder = self.builder(ground, variant, &|_| ());
+        let forecasts = builder.forecast(&variant.plan);
+        let told = |error| explain(error, &variant.plan, &ground.subject.source, &progress);
+        forecast::print(&variant.plan, &forecasts.map_err(told)?, format)
+    }
+
+    /// Executes the steps for one platform.
+    fn build<'b>(
+        &self,
+        ground: &Ground<'_>,
+        variant: &'b Variant,
+    ) -> Result<Finished<'b>, Failure> {
+        let Ground {
+            args,
+            order,
+            subject,
+            ..
+        } = *ground;
+        let plan = &*variant.plan;
+        if subject.variants.len() > 1 && !args.quiet {
+            report::note(&format!("building for {}", plan.platform()));
+        }
+        let (ahead, hashed) = Ahead::new(ahead::wanted(plan, grouping(args)));
+        let listeners = Listeners::new(ahead, self.progress(ground, variant));
+        let emit = |event| listeners.hear(&event);
+        let builder = self.builder(ground, variant, &emit);
+        let place = (self.ends.store, self.ends.session);
+        let times = order.description.files;
+        let built = ahead::hashing(place, (&listeners.ahead, hashed), times, || {
             builder.build(plan)
         });
         let states = built.map_err(|failed| {
             let runner = self.afterwards;
             let aftermath = Aftermath {
                 builder: Builder { runner, ..builder },
-                subject: &subject,
+                source: &subject.source,
+                variant,
                 console: self.console,
             };
             aftermath.of(*failed, &order.on_failure, &listeners.progress)
         })?;
+        let (file, source) = (&subject.file, &subject.source);
         advise((file, source), &listeners.unmatched.findings(file, plan))?;
-        let results = Results {
-            plan,
-            states: &states,
-            keys: &listeners.keys,
-            imports: &imports,
-            supplies: &supplies,
-        };
-        let saying = Saying::of((args, order), &subject, store)?;
-        deliver_all(
-            (args, order),
-            self.ends.saying(&saying),
-            (&results, resolved),
-        )?;
-        results.export(&order.cache_to, self.ends)?;
-        order.allowance.enforce(store);
-        Ok(ExitCode::SUCCESS)
+        Ok(Finished {
+            variant,
+            states,
+            keys: listeners.keys,
+        })
+    }
+
+    fn progress(&self, ground: &Ground<'_>, variant: &Variant) -> Progress {
+        Progress::new(&variant.plan, ground.args.quiet, self.runner.cancel.clone())
+    }
+
+    fn builder<'b>(
+        &'b self,
+        ground: &Ground<'b>,
+        variant: &'b Variant,
+        emit: &'b (dyn Fn(Event) + Sync),
+    ) -> Builder<'b> {
+        let Ground {
+            args,
+            order,
+            subject,
+            supplies,
+            imports,
+        } = *ground;
+        Builder {
+            store: self.ends.store,
+            session: self.ends.session,
+            runner: self.runner,
+            context: &subject.context,
+            named_contexts: &subject.contexts,
+            bases: &variant.resolved.trees,
+            bottoms: self.bottoms,
+            fetcher: self.fetcher,
+            confidential: &order.confidential,
+            capabilities: order.confines.capabilities,
+            devices: &order.confines.devices,
+            timeout: order.timeout,
+            supplies,
+            imports,
+            caching: &variant.caching,
+            memory: &variant.memory,
+            jobs: settings::jobs(args.steps.jobs),
+            emit,
+        }
+    }
+}
+
+/// What is built, and what there is for it.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    args: &'a BuildArgs,
+    order: &'a Order,
+    subject: &'a Subject,
+    supplies: &'a Supplies<'a>,
+    imports: &'a Imports,
+}
+
+/// What came of the steps for one platform.
+struct Finished<'a> {
+    variant: &'a Variant,
+    /// After each step.
+    states: Vec<State>,
+    keys: KeyBook,
+}
+
+impl<'a> Finished<'a> {
+    /// The same, ready for delivery.
+    fn done(&'a self, ground: &Ground<'a>, store: &Store) -> Result<Done<'a>, Failure> {
+        let Ground {
+            args,
+            order,
+            subject,
+            supplies,
+            imports,
+        } = *ground;
+        let variant = self.variant;
+        Ok(Done {
+            saying: Saying::of((args, order), (&subject.source, variant), store)?,
+            resolved: &variant.resolved,
+            results: Results {
+                plan: &variant.plan,
+                states: &self.states,
+                keys: &self.keys,
+                imports,
+                supplies,
+            },
+        })
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     contexts::{self, Main, Named},
     dockerfile,
     failure::Failure,
+    platforms::Platforms,
     report::{self, print},
     settings,
     source::Source,
@@ -120,11 +121,7 @@ fn opened(
 }
 
 fn inputs(args: &InputArgs, contexts: &Named) -> Result<Inputs, Failure> {
-    let platform = args
-        .platform
-        .as_ref()
-        .map(|text| text.parse())
-        .transpose()?;
+    let platforms = Platforms::of(args)?;
     let targets = understood(&args.target, &[])?;
     Ok(Inputs {
         build_args: settings::build_args(
@@ -134,7 +131,8 @@ fn inputs(args: &InputArgs, contexts: &Named) -> Result<Inputs, Failure> {
         )?,
         targets: targets.into_iter().filter_map(|it| it.stage).collect(),
         from: args.from.clone(),
-        platform: platform.unwrap_or_default(),
+        platform: platforms.all[0].clone(),
+        choice: platforms.choice,
         contexts: contexts.kinds.clone(),
         ..Inputs::default()
     })

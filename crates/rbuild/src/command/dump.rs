@@ -55,9 +55,9 @@ fn planned(args: &DumpArgs, source: &Source) -> Result<Box<Plan>, Failure> {
     loop {
         match plan(&file, &source.text, &inputs) {
             Planning::Ready(plan) => return Ok(plan),
-            Planning::Needs(names) => inputs.bases.extend(names.into_iter().map(|name| {
-                let image = BaseImage::supposed(&name, &inputs.platform);
-                (name, image)
+            Planning::Needs(images) => inputs.bases.extend(images.into_iter().map(|image| {
+                let supposed = BaseImage::supposed(&image);
+                (image, supposed)
             })),
             Planning::Rejected(more) => {
                 found.extend(more);
@@ -76,7 +76,7 @@ fn keys(plan: &Plan) -> String {
     for step in &plan.steps {
         let key_of = |tree: &Tree| match tree {
             Tree::Empty => Key::of_empty_tree(&platform),
-            Tree::Image(name) => Key::of_image_tree(name, &platform),
+            Tree::Image(image) => Key::of_image_tree(&image.name, &image.platform),
             Tree::Step(id) => keys[id.0 as usize],
         };
         let sources: Vec<SourceDigest> = step

@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use rbuild_sandbox::{Host, Ids, Probe};
 
-use crate::{failure::Failure, report::print, settings, template::size};
+use crate::{emulation, failure::Failure, report::print, settings, template::size};
 
 /// Prints one line for each thing that matters, with the reason where it does not work.
 ///
@@ -43,6 +43,11 @@ pub fn execute(root: Option<&Path>) -> Result<ExitCode, Failure> {
                 Err(reason) => format!("{}, no limits: {reason}", host.cgroup),
             },
         ),
+        ("platforms of RUN", {
+            let platforms = emulation::executed();
+            let platforms = platforms.iter().map(ToString::to_string);
+            platforms.collect::<Vec<_>>().join(" ")
+        }),
         (
             "no new privileges",
             if host.no_new_privileges {

@@ -9,8 +9,7 @@ mod push;
 use std::{path::Path, process::ExitCode};
 
 use rbuild_export::local_index;
-use rbuild_oci::Name;
-use rbuild_store::{IndexRecord, Key, KeyLock, Session, Store, Wait};
+use rbuild_store::{IndexRecord, Session, Store};
 
 use crate::{
     cli::{
@@ -19,8 +18,9 @@ use crate::{
     },
     failure::Failure,
     find::{find_index, index_id, look_up_index, new_name},
+    image_list::lock,
     registry::{self, Registry},
-    report::{self, print},
+    report::print,
     settings,
 };
 
@@ -148,13 +148,4 @@ fn edit(
     change(&store, &session, &mut index)?;
     session.set_index(&name, &index)?;
     Ok(print(&index_id(&store, &index)?.hex())?)
-}
-
-fn lock(session: &Session, name: &Name) -> Result<KeyLock, Failure> {
-    let key = Key::of(format!("index {name}").as_bytes());
-    let mut wait = Wait {
-        waiting: &mut || report::note(&format!("waiting for another change of `{name}`")),
-        give_up: &|| false,
-    };
-    Ok(session.key_lock(&key, &mut wait)?)
 }

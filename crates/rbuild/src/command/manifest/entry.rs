@@ -2,7 +2,7 @@
 
 use rbuild_engine::Extent;
 use rbuild_export::local_digest;
-use rbuild_oci::{ImageConfig, ListedPlatform, Location, Platform};
+use rbuild_oci::{Location, Platform};
 use rbuild_registry::SignaturePolicy;
 use rbuild_store::{ImageRecord, IndexRecord, ListedImage, Session, Store};
 
@@ -10,6 +10,7 @@ use crate::{
     cli::EntryArgs,
     failure::Failure,
     find::{find, look_up, look_up_index},
+    image_list,
     registry::Registry,
     report, settings,
 };
@@ -93,16 +94,10 @@ impl Source<'_> {
     }
 
     fn entry(&self, record: &ImageRecord) -> Result<ListedImage, Failure> {
-        let config: ImageConfig = serde_json::from_str(&record.config).map_err(|error| {
-            Failure::message(format!(
-                "the configuration of image {} is damaged: {error}",
-                record.id()
-            ))
-        })?;
         let mut listed = ListedImage {
             // Written again, it is there and stays there.
             image: self.session.put_image(record)?,
-            platform: ListedPlatform::from(&config),
+            platform: image_list::platform(record)?,
             annotations: Default::default(),
         };
         describe(&mut listed, self.entry);

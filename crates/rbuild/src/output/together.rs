@@ -1,0 +1,127 @@
+//! Images that go to one place together: those for several platforms, and one with what is said of
+//! it.
+//!
+//! Knows: that an index lists them, and that their files are side by side.
+//! Does not know: the words of an index, nor which images there are.
+//!
+//! Spec: cli.md 2.7, 2.8.
+
+use std::path::Path;
+
+use rbuild_export::{
+    Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_index,
+    merged, subdirectory, write_index_archive,
+};
+use rbuild_oci::Location;
+use rbuild_store::ImageRecord;
+use rbuild_sys::Dir;
+
+use super::{Built, Kind, Made, Output, destinations};
+use crate::{
+    destination::{in_a_layout, refer, send_index},
+    failure::Failure,
+    image_list,
+    target::Target,
+};
+
+/// An image and what is said of it.
+pub(super) struct Said<'a> {
+    pub made: &'a Made<'a>,
+    pub record: ImageRecord,
+    pub said: Vec<Attestation>,
+}
+
+impl Output {
+    /// Writes `all`, of which there are several or something is said.
+    pub(super) fn write_together(&self, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
+        let (place, registry) = (built.ends.place(), built.ends.registry);
+        match &self.kind {
+            Kind::Names(names) => {
+                let list = image_list::list(place.store, built.images)?;
+                image_list::call(place.session, &list, names)
+            }
+            Kind::Registries(places) => {
+                let index = self.index(all, built)?;
+                for to in destinations(places, built.names)? {
+                    send_index((place, registry), &index, &to, Images::Included)?;
+                    if is_said(all) {
+                        refer((place, registry), &index, &to)?;
+                    }
+                }
+                Ok(())
+            }
+            Kind::OciArchive(target, tag) => {
+                let index = self.index(all, built)?;
+                let tag = tag.as_deref();
+                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))
+            }
+            Kind::Layout(to) => {
+                let to = Location::Layout(to.clone());
+                let index = self.index(all, built)?;
+                send_index((place, registry), &index, &to, Images::Included)
+            }
+            Kind::Local(path) => write_directories(path, all, built),
+            Kind::Tar(target) => write_tar(target, all, built),
+            Kind::DockerArchive(..) | Kind::Directory(_) => self.refuse_several(),
+        }
+    }
+
+    /// The index of `all`. Only OCI's has a place for what is said.
+    fn index(&self, all: &[Said<'_>], built: Built<'_>) -> Result<ExportedIndex, Failure> {
+        let place = built.ends.place();
+        let is_layout = matches!(self.kind, Kind::OciArchive(..) | Kind::Layout(_));
+        let looks = match is_layout || is_said(all) {
+            true => in_a_layout(self.looks)?,
+            false => self.looks,
+        };
+        if !is_said(all) {
+            let list = image_list::list(place.store, built.images)?;
+            return Ok(export_index(place, &list, looks)?);
+        }
+        let mut exported = Vec::with_capacity(all.len());
+        for one in all {
+            exported.push((export(place, &one.record, looks)?, one.said.clone()));
+        }
+        Ok(attested(place, exported, built.names)?)
+    }
+}
+
+/// Whether anything is: of one image as much as of the others.
+fn is_said(all: &[Said<'_>]) -> bool {
+    all.iter().any(|one| !one.said.is_empty())
+}
+
+/// The files of each image, and what is said of them, in a directory of its own if there are several.
+fn write_directories(path: &Path, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
+    for one in all {
+        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
+        let files = one.files(&tree, built)?;
+        match all.len() {
+            1 => files.write_to(path)?,
+            _ => files.write_to(&path.join(subdirectory(&one.made.platform)))?,
+        }
+    }
+    Ok(())
+}
+
+/// The same in one tar.
+fn write_tar(target: &Target, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
+    if let [one] = all {
+        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
+        let files = one.files(&tree, built)?;
+        return target.write(&mut |out| Ok(files.write_tar(out)?));
+    }
+    let split = Split::new(built.ends.session)?;
+    for one in all {
+        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
+        split.add(&one.made.platform, &one.files(&tree, built)?)?;
+    }
+    target.write(&mut |out| Ok(split.write_tar(out)?))
+}
+
+impl Said<'_> {
+    fn files<'t>(&self, tree: &'t Dir, built: Built<'_>) -> Result<AttestedFiles<'t>, Failure> {
+        let (session, time) = (built.ends.session, self.made.saying.time);
+        Ok(AttestedFiles::new(session, tree, &self.said, time)?)
+    }
+}

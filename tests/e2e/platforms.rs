@@ -1,0 +1,248 @@
+//! Images for several platforms: built together, listed, and found by others.
+
+use std::fs;
+
+use rbuild_testkit::{Base, Host, Need, Output, Registry};
+use serde_json::Value;
+
+use crate::{
+    archives::peer,
+    manifests::{listed, platforms},
+    surroundings::{host, host_with},
+};
+
+/// Needs no command of any platform.
+const FILES: &str = "FROM scratch\nARG TARGETPLATFORM\nLABEL for=$TARGETPLATFORM\nCOPY f /f\n";
+/// Compiles here for others.
+const CROSS: &str = "FROM --platform=$BUILDPLATFORM alpine AS build\nARG TARGETPLATFORM\n\
+    ARG BUILDPLATFORM\nRUN echo $TARGETPLATFORM > /what && [ \"$BUILDPLATFORM\" != linux/sparc64 ]\n\
+    FROM scratch\nCOPY --from=build /what /what\n";
+/// No kernel has an interpreter for the second one.
+const TWO: &str = "--platform=linux/arm/v6,linux/sparc64";
+
+/// Builds `dockerfile` for [`TWO`].
+#[track_caller]
+fn build(host: &Host, dockerfile: &str, flags: &[&str]) -> Output {
+    host.scratch.file("ctx/f", "file\n").unwrap();
+    host.build(dockerfile, &[&[TWO], flags].concat())
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[track_caller]
+fn inspected(host: &Host, image: &str) -> Value {
+    json(&host.run(&["inspect", image]).success().stdout)[0].clone()
+}
+
+#[test]
+fn a_name_stands_for_a_list_of_the_images() {
+    let Some(host) = host() else { return };
+    build(&host, FILES, &["-t", "it"]).success();
+    assert_eq!(
+        platforms(&listed(&host, "it")),
+        "linux/arm/v6 linux/sparc64"
+    );
+    // The same again is the same list, and a base for each of the platforms.
+    let child = "FROM it\nLABEL a=b\n";
+    let ids = build(&host, child, &["-q"]).success().stdout;
+    let labels = ids.lines().map(|id| {
+        let labels = inspected(&host, id)["Config"]["Labels"]["for"].clone();
+        labels.as_str().unwrap_or_default().to_owned()
+    });
+    let labels: Vec<String> = labels.collect();
+    assert_eq!(labels, ["linux/arm/v6", "linux/sparc64"]);
+    // The name of an image is not that of an older list too, nor the other way round.
+    host.build(FILES, &["-t", "it"]).success();
+    assert_eq!(host.run(&["manifest", "exists", "it"]).status, 1);
+    build(&host, FILES, &["-t", "it"]).success();
+    host.run(&["inspect", "--type=image", "it"]).failure();
+}
+
+#[test]
+fn an_index_is_chosen_from_by_others() {
+    let needs = ["docker-registry", "skopeo"].map(Need::Tool);
+    let Some(host) = host_with(&needs) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/it:1", registry.address());
+    let pushed = format!("type=registry,name={name}");
+    let layout = "type=oci,tar=false,dest=layout,name=1";
+    build(
+        &host,
+        FILES,
+        &["-o", &pushed, "-o", layout, "-o", "type=oci,dest=it.tar"],
+    )
+    .success();
+    for place in [&format!("docker://{name}"), "oci:layout:1"] {
+        let raw = ["inspect", "--raw", "--tls-verify=false", place];
+        assert_eq!(
+            platforms(&json(&peer(&host, "skopeo", &raw))),
+            "linux/arm/v6 linux/sparc64"
+        );
+        let config = ["--override-arch", "sparc64", "inspect", "--config"];
+        let config = [&config[..], &["--tls-verify=false", place]].concat();
+        let config = json(&peer(&host, "skopeo", &config));
+        assert_eq!(config["architecture"], "sparc64");
+        assert_eq!(config["config"]["Labels"]["for"], "linux/sparc64");
+    }
+    let archive = [
+        "--override-arch",
+        "arm",
+        "--override-variant",
+        "v6",
+        "inspect",
+        "--config",
+    ];
+    let archive = [&archive[..], &["oci-archive:it.tar"]].concat();
+    assert_eq!(json(&peer(&host, "skopeo", &archive))["variant"], "v6");
+}
+
+#[test]
+fn bases_of_different_platforms_are_not_taken_for_each_other() {
+    let Some(host) = host_with(&[Need::Tool("docker-registry")]) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/base:1", registry.address());
+    host.scratch.file("ctx/f", "file\n").unwrap();
+    let pushed = format!("type=registry,name={name}");
+    let all = format!("{TWO},local");
+    host.build(FILES, &[&all, "-o", &pushed]).success();
+    let child = format!("FROM {name}\nARG TARGETPLATFORM\nLABEL asked=$TARGETPLATFORM\n");
+    for flags in [&[TWO][..], &[], &[TWO], &[]] {
+        let ids = host
+            .build(&child, &[&["-q"], flags].concat())
+            .success()
+            .stdout;
+        for id in ids.lines() {
+            let labels = inspected(&host, id)["Config"]["Labels"].clone();
+            assert_eq!(labels["for"], labels["asked"]);
+        }
+    }
+    // The name stays with the image for this machine, and another one is not taken for it.
+    assert_eq!(inspected(&host, &name)["Os"], "linux");
+    drop(registry);
+    host.build(&child, &["--pull=never"]).success();
+    host.build(&child, &["--pull=never", "--platform=linux/s390x"])
+        .failure()
+        .saying("for `linux/s390x`");
+}
+
+#[test]
+fn stages_of_this_machine_compile_for_others() {
+    let Some(host) = host() else { return };
+    let tar = "type=tar,dest=it.tar";
+    build(&host, CROSS, &["-o", "out", "-o", tar]).success();
+    for (directory, platform) in [
+        ("linux_arm_v6", "linux/arm/v6"),
+        ("linux_sparc64", "linux/sparc64"),
+    ] {
+        let file = host.scratch.path().join("out").join(directory).join("what");
+        assert_eq!(fs::read_to_string(file).unwrap(), format!("{platform}\n"));
+    }
+    let mut tar = host.account.command("tar");
+    let tar = tar.arg("tf").arg(host.scratch.path().join("it.tar"));
+    let files = Output::of_success(tar).unwrap().stdout;
+    assert!(files.contains("linux_arm_v6/what\n") && files.contains("linux_sparc64/what\n"));
+    // One platform is one image, and its files have no directory of their own.
+    let one = ["--platform=linux/sparc64", "-t", "one", "-o", "flat"];
+    host.build(CROSS, &one).success();
+    assert_eq!(inspected(&host, "one")["Architecture"], "sparc64");
+    assert!(host.scratch.path().join("flat/what").is_file());
+}
+
+#[test]
+fn one_cache_serves_all_platforms() {
+    let Some(mut host) = host() else { return };
+    let cache = ["--cache-to", "type=local,dest=cache"];
+    build(&host, CROSS, &cache).success();
+    host.store = host.scratch.path().join("another");
+    host.import(Base::Busybox);
+    let flags = ["--cache-from", "type=local,src=cache", "--require-cached"];
+    build(&host, CROSS, &flags).success();
+}
+
+#[test]
+fn a_command_for_a_platform_that_nobody_has_is_refused_before_any_work() {
+    let Some(host) = host() else { return };
+    let run = "FROM scratch\nCOPY f /f\nRUN [\"/f\"]\n";
+    let refused = build(&host, run, &[]).failure();
+    let refused = refused.saying("commands for `linux/sparc64` cannot be executed here");
+    let refused = refused
+        .saying("3 | RUN [\"/f\"]")
+        .saying("qemu-user-static");
+    assert!(!refused.says("COPY"), "{}", refused.stderr);
+    host.build(run, &["--platform=windows/amd64"])
+        .failure()
+        .saying("they are for another system");
+}
+
+#[test]
+fn results_are_added_to_a_list_and_replace_those_for_the_same_platform() {
+    let Some(host) = host() else { return };
+    let add = |flags: &[&str]| {
+        let list = ["--manifest", "all", "-q"];
+        build(&host, FILES, &[&list, flags].concat()).success()
+    };
+    add(&[]);
+    host.build(
+        "FROM scratch\nLABEL a=b\n",
+        &["--arch=sparc64", "--manifest=all"],
+    )
+    .success();
+    let list = listed(&host, "all");
+    assert_eq!(platforms(&list), "linux/arm/v6 linux/sparc64");
+    add(&["-t", "it"]);
+    assert_ne!(listed(&host, "all"), list);
+    assert_eq!(listed(&host, "all"), listed(&host, "it"));
+    host.build("FROM scratch\nLABEL a=b\n", &["--manifest=alpine"])
+        .failure()
+        .saying("is the name of an image");
+}
+
+#[test]
+fn each_image_has_attestations_of_its_own() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    let layout = "type=oci,tar=false,dest=layout,name=1";
+    build(
+        &host,
+        CROSS,
+        &["--provenance=true", "-o", layout, "-o", "out"],
+    )
+    .success();
+    let index = json(&peer(
+        &host,
+        "skopeo",
+        &["inspect", "--raw", "oci:layout:1"],
+    ));
+    assert_eq!(
+        platforms(&index),
+        "linux/arm/v6 linux/sparc64 unknown/unknown unknown/unknown"
+    );
+    let entries = &index["manifests"];
+    for number in [0, 1] {
+        let said = &entries[number + 2]["annotations"]["vnd.docker.reference.digest"];
+        assert_eq!(*said, entries[number]["digest"]);
+    }
+    let file = host
+        .scratch
+        .path()
+        .join("out/linux_sparc64/provenance.json");
+    assert!(file.is_file());
+}
+
+#[test]
+fn what_has_no_place_for_several_is_refused() {
+    let Some(host) = host() else { return };
+    build(&host, FILES, &["-o", "type=docker,dest=it.tar"])
+        .failure()
+        .saying("type=docker is for one platform");
+    build(&host, FILES, &["--dry-run"])
+        .failure()
+        .saying("a forecast is for one platform");
+}
