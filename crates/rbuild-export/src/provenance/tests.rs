@@ -105,16 +105,22 @@ fn a_login_is_not_part_of_a_place() {
 fn where_files_are_on_this_machine_is_not_told() {
     const HERE: &str = "FROM oci:/home/me/layout\nRUN x\nCOPY --from=oci:/home/me/other /a /\n";
     let (file, _) = parse(HERE);
+    let platform = Inputs::default().platform;
+    let reference = |name: &str| ImageRef {
+        name: name.to_owned(),
+        platform: platform.clone(),
+    };
     let base = |name: &str| {
         let image = BaseImage {
             tree_key: String::new(),
             config: ImageConfig::default(),
         };
-        (name.to_owned(), image)
+        (reference(name), image)
     };
-    let names = ["oci:/home/me/layout", "oci:/home/me/other"];
     let inputs = Inputs {
-        bases: names.map(base).into(),
+        bases: ["oci:/home/me/layout", "oci:/home/me/other"]
+            .map(base)
+            .into(),
         ..Inputs::default()
     };
     let Planning::Ready(plan) = plan(&file, HERE, &inputs) else {
@@ -125,11 +131,12 @@ fn where_files_are_on_this_machine_is_not_told() {
         detail: Detail::Max,
         builder: None,
         plan: &plan,
+        platform: &platform,
         file: ("Dockerfile", ""),
         context: ".",
         target: None,
         build_args: &BTreeMap::new(),
-        images: &BTreeMap::from([(names[0].to_owned(), digest)]),
+        images: &BTreeMap::from([(reference("oci:/home/me/layout"), digest)]),
         names: &BTreeMap::new(),
         times: None,
     };
