@@ -19,6 +19,7 @@ mod death;
 mod descriptions;
 mod differential;
 mod disk;
+mod durability;
 mod examples;
 mod exchange;
 mod fault;

@@ -5,7 +5,7 @@
 //!     → for each target: commit → outputs
 //! ```
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_engine::{Bottoms, Builder, Confined, Supplies, fetch::Fetcher};
 use rbuild_http::Client;
@@ -17,7 +17,7 @@ use crate::{
     ahead::{self, Ahead},
     attest::Saying,
     bottoms,
-    cli::{BuildArgs, CallFormat, PlanArgs},
+    cli::{BuildArgs, CallFormat, Global, PlanArgs},
     commission::grouping,
     contexts::Opener,
     delivery::deliver_all,
@@ -61,11 +61,11 @@ impl Purpose {
 /// # Errors
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
-pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &BuildArgs) -> Result<ExitCode, Failure> {
     match args.call.question() {
         Some(question) => call::answer(question, &args.input),
-        None if args.dry_run => pursue(Purpose::Forecast(CallFormat::Text), root, args),
-        None => pursue(Purpose::Images, root, args),
+        None if args.dry_run => pursue(Purpose::Forecast(CallFormat::Text), global, args),
+        None => pursue(Purpose::Images, global, args),
     }
 }
 
@@ -73,18 +73,18 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
 ///
 /// # Errors
 /// As [`execute`].
-pub fn plan(root: Option<&Path>, args: PlanArgs) -> Result<ExitCode, Failure> {
-    pursue(Purpose::Forecast(args.format), root, &args.build())
+pub fn plan(global: &Global, args: PlanArgs) -> Result<ExitCode, Failure> {
+    pursue(Purpose::Forecast(args.format), global, &args.build())
 }
 
-fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+fn pursue(purpose: Purpose, global: &Global, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
     let order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
     let signatures = registry::signatures(&args.signatures)?;
     let entered = rbuild_sandbox::enter_limited(order.confines.control.as_ref())?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
     let sandbox = &Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
