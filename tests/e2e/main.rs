@@ -44,6 +44,7 @@ mod policy;
 mod privilege;
 mod probe;
 mod prune;
+mod push_ahead;
 mod registry_faults;
 mod reproducible;
 mod surroundings;

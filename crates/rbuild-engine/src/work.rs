@@ -147,6 +147,9 @@ impl Work<'_> {
             }
         }
         (self.builder.emit)(Event::Recorded { step, keys });
+        if let Some((layer, _)) = state.added {
+            (self.builder.emit)(Event::Known { step, layer });
+        }
         (self.builder.emit)(Event::Cached(step));
         Ok(state)
     }

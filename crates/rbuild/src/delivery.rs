@@ -3,6 +3,8 @@
 //! Knows: what is told of an image, where. Does not know: how one is put together
 //! ([`crate::commission`]) or written ([`crate::output`]).
 
+use std::path::Path;
+
 use rbuild_engine::State;
 use rbuild_oci::ImageId;
 use rbuild_plan::Plan;
@@ -60,7 +62,10 @@ fn deliver(
         id: &image,
         names: request.names,
     };
-    output::write(outputs, built)?;
+    let manifest = output::write(outputs, built)?;
+    if let (Some(file), Some(digest)) = (&request.args.result.digestfile, manifest) {
+        write_text(file, &digest.to_string())?;
+    }
     record(request, ends.store, &image)?;
     match outputs.iter().any(Output::is_stdout) {
         true => Ok(()),
@@ -72,9 +77,7 @@ fn deliver(
 fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), Failure> {
     let Request { args, names, .. } = request;
     if let Some(file) = &args.result.iidfile {
-        std::fs::write(file, image.to_string()).map_err(|error| {
-            Failure::message(format!("cannot write `{}`: {error}", file.display()))
-        })?;
+        write_text(file, &image.to_string())?;
     }
     if let Some(file) = &args.result.metadata_file {
         let gone = || Failure::message(format!("image {image} is not in the store any more"));
@@ -87,4 +90,9 @@ fn record(request: &Request<'_>, store: &Store, image: &ImageId) -> Result<(), F
         }
     }
     Ok(())
+}
+
+fn write_text(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
+        .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", file.display())))
 }

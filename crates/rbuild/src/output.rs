@@ -11,7 +11,7 @@ use rbuild_export::{
     Attestation, AttestedFiles, Images, Looks, Named, Place, Tagged, attested, export, merged,
     write_archive, write_docker_archive, write_index_archive, write_tree, write_tree_tar,
 };
-use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name};
+use rbuild_oci::{BlobDigest, Format, ImageId, LocalPlace, Location, Name};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
@@ -28,7 +28,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     kind: Kind,
-    looks: Looks,
+    /// What others shall see.
+    pub looks: Looks,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +148,14 @@ impl Output {
         specs.iter().map(|spec| Self::parse(spec)).collect()
     }
 
+    /// What `--push` asks for.
+    pub fn to_own_registries() -> Self {
+        Self {
+            kind: Kind::Registries(Vec::new()),
+            looks: Looks::default(),
+        }
+    }
+
     /// Understands `type=TYPE,KEY=VALUE…`, or just `DIR` or `-` (a tar of the files).
     ///
     /// # Errors
@@ -177,6 +186,31 @@ impl Output {
             Target::Stdout.refuse_terminal("use dest=FILE, or a pipe")?;
         }
         Ok(target)
+    }
+
+    /// Whether a registry gets the result.
+    pub fn is_push(&self) -> bool {
+        matches!(self.kind, Kind::Registries(_))
+    }
+
+    /// The places by which registries get an image called `names`; none for other kinds of
+    /// output.
+    ///
+    /// # Errors
+    /// If neither flags nor names say which registry.
+    pub fn registries(&self, names: &[Name]) -> Result<Vec<Location>, Failure> {
+        match &self.kind {
+            Kind::Registries(places) => destinations(places, names),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether what is written has a manifest with a digest of its own.
+    pub fn has_manifest(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Registries(_) | Kind::OciArchive(..) | Kind::Layout(_) | Kind::Directory(_)
+        )
     }
 
     /// Whether attestations can go there: the store, archives of docker and plain directories of a
@@ -243,45 +277,55 @@ pub struct Built<'a> {
     pub names: &'a [Name],
 }
 
-/// Writes the image to each of `outputs`. Only what these ask for is made.
+/// Writes the image to each of `outputs`; returns the digest of the first manifest (or index) that
+/// was written. Only what they ask for is made.
 ///
 /// # Errors
 /// If one cannot be written; an archive that is not complete is removed.
-pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
+pub fn write(outputs: &[Output], built: Built<'_>) -> Result<Option<BlobDigest>, Failure> {
     if outputs.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let (store, id) = (built.ends.store, built.id);
     let gone = || Failure::message(format!("image {id} is not in the store any more"));
     let image = store.image(id)?.ok_or_else(gone)?;
     let said = built.ends.saying.of_image(&image, built)?;
-    outputs.iter().try_for_each(
-        |output| match said.is_empty() || !output.carries_attestations() {
-            true => output.write(&image, built),
-            false => output.write_attested(&image, built, &said),
-        },
-    )
+    let mut first = None;
+    for output in outputs {
+        let digest = match said.is_empty() || !output.carries_attestations() {
+            true => output.write(&image, built)?,
+            false => output.write_attested(&image, built, &said)?,
+        };
+        first = first.or(digest);
+    }
+    Ok(first)
 }
 
 impl Output {
-    fn write(&self, image: &ImageRecord, built: Built<'_>) -> Result<(), Failure> {
+    /// Returns the digest of the manifest, where there is one.
+    fn write(&self, image: &ImageRecord, built: Built<'_>) -> Result<Option<BlobDigest>, Failure> {
         let (store, session) = (built.ends.store, built.ends.session);
         match &self.kind {
             Kind::Names(names) => {
                 for name in names {
                     session.set_name(name, built.id)?;
                 }
-                Ok(())
             }
             Kind::Registries(places) => {
+                let mut digest = None;
                 for place in destinations(places, built.names)? {
-                    send(self.parcel(image, built), &place, built.ends.registry)?;
+                    digest = Some(send(
+                        self.parcel(image, built),
+                        &place,
+                        built.ends.registry,
+                    )?);
                 }
-                Ok(())
+                return Ok(digest);
             }
-            Kind::Local(path) => Ok(write_tree(store, image, built.ends.empty, path)?),
+            Kind::Local(path) => write_tree(store, image, built.ends.empty, path)?,
             Kind::Tar(target) => {
-                target.write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))
+                target
+                    .write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))?;
             }
             Kind::OciArchive(target, tag) => {
                 let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;
@@ -289,33 +333,37 @@ impl Output {
                     image: &exported,
                     tag: tag.as_deref(),
                 }];
-                target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))
+                target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))?;
+                return Ok(Some(exported.descriptor.digest));
             }
             Kind::DockerArchive(target, name) => {
                 let names = name.as_ref().map_or(built.names, slice::from_ref);
                 let named = [Named { image, names }];
-                target.write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))
+                target
+                    .write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))?;
             }
             Kind::Layout(place) => {
                 let to = Location::Layout(place.clone());
-                send(self.parcel(image, built), &to, built.ends.registry).map(drop)
+                return send(self.parcel(image, built), &to, built.ends.registry).map(Some);
             }
             Kind::Directory(path) => {
                 let mut parcel = self.parcel(image, built);
                 parcel.looks.format = Some(Format::Docker);
                 let to = Location::Directory(path.clone());
-                send(parcel, &to, built.ends.registry).map(drop)
+                return send(parcel, &to, built.ends.registry).map(Some);
             }
         }
+        Ok(None)
     }
 
-    /// Writes the image with what is `said` of it.
+    /// Writes the image with what is `said` of it; returns the digest of the index, where there is
+    /// one.
     fn write_attested(
         &self,
         image: &ImageRecord,
         built: Built<'_>,
         said: &[Attestation],
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<BlobDigest>, Failure> {
         let Ends {
             store,
             session,
@@ -326,11 +374,12 @@ impl Output {
         if let Kind::Local(_) | Kind::Tar(_) = &self.kind {
             let tree = merged(store, image, empty)?;
             let files = AttestedFiles::new(session, &tree, said, saying.time)?;
-            return match &self.kind {
-                Kind::Tar(target) => target.write(&mut |out| Ok(files.write_tar(out)?)),
-                Kind::Local(path) => Ok(files.write_to(path)?),
-                _ => Ok(()),
-            };
+            match &self.kind {
+                Kind::Tar(target) => target.write(&mut |out| Ok(files.write_tar(out)?))?,
+                Kind::Local(path) => files.write_to(path)?,
+                _ => {}
+            }
+            return Ok(None);
         }
         let place = built.ends.place();
         let exported = export(place, image, in_a_layout(self.looks)?)?;
@@ -338,21 +387,21 @@ impl Output {
         match &self.kind {
             Kind::OciArchive(target, tag) => {
                 let tag = tag.as_deref();
-                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))
+                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))?;
             }
             Kind::Layout(to) => {
                 let to = Location::Layout(to.clone());
-                send_index((place, registry), &index, &to, Images::Included)
+                send_index((place, registry), &index, &to, Images::Included)?;
             }
             Kind::Registries(places) => {
                 for to in destinations(places, built.names)? {
                     send_index((place, registry), &index, &to, Images::Included)?;
                     refer((place, registry), &index, &to)?;
                 }
-                Ok(())
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(Some(index.descriptor.digest))
     }
 
     fn parcel<'a>(&self, image: &'a ImageRecord, built: Built<'a>) -> Parcel<'a> {
@@ -380,8 +429,8 @@ fn destinations(places: &[Location], names: &[Name]) -> Result<Vec<Location>, Fa
         .collect::<Result<_, _>>()?;
     if own.is_empty() {
         return Err(
-            Failure::message("--output does not say which registry the image goes to")
-                .with_hint("type=registry,name=HOST/NAME[:TAG], or a --tag with a host"),
+            Failure::message("nothing says which registry the image goes to")
+                .with_hint("-t HOST/NAME[:TAG], or -o type=registry,name=HOST/NAME[:TAG]"),
         );
     }
     Ok(own)

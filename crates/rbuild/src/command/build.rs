@@ -14,7 +14,7 @@ use rbuild_sandbox::{Console, Sandbox};
 
 use super::{call, pull::policy};
 use crate::{
-    ahead::{self, Ahead},
+    ahead::Beside,
     attest::Saying,
     bottoms,
     cli::{BuildArgs, CallFormat, Global, PlanArgs},
@@ -158,7 +158,8 @@ impl Site<'_> {
         let (plan, resolved) = (&*subject.plan, &subject.resolved);
         let imports = exchange::imports(&order.cache_from, &bases, (&mut supplies, session));
         let progress = Progress::new(plan, args.quiet, self.runner.cancel.clone());
-        let (ahead, finished) = Ahead::new(ahead::wanted(plan, grouping(args)));
+        let beside = Beside::of(order, grouping(args), self.ends, (plan, resolved));
+        let (ahead, finished) = beside.ahead(plan);
         let listeners = Listeners::new(ahead, progress);
         let builder = Builder {
             store,
@@ -184,10 +185,7 @@ impl Site<'_> {
             let told = |error| explain(error, plan, source, &listeners.progress);
             return forecast::print(plan, &builder.forecast(plan).map_err(told)?, format);
         }
-        let (place, times) = ((store, session), order.description.files);
-        let built = ahead::hashing(place, (&listeners.ahead, finished), times, || {
-            builder.build(plan)
-        });
+        let built = beside.during((&listeners.ahead, finished), || builder.build(plan));
         let states = built.map_err(|failed| {
             let runner = self.afterwards;
             let aftermath = Aftermath {
