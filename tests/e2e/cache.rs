@@ -105,6 +105,37 @@ fn a_rebuilt_stage_with_the_same_bytes_does_not_disturb_its_users() {
 }
 
 #[test]
+fn after_a_prune_a_stage_that_is_not_looked_into_is_not_made_again() {
+    let Some(host) = host() else { return };
+    let dockerfile = "FROM alpine AS a\nRUN cat /proc/sys/kernel/random/uuid > /id; mkfifo /f\n\
+                      FROM alpine\nCOPY --from=a /id /id\n";
+    let first = id(&host, dockerfile, &[]);
+    host.run(&["prune", "--force"]).success();
+    host.build(dockerfile, &["--require-cached"]).success();
+    assert_eq!(id(&host, dockerfile, &[]), first);
+    let plan = |dockerfile: &str| {
+        let built = host.build(dockerfile, &["--dry-run"]).success();
+        built.stdout
+    };
+    assert!(!plan(dockerfile).contains("run "), "{}", plan(dockerfile));
+    // Whoever looks into it needs it.
+    let more = dockerfile.replace("/id /id", "/id /other");
+    assert!(plan(&more).contains("depends on what"), "{}", plan(&more));
+    host.build(&more, &[])
+        .success()
+        .saying("(its result was deleted)");
+}
+
+#[test]
+fn a_stage_that_is_made_anew_reaches_what_copies_from_it_k2() {
+    let Some(host) = host() else { return };
+    let dockerfile = "FROM alpine AS a\nRUN cat /proc/sys/kernel/random/uuid > /id\n\
+                      FROM alpine\nCOPY --from=a /id /id\n";
+    let first = id(&host, dockerfile, &[]);
+    assert_ne!(id(&host, dockerfile, &["--no-cache-filter", "a"]), first);
+}
+
+#[test]
 fn wish_6_a_step_that_runs_again_says_what_changed() {
     let Some(host) = host() else { return };
     input(&host, "a");

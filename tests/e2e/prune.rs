@@ -86,6 +86,9 @@ fn a_dry_run_says_why_and_deletes_nothing() {
     let count = layers(&host);
     host.run(&["prune", "--dry-run"])
         .success()
+        .saying("nothing needs it");
+    host.run(&["prune", "--dry-run", "--all"])
+        .success()
         .saying("can be made again");
     assert_eq!(layers(&host), count);
     host.run(&["prune", "-f", "--keep-duration", "1h"])

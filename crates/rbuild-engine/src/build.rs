@@ -7,16 +7,17 @@ use std::{collections::BTreeMap, error::Error as _, num::NonZero, time::Duration
 
 use rbuild_plan::{Key, Plan, Source, StepId, Tree};
 use rbuild_sandbox::{CapabilitySet, Mount};
-use rbuild_snapshot::readable;
 use rbuild_store::{LayerId, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
     BaseTree, BuildContext, Caching, Error, Event, Imports, Memory, Runner, Supplies,
+    deferred::Deferred,
     fetch::Fetcher,
     remains::{Failed, Failure},
     selection::Staging,
     step::mounts::Confidential,
+    trees::Trees,
     work::Work,
     workers::{Made, Steps},
 };
@@ -78,6 +79,9 @@ pub struct State {
     pub layers: Vec<LayerId>,
     /// The layer that the step added, and when (seconds since 1970); `None` if it changed nothing.
     pub added: Option<(LayerId, i64)>,
+    /// Whether it, or what it stands on, was to be made anew: another result of the same steps, so
+    /// what was made from that is out of date.
+    pub is_renewed: bool,
 }
 
 impl Builder<'_> {
@@ -86,11 +90,14 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
     pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
+        let trees = Trees {
+            builder: self,
+            plan,
+            deferred: &Deferred::of(plan),
+        };
         let built = loop {
-            let built = self
-                .execute(plan)
-                .and_then(|states| self.complete(plan, states));
-            match built {
+            let built = self.execute(trees);
+            match built.and_then(|states| self.complete(trees, states)) {
                 Err(failed) if self.is_settled_by_disbelief(&failed.error) => {}
                 other => break other,
             }
@@ -103,14 +110,15 @@ impl Builder<'_> {
         built
     }
 
-    fn execute(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
+    fn execute(&self, trees: Trees<'_>) -> Result<Vec<State>, Box<Failed>> {
+        let plan = trees.plan;
         let execute = |id: StepId, made: &Made<State>| {
             let state = |tree: &Tree| {
                 let of = |id: StepId| made[id.0 as usize].get().cloned();
                 let state = self.state(plan, tree, &of);
                 state.expect("a step starts when what it needs is done")
             };
-            Work::new(self, plan, id, &state).execute()
+            Work::new(trees, id, &state).execute()
         };
         let steps = Steps {
             execute: &execute,
@@ -125,29 +133,37 @@ impl Builder<'_> {
             let Failure { error, remains } = *stopped.failure;
             Box::new(Failed {
                 error,
-                remains,
+                remains: remains.or_else(|| trees.deferred.take()),
                 states: stopped.made,
             })
         })
     }
 
-    /// Brings the layers that the targets consist of.
-    fn complete(&self, plan: &Plan, states: Vec<State>) -> Result<Vec<State>, Box<Failed>> {
-        let stages = plan.targets.iter().map(|&target| plan.stage(target));
-        let steps = stages.flat_map(|stage| stage.history.iter().filter_map(|entry| entry.step));
-        let added = steps.filter_map(|step| states[step.0 as usize].added);
-        let layers: Vec<LayerId> = added.map(|(layer, _)| layer).collect();
-        let bases = plan
-            .targets
-            .iter()
-            .filter_map(|&target| plan.base_image(target));
-        let mut bases = bases.filter_map(|name| self.bases.get(name));
-        let brought = bases.try_for_each(|base| self.supplies.bring_image(&base.image));
-        match brought.and_then(|()| self.layers(&layers)) {
-            Ok(_) => Ok(states),
+    /// Makes sure that what the targets consist of is there.
+    fn complete(&self, trees: Trees<'_>, states: Vec<State>) -> Result<Vec<State>, Box<Failed>> {
+        let plan = trees.plan;
+        let bring = || {
+            for &target in &plan.targets {
+                let base = plan
+                    .base_image(target)
+                    .and_then(|name| self.bases.get(name));
+                base.map_or(Ok(()), |base| self.supplies.bring_image(&base.image))?;
+                let steps = plan
+                    .stage(target)
+                    .history
+                    .iter()
+                    .filter_map(|entry| entry.step);
+                let added = steps.filter_map(|step| states[step.0 as usize].added);
+                let layers: Vec<LayerId> = added.map(|(layer, _)| layer).collect();
+                trees.layers(&layers)?;
+            }
+            Ok(())
+        };
+        match bring() {
+            Ok(()) => Ok(states.iter().map(|it| trees.settled(it)).collect()),
             Err(error) => Err(Box::new(Failed {
                 error,
-                remains: None,
+                remains: trees.deferred.take(),
                 states: states.into_iter().map(Some).collect(),
             })),
         }
@@ -184,6 +200,7 @@ impl Builder<'_> {
                 key: Key::of_empty_tree(&platform),
                 layers: Vec::new(),
                 added: None,
+                is_renewed: false,
             }),
             Tree::Image(name) => {
                 let base = self.bases.get(name)?;
@@ -191,6 +208,7 @@ impl Builder<'_> {
                     key: Key::of_image_tree(&base.tree_key, &platform),
                     layers: base.layers.clone(),
                     added: None,
+                    is_renewed: false,
                 })
             }
             Tree::Step(id) => made(*id),
@@ -211,37 +229,5 @@ impl Builder<'_> {
             session: self.session,
             fetcher: self.fetcher,
         }
-    }
-
-    /// The tree of `state`, to be read.
-    pub(crate) fn open(&self, state: &State) -> Result<Dir, Error> {
-        let layers = self.layers(&state.layers)?;
-        Ok(readable(&layers.top_first(), &self.bottoms.empty)?)
-    }
-
-    /// Opens `layers`; brings those that the store does not have.
-    pub(crate) fn layers(&self, layers: &[LayerId]) -> Result<Layers, Error> {
-        let open = |id: &LayerId| {
-            if let Some(layer) = self.store.layer(id)? {
-                return Ok(layer.diff);
-            }
-            self.supplies.bring(id)?;
-            let layer = self.session.layer(id)?.ok_or(Error::LayerMissing(*id))?;
-            Ok(layer.diff)
-        };
-        layers
-            .iter()
-            .map(open)
-            .collect::<Result<_, _>>()
-            .map(Layers)
-    }
-}
-
-/// Open handles on the layers of a state.
-pub(crate) struct Layers(Vec<Dir>);
-
-impl Layers {
-    pub fn top_first(&self) -> Vec<&Dir> {
-        self.0.iter().rev().collect()
     }
 }

@@ -9,6 +9,8 @@ use rbuild_plan::{Plan, Reason, Source, StageId, StepId, Tree};
 use crate::{
     Error,
     build::{Builder, State},
+    deferred::Deferred,
+    trees::Trees,
     work::{Found, Work},
 };
 
@@ -38,6 +40,8 @@ struct Expected {
     state: State,
     /// The first step whose layer is not there yet.
     missing: Option<StepId>,
+    /// Whether the step is known, and only its files are gone.
+    is_gone: bool,
 }
 
 type Expectation = Result<Expected, Doubt>;
@@ -49,22 +53,31 @@ impl Builder<'_> {
     /// # Errors
     /// [`Error::Step`] if a step could not even start: a file that it copies is missing.
     pub fn forecast(&self, plan: &Plan) -> Result<Vec<Forecast>, Error> {
+        let trees = Trees {
+            builder: self,
+            plan,
+            deferred: &Deferred::default(),
+        };
         let mut expected: Vec<Expectation> = Vec::with_capacity(plan.steps.len());
         let mut forecasts = Vec::with_capacity(plan.steps.len());
         for id in (0..).map(StepId).take(plan.steps.len()) {
-            let (forecast, expectation) = self.foresee(plan, id, &expected)?;
+            let (forecast, expectation) = self.foresee(trees, id, &expected)?;
             forecasts.push(forecast);
             expected.push(expectation);
         }
+        let is_gone = |expected: &Expectation| expected.as_ref().is_ok_and(|it| it.is_gone);
+        let gone: Vec<bool> = expected.iter().map(is_gone).collect();
+        want(plan, &gone, &mut forecasts);
         Ok(forecasts)
     }
 
     fn foresee(
         &self,
-        plan: &Plan,
+        trees: Trees<'_>,
         id: StepId,
         before: &[Expectation],
     ) -> Result<(Forecast, Expectation), Error> {
+        let plan = trees.plan;
         let step = plan.step(id);
         let sources = step.op.sources().into_iter().filter_map(Source::tree);
         let mut missing = None;
@@ -82,19 +95,28 @@ impl Builder<'_> {
             let expected = self.expected(plan, tree, before);
             expected.expect("doubts were looked for").state
         };
-        let work = Work::new(self, plan, id, &state);
+        let work = Work::new(trees, id, &state);
         let below = self.expected(plan, &step.parent, before);
         let below = below.ok().and_then(|below| below.missing);
-        let (forecast, state) = match self.look(&work, missing)? {
-            Looked::Hit(state) => (Forecast::Cached, state),
+        let expected = |state, missing, is_gone| {
+            Ok(Expected {
+                state,
+                missing,
+                is_gone,
+            })
+        };
+        Ok(match self.look(&work, missing)? {
+            Looked::Hit(state) => (Forecast::Cached, expected(state, below, false)),
+            Looked::Gone(state) => {
+                let missing = Some(below.unwrap_or(id));
+                (Forecast::Cached, expected(state, missing, true))
+            }
             Looked::Miss(why, state) => {
                 let missing = Some(below.unwrap_or(id));
-                return Ok((Forecast::Executed(why), Ok(Expected { state, missing })));
+                (Forecast::Executed(why), expected(state, missing, false))
             }
-            Looked::Unseen(doubt) => return Ok(self.doubtful(step.stage, doubt)),
-        };
-        let missing = below;
-        Ok((forecast, Ok(Expected { state, missing })))
+            Looked::Unseen(doubt) => self.doubtful(step.stage, doubt),
+        })
     }
 
     /// A step of `stage` that cannot be looked up; some are executed in any case.
@@ -109,8 +131,9 @@ impl Builder<'_> {
     /// As the build looks a step up; `missing` is a step that it would read files of.
     fn look(&self, work: &Work<'_>, missing: Option<StepId>) -> Result<Looked, Error> {
         let definition = work.definition()?;
-        let absence = match work.lookup(&definition)? {
+        let absence = match work.defined(&definition)? {
             Found::Hit(state, _) => return Ok(Looked::Hit(state)),
+            Found::Known(state, _) => return Ok(Looked::Gone(state)),
             Found::Miss(absence) => absence,
         };
         if let Some(step) = missing {
@@ -138,8 +161,39 @@ impl Builder<'_> {
                     Tree::Empty | Tree::Step(_) => unreachable!("the empty tree is always here"),
                 };
                 let state = self.state(plan, tree, &|_| None).ok_or_else(doubt)?;
-                let missing = None;
-                Ok(Expected { state, missing })
+                Ok(Expected {
+                    state,
+                    missing: None,
+                    is_gone: false,
+                })
+            }
+        }
+    }
+}
+
+/// Steps whose files are `gone` are executed if the targets consist of them, or a step reads them
+/// that is executed.
+fn want(plan: &Plan, gone: &[bool], forecasts: &mut [Forecast]) {
+    let mut wanted = vec![false; forecasts.len()];
+    for &target in &plan.targets {
+        let history = plan.stage(target).history.iter();
+        let steps = history.filter_map(|entry| entry.step);
+        steps.for_each(|step| wanted[step.0 as usize] = true);
+    }
+    // Edges point backwards: who wants a step comes after it.
+    for (index, step) in plan.steps.iter().enumerate().rev() {
+        if gone[index] && wanted[index] {
+            forecasts[index] = Forecast::Executed(Reason::Deleted);
+        }
+        let sources = step.op.sources().into_iter().filter_map(Source::tree);
+        let read: Vec<&Tree> = match (&forecasts[index], wanted[index]) {
+            (Forecast::Executed(_), _) => sources.chain([&step.parent]).collect(),
+            (_, true) => vec![&step.parent],
+            (_, false) => Vec::new(),
+        };
+        for tree in read {
+            if let Tree::Step(below) = tree {
+                wanted[below.0 as usize] = true;
             }
         }
     }
@@ -148,6 +202,7 @@ impl Builder<'_> {
 /// What came of looking a step up.
 enum Looked {
     Hit(State),
+    Gone(State),
     /// Why, and the state that executing it would lead to, without its layer.
     Miss(Reason, State),
     Unseen(Doubt),

@@ -8,6 +8,7 @@ mod bases;
 mod build;
 mod caching;
 mod context;
+mod deferred;
 mod directory;
 mod docker_archive;
 mod error;
@@ -27,6 +28,7 @@ mod selection;
 mod shelf;
 mod step;
 mod supply;
+mod trees;
 mod work;
 mod workers;
 

@@ -14,7 +14,9 @@ use rbuild_sys::{Dir, Upper};
 use crate::{
     Error,
     build::{Builder, State},
+    deferred::Deferred,
     step::run::shell,
+    trees::{Layers, Trees},
     work::{Work, commit},
 };
 
@@ -57,10 +59,11 @@ pub struct Remains {
 
 impl Remains {
     pub(crate) fn new(work: &Work<'_>, staged: StagedLayer) -> Self {
+        let settled = |state: &Option<State>| state.as_ref().map(|it| work.trees.settled(it));
         Self {
             step: work.id,
-            parent: work.parent.clone(),
-            sources: work.sources.clone(),
+            parent: work.trees.settled(&work.parent),
+            sources: work.sources.iter().map(settled).collect(),
             staged,
         }
     }
@@ -70,7 +73,7 @@ impl Remains {
     /// # Errors
     /// [`Error::LayerMissing`], [`Error::Snapshot`].
     pub fn tree(&self, builder: &Builder<'_>) -> Result<Dir, Error> {
-        let layers = builder.layers(&self.parent.layers)?;
+        let layers = Layers::in_store(builder.store, &self.parent.layers)?;
         let below = layers.top_first();
         let all: Vec<&Dir> = [&self.staged.diff].into_iter().chain(below).collect();
         Ok(readable(&all, &builder.bottoms.empty)?)
@@ -82,18 +85,17 @@ impl Remains {
     /// # Errors
     /// [`Error::Step`] if it cannot be run.
     pub fn shell(&self, builder: &Builder<'_>, plan: &Plan, stdio: Stdio<'_>) -> Result<u8, Error> {
-        let work = Work {
+        let trees = Trees {
             builder,
             plan,
-            id: self.step,
-            step: plan.step(self.step),
-            parent: self.parent.clone(),
-            sources: self.sources.clone(),
+            deferred: &Deferred::default(),
         };
+        let stands_on = (self.parent.clone(), self.sources.clone());
+        let work = Work::on(trees, self.step, stands_on);
         let Op::Run(command) = &work.step.op else {
             unreachable!("only a RUN has remains")
         };
-        let layers = builder.layers(&self.parent.layers)?;
+        let layers = trees.layers(&self.parent.layers)?;
         // A volatile overlay takes no work directory that another one had; overlayfs(rst).
         let room = builder.session.new_layer()?;
         let upper = Upper {

@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Mutex,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -16,13 +17,14 @@ use rbuild_plan::{
 };
 use rbuild_snapshot::{has_changes, prepare, readable, writable};
 use rbuild_store::{
-    CacheRecord, Key as StoreKey, LayerId, LayerRecord, Session, StagedLayer, Wait,
+    CacheRecord, Key as StoreKey, KeyLock, LayerId, LayerRecord, Session, StagedLayer, Wait,
 };
 use rbuild_sys::{Dir, Upper};
 
 use crate::{
     Error, Event,
     build::{Bottoms, Builder, State},
+    deferred::Known,
     list::{List, Unlisted},
     remains::{Failure, Remains},
     selection::{Root, Selection},
@@ -33,12 +35,14 @@ use crate::{
         run::{chown, run},
         workdir::workdir,
     },
+    trees::Trees,
 };
 
 /// One step and what it stands on.
 pub(crate) struct Work<'a> {
     pub builder: &'a Builder<'a>,
     pub plan: &'a Plan,
+    pub trees: Trees<'a>,
     pub id: StepId,
     pub step: &'a Step,
     pub parent: State,
@@ -50,6 +54,8 @@ pub(crate) struct Work<'a> {
 pub(crate) enum Found {
     /// The state that an earlier build recorded, all of it there, and when it was made.
     Hit(State, i64),
+    /// The same, but for the files of the last layer.
+    Known(State, LayerId),
     /// It has none.
     Miss(Absence),
 }
@@ -62,22 +68,46 @@ pub(crate) struct Reading {
 
 impl<'a> Work<'a> {
     /// Step `id` of `plan`, on what `state` knows of the trees that it needs.
-    pub fn new(
-        builder: &'a Builder<'a>,
-        plan: &'a Plan,
-        id: StepId,
-        state: &dyn Fn(&Tree) -> State,
-    ) -> Self {
-        let step = plan.step(id);
+    pub fn new(trees: Trees<'a>, id: StepId, state: &dyn Fn(&Tree) -> State) -> Self {
+        let step = trees.plan.step(id);
         let sources = step.op.sources().into_iter();
+        let sources = sources.map(|source| source.tree().map(state)).collect();
+        Self::on(trees, id, (state(&step.parent), sources))
+    }
+
+    /// Step `id` of the plan, on `parent` and `sources`.
+    pub fn on(
+        trees: Trees<'a>,
+        id: StepId,
+        (parent, sources): (State, Vec<Option<State>>),
+    ) -> Self {
         Self {
-            builder,
-            plan,
+            builder: trees.builder,
+            plan: trees.plan,
+            trees,
             id,
-            step,
-            parent: state(&step.parent),
-            sources: sources.map(|source| source.tree().map(state)).collect(),
+            step: trees.plan.step(id),
+            parent,
+            sources,
         }
+    }
+
+    /// Executes a step that was put off, unless that has been done; returns the layer that it made,
+    /// if it changed anything.
+    pub fn again(trees: Trees<'a>, known: &Known) -> Result<Option<LayerId>, Error> {
+        let mut made = known.made();
+        if let Some(made) = *made {
+            return Ok(made);
+        }
+        let stands_on = (known.parent.clone(), known.sources.clone());
+        let work = Self::on(trees, known.id, stands_on);
+        let state = work.execute_again(known).map_err(|failure| {
+            trees.deferred.keep(failure.remains);
+            failure.error
+        })?;
+        let layer = state.added.map(|(layer, _)| layer);
+        *made = Some(layer);
+        Ok(layer)
     }
 }
 
@@ -85,22 +115,18 @@ impl Work<'_> {
     /// Branches are here, work is below.
     pub fn execute(&self) -> Result<State, Box<Failure>> {
         let definition = self.definition()?;
-        if let Found::Hit(hit, created) = self.lookup(&definition)? {
-            return Ok(self.cached((hit, created), &[definition])?);
+        if let Some(found) = self.found(self.defined(&definition)?, definition)? {
+            return Ok(found);
         }
-        let lock = store_key(&definition);
-        let mut wait = Wait {
-            waiting: &mut || (self.builder.emit)(Event::Waiting(self.id)),
-            give_up: &|| self.builder.runner.is_cancelled(),
+        let _lock = self.lock(&definition)?;
+        let looked_up = self.defined(&definition)?;
+        let absence = match &looked_up {
+            Found::Miss(absence) => *absence,
+            Found::Hit(..) | Found::Known(..) => Absence::Deleted,
         };
-        let session = self.builder.session;
-        let _lock = session.key_lock(&lock, &mut wait).map_err(Error::Store)?;
-        let absence = match self.lookup(&definition)? {
-            Found::Hit(hit, created) => {
-                return Ok(self.cached((hit, created), &[definition])?);
-            }
-            Found::Miss(absence) => absence,
-        };
+        if let Some(found) = self.found(looked_up, definition)? {
+            return Ok(found);
+        }
         let reading = self.read()?;
         let content = self.content_key(definition, &reading);
         let alone = self.alone(&reading);
@@ -124,12 +150,65 @@ impl Work<'_> {
         }
         let step = self.id;
         (self.builder.emit)(Event::Started { step, why });
-        let state = self.make(content)?;
+        let mut state = self.make(content)?;
+        state.is_renewed |= absence == Absence::Expired;
         self.record(&keys, &state, now())?;
         self.builder.memory.executed(self.id, account);
         (self.builder.emit)(Event::Recorded { step, keys });
         (self.builder.emit)(Event::Finished(self.id));
         Ok(state)
+    }
+
+    /// The state that was found under `definition`, if one was; a step whose files are gone is put
+    /// off.
+    fn found(&self, found: Found, definition: Key) -> Result<Option<State>, Error> {
+        match found {
+            Found::Hit(state, created) => self.cached((state, created), &[definition]).map(Some),
+            Found::Known(state, layer) if self.trees.deferred.can_wait(self.id) => {
+                let known = Known {
+                    id: self.id,
+                    parent: self.parent.clone(),
+                    sources: self.sources.clone(),
+                    definition,
+                    key: state.key,
+                    made: Mutex::default(),
+                };
+                self.trees.deferred.add(layer, known);
+                let step = self.id;
+                let keys = vec![definition, state.key];
+                (self.builder.emit)(Event::Recorded { step, keys });
+                (self.builder.emit)(Event::Cached(step));
+                Ok(Some(state))
+            }
+            Found::Known(..) | Found::Miss(_) => Ok(None),
+        }
+    }
+
+    /// Executes a step that was taken for cached, as its files are wanted.
+    fn execute_again(&self, known: &Known) -> Result<State, Box<Failure>> {
+        let _lock = self.lock(&known.definition)?;
+        if let Found::Hit(hit, _) = self.lookup(&known.definition)? {
+            return Ok(hit);
+        }
+        let (step, why) = (self.id, Reason::Deleted);
+        if self.builder.caching.required.has(self.step.stage) {
+            return Err(Error::Uncached { step, why }.into());
+        }
+        (self.builder.emit)(Event::Started { step, why });
+        let state = self.make(known.key)?;
+        self.record(&[known.definition, known.key], &state, now())?;
+        (self.builder.emit)(Event::Finished(step));
+        Ok(state)
+    }
+
+    /// Waits until no other build makes what `definition` stands for.
+    fn lock(&self, definition: &Key) -> Result<KeyLock, Error> {
+        let mut wait = Wait {
+            waiting: &mut || (self.builder.emit)(Event::Waiting(self.id)),
+            give_up: &|| self.builder.runner.is_cancelled(),
+        };
+        let session = self.builder.session;
+        Ok(session.key_lock(&store_key(definition), &mut wait)?)
     }
 
     /// The state was looked up under one of `keys`.
@@ -200,11 +279,18 @@ impl Work<'_> {
         matches!(&self.step.op, Op::Copy(copy) if copy.link)
     }
 
+    /// Whether results of earlier builds do not count: that is so for all that follows in a stage,
+    /// and in stages on it.
+    fn is_anew(&self) -> bool {
+        self.builder.caching.refreshed.has(self.step.stage) || self.parent.is_renewed
+    }
+
     /// The state that executing the step leads to, as far as it is known before: without a layer.
     pub fn expected_state(&self, key: Key) -> State {
         State {
             key,
             added: None,
+            is_renewed: self.is_anew(),
             ..self.parent.clone()
         }
     }
@@ -263,7 +349,7 @@ impl Work<'_> {
         state: Option<&State>,
         list: &mut dyn List,
     ) -> Result<[u8; 32], Error> {
-        let tree = state.map(|state| self.builder.open(state)).transpose()?;
+        let tree = state.map(|state| self.trees.open(state)).transpose()?;
         let root = self.root(index, tree.as_ref());
         let staging = self.builder.staging();
         let digest = match &self.step.op {
@@ -283,6 +369,16 @@ impl Work<'_> {
         tree.map_or_else(|| source.map_or(main, context), Root::Tree)
     }
 
+    /// What an earlier build recorded for the step as it is defined: nothing that counts, if what it
+    /// reads is made anew.
+    pub fn defined(&self, definition: &Key) -> Result<Found, Error> {
+        let mut sources = self.sources.iter().flatten();
+        match sources.any(|source| source.is_renewed) {
+            true => Ok(Found::Miss(Absence::Unknown)),
+            false => self.lookup(definition),
+        }
+    }
+
     /// What an earlier build recorded under `key`, here or elsewhere.
     pub fn lookup(&self, key: &Key) -> Result<Found, Error> {
         if self.builder.caching.refreshed.has(self.step.stage) {
@@ -292,9 +388,9 @@ impl Work<'_> {
             Some(record) => self.known(&record)?,
             None => Found::Miss(Absence::Unknown),
         };
-        match (here, self.builder.imports.lookup(key)) {
-            (Found::Miss(_), Some(record)) => self.known(record),
-            (here, _) => Ok(here),
+        match (&here, self.builder.imports.lookup(key)) {
+            (Found::Hit(..), _) | (_, None) => Ok(here),
+            (Found::Known(..) | Found::Miss(_), Some(record)) => self.known(record),
         }
     }
 
@@ -309,6 +405,9 @@ impl Work<'_> {
         if caching.is_expired(record.created, now()) {
             return Ok(Found::Miss(Absence::Expired));
         }
+        if self.is_anew() {
+            return Ok(Found::Miss(Absence::Unasked));
+        }
         let key = Key::from_bytes(*record.state.as_bytes());
         let mut state = self.expected_state(key);
         if let Some(layer) = record.layer {
@@ -317,7 +416,9 @@ impl Work<'_> {
                 return Ok(Found::Miss(Absence::Unknown));
             }
             if session.finished_layer(&layer)?.is_none() && !imports.offers(&layer) {
-                return Ok(Found::Miss(Absence::Deleted));
+                state.layers.push(layer);
+                state.added = Some((layer, record.created));
+                return Ok(Found::Known(state, layer));
             }
             state.layers.push(layer);
             state.added = Some((layer, record.created));
@@ -340,7 +441,7 @@ impl Work<'_> {
     /// Executes the step on a tree of its own and freezes what it changed.
     fn make(&self, key: Key) -> Result<State, Box<Failure>> {
         let session = self.builder.session;
-        let layers = self.builder.layers(&self.parent.layers)?;
+        let layers = self.trees.layers(&self.parent.layers)?;
         let below = layers.top_first();
         // A linked copy looks at nothing below, not even at the root's mode (C22).
         let like = below.first().copied().filter(|_| !self.is_linked());
@@ -362,8 +463,8 @@ impl Work<'_> {
     fn freeze(&self, key: Key, staged: StagedLayer, like: Option<&Dir>) -> Result<State, Error> {
         let mut state = self.expected_state(key);
         if has_changes(&staged.diff, like)? {
-            let parent = self.parent.layers.last().copied();
-            let parent = parent.filter(|_| !self.is_linked());
+            let below = self.trees.deferred.settled(&self.parent.layers);
+            let parent = below.last().copied().filter(|_| !self.is_linked());
             let added = commit(self.builder.session, staged, parent)?;
             (self.builder.emit)(Event::Frozen {
                 step: self.id,
@@ -427,7 +528,7 @@ impl Work<'_> {
             session, bottoms, ..
         } = self.builder;
         let source = self.sources.first().and_then(Option::as_ref);
-        let other = source.map(|state| self.builder.open(state)).transpose()?;
+        let other = source.map(|state| self.trees.open(state)).transpose()?;
         let root = self.root(0, other.as_ref());
         let mount = || {
             let work = session.new_layer()?;

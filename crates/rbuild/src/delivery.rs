@@ -38,7 +38,7 @@ pub fn deliver_all(
             names: &target.names,
             description: &order.description,
             cache: &match order.cache_to.iter().any(CacheTo::is_inline) {
-                true => results.inline(stage)?,
+                true => results.inline(stage, ends)?,
                 false => Vec::new(),
             },
         };

@@ -166,7 +166,12 @@ fn unknown(kind: &str) -> String {
 }
 
 fn misunderstood(flag: &str, spec: &str, why: &str) -> Failure {
-    Failure::message(format!("cannot understand {flag} `{spec}`: {why}"))
+    let failure = Failure::message(format!("cannot understand {flag} `{spec}`: {why}"));
+    let key = if flag == "--cache-to" { "dest" } else { "src" };
+    match spec.starts_with(['/', '.', '~']) {
+        true => failure.with_hint(format!("a directory is type=local,{key}={spec}")),
+        false => failure,
+    }
 }
 
 /// What `places` have, as far as it can be had: `supplies` brings its layers. What is of no use is
@@ -238,7 +243,8 @@ impl Results<'_> {
             };
             let exported = || {
                 let steps = self.steps(to.extent).into_iter();
-                let steps = steps.map(|step| self.known(step, Some(location)));
+                let known = |step| self.known(step, (ends, Some(location))).transpose();
+                let steps = steps.filter_map(known);
                 let steps: Vec<CacheStep> = steps.collect::<Result<_, Failure>>()?;
                 let looks = (&self.plan.platform(), to.compress);
                 let image = cache_image(place, &steps, looks)?;
@@ -257,12 +263,18 @@ impl Results<'_> {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn inline(&self, target: StageId) -> Result<Vec<(StepId, CacheStep)>, Failure> {
+    pub fn inline(
+        &self,
+        target: StageId,
+        ends: Ends<'_>,
+    ) -> Result<Vec<(StepId, CacheStep)>, Failure> {
         let history = &self.plan.stage(target).history;
         let steps = history.iter().filter_map(|entry| entry.step);
-        steps
-            .map(|step| Ok((step, self.known(step, None)?)))
-            .collect()
+        let known = |step| {
+            let known = self.known(step, (ends, None)).transpose()?;
+            Some(known.map(|known| (step, known)))
+        };
+        steps.filter_map(known).collect()
     }
 
     fn steps(&self, extent: Extent) -> BTreeSet<StepId> {
@@ -272,8 +284,13 @@ impl Results<'_> {
         }
     }
 
-    /// What `step` led to, for `destination`: a layer that came from there stays there.
-    fn known(&self, step: StepId, destination: Option<&Location>) -> Result<CacheStep, Failure> {
+    /// What `step` led to, for `destination`: a layer that came from there stays there. `None`: the
+    /// files of the step are gone, and nobody wanted them.
+    fn known(
+        &self,
+        step: StepId,
+        (ends, destination): (Ends<'_>, Option<&Location>),
+    ) -> Result<Option<CacheStep>, Failure> {
         let state = &self.states[step.0 as usize];
         let layer = state.added.map(|(layer, _)| layer);
         let from_there = destination.map(ToString::to_string);
@@ -287,12 +304,18 @@ impl Results<'_> {
             }
             None => Ok::<_, Failure>(CacheLayer::Here(layer)),
         });
-        Ok(CacheStep {
+        let layer = layer.transpose()?;
+        if let Some(CacheLayer::Here(id)) = &layer
+            && ends.store.layer(id)?.is_none()
+        {
+            return Ok(None);
+        }
+        Ok(Some(CacheStep {
             keys: self.keys.of(step),
             state: StoreKey::from_bytes(*state.key.as_bytes()),
-            layer: layer.transpose()?,
+            layer,
             created: state.added.map_or(0, |(_, created)| created),
-        })
+        }))
     }
 }
 

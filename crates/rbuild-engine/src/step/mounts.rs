@@ -137,7 +137,7 @@ pub(crate) fn open<'a>(
             .source()
             .and_then(|_| states.next())
             .and_then(Option::as_ref);
-        let tree = state.map(|state| builder.open(state)).transpose();
+        let tree = state.map(|state| work.trees.open(state)).transpose();
         let tree = tree.map_err(|error| StepError::Tree(Box::new(error)))?;
         let kind = match &mount.kind {
             MountKind::Cache(cache) => {

@@ -3,7 +3,8 @@
 use std::fs;
 
 use expect_test::{Expect, expect};
-use rbuild_engine::Caching;
+use rbuild_engine::{Caching, Error, Stages};
+use rbuild_plan::{StageId, StepId};
 
 use crate::site::{Order, Site, touch};
 
@@ -269,6 +270,110 @@ fn a_vanished_layer_is_a_miss_t53() {
     .assert_eq(&site.events(dockerfile));
     let state = site.state(dockerfile);
     assert_eq!(site.tree(&state.layers).paths(), ["/", "/a", "/b"]);
+}
+
+/// Builds in two stages, where `a` is read by a COPY, and deletes what stage `a` made.
+fn without_the_first_stage(site: &Site, dockerfile: &str) {
+    let states = site.build(dockerfile).result.unwrap();
+    for state in &states[..2] {
+        let layer = state.added.unwrap().0;
+        fs::remove_dir_all(site.path(&format!("store/layers/{layer}"))).unwrap();
+    }
+}
+
+const TWO_STAGES: &str = "FROM scratch AS a\nRUN write /x x\nRUN write /y y\n\
+                          FROM scratch\nCOPY --from=a /y /z\n";
+
+#[test]
+fn what_nobody_opens_is_not_made_again() {
+    let Some(site) = Site::new() else { return };
+    without_the_first_stage(&site, TWO_STAGES);
+    let all_cached = "cached RUN write /x x\ncached RUN write /y y\ncached COPY --from=a /y /z\n";
+    assert_eq!(site.events(TWO_STAGES), all_cached);
+    assert!(
+        site.forecast(TWO_STAGES)
+            .starts_with("cached RUN write /x x\n")
+    );
+}
+
+#[test]
+fn what_is_opened_is_made_again_with_what_it_stands_on() {
+    let Some(site) = Site::new() else { return };
+    without_the_first_stage(&site, TWO_STAGES);
+    let more = TWO_STAGES.replace("/y /z", "/x /z");
+    expect![[r#"
+        cached RUN write /x x
+        cached RUN write /y y
+        started RUN write /x x
+        finished RUN write /x x
+        started RUN write /y y
+        finished RUN write /y y
+        started COPY --from=a /x /z
+        finished COPY --from=a /x /z
+    "#]]
+    .assert_eq(&site.events(&more[..]));
+    let layers = site.state(&more[..]).layers;
+    assert_eq!(site.tree(&layers).paths(), ["/", "/z"]);
+    // It is there now.
+    let again = TWO_STAGES.replace("/y /z", "/y /w");
+    assert!(!site.events(&again[..]).contains("started RUN"));
+}
+
+#[test]
+fn what_is_made_again_can_fail_and_must_not_where_it_has_to_be_cached() {
+    let Some(site) = Site::new() else { return };
+    without_the_first_stage(&site, TWO_STAGES);
+    let more = TWO_STAGES.replace("/y /z", "/x /z");
+    let required = Caching {
+        required: Stages::Only([StageId(0)].into()),
+        ..Caching::default()
+    };
+    let failed = site.build(Order {
+        caching: required,
+        ..Order::from(&more[..])
+    });
+    let error = failed.result.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Uncached {
+                step: StepId(0),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn k2_what_reads_a_stage_that_is_made_anew_looks_at_its_files() {
+    let Some(site) = Site::new() else { return };
+    let dockerfile = "FROM scratch AS a\nRUN new /y; write /same s\nFROM a AS b\nRUN write /u u\n\
+                      FROM scratch\nCOPY --from=a /same /\nCOPY --from=b /u /\nCOPY --from=a /y /\n";
+    let build = |caching: Caching| {
+        let built = site.build(Order {
+            caching,
+            ..Order::from(dockerfile)
+        });
+        built.result.unwrap();
+        built.events
+    };
+    build(Caching::default());
+    let anew = Caching {
+        refreshed: Stages::Only([StageId(0)].into()),
+        ..Caching::default()
+    };
+    expect![[r#"
+        started RUN new /y; write /same s
+        finished RUN new /y; write /same s
+        started RUN write /u u
+        finished RUN write /u u
+        cached COPY --from=a /same /
+        cached COPY --from=b /u /
+        started COPY --from=a /y /
+        finished COPY --from=a /y /
+    "#]]
+    .assert_eq(&build(anew));
 }
 
 #[test]

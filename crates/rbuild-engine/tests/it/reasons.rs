@@ -279,12 +279,12 @@ fn k2_what_follows_an_executed_step_is_looked_up_by_its_definition() {
         |_| {},
         order,
         &expect![[r#"
-        execute COPY f /x: the cache is not used
-        execute RUN join /y /x: the cache is not used
-        cached COPY d /d
-        cached COPY --from=a /y /
-        cached RUN say a
-    "#]],
+            execute COPY f /x: the cache is not used
+            execute RUN join /y /x: the cache is not used
+            cached COPY d /d
+            unknown COPY --from=a /y /: Files(StepId(0))
+            unknown RUN say a: Files(StepId(0))
+        "#]],
     );
 }
 

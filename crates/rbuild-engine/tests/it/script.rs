@@ -5,15 +5,22 @@
 //! link TARGET PATH  hard OLD NEW       chmod MODE PATH  chown UID:GID PATH
 //! say TEXT          scold TEXT         env PATH         fail STATUS  starve STATUS  nothing
 //! seen TARGET PATH  (writes what the bind mount at TARGET shows)
+//! new PATH          (writes what nobody has written before)
 //! ```
 //!
 //! Commands are separated by `;`. What they do depends on the tree and the environment alone.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use rbuild_engine::Runner;
 use rbuild_sandbox::{Error, Exit, MountKind, Spec, Stream};
 use rbuild_sys::{Dir, FileKind};
+
+/// The next thing that is new.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Plays commands.
 pub struct Script;
@@ -52,6 +59,10 @@ impl Scene<'_> {
         let (first, second) = split(rest);
         match verb {
             "write" => self.write(first, second.as_bytes()),
+            "new" => {
+                let count = NEXT.fetch_add(1, Ordering::Relaxed);
+                self.write(first, count.to_string().as_bytes());
+            }
             "append" => self.write(first, &[self.read(first), second.into()].concat()),
             "join" => self.write(first, &[self.read(first), self.read(second)].concat()),
             "mkdir" => drop(

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{ImageRecord, Key, LayerId};
 
-/// How long a note that nobody reads is kept, in seconds: it costs little and saves much.
+/// How long a note that nobody reads is kept, in seconds, and a record whose layer is gone: they cost
+/// little and save much.
 const NOTE_LIFE: i64 = 7 * 24 * 60 * 60;
 
 /// What may stay.
@@ -110,7 +111,8 @@ pub enum Why {
 pub fn decide(survey: &Survey, policy: &Policy) -> Vec<Victim> {
     let mut decision = Decision::new(survey);
     for (key, record) in &survey.records {
-        if !decision.is_intact(record) {
+        let is_of_use = record.readable && is_remembered(record, policy);
+        if !decision.is_intact(record) && !is_of_use {
             decision.doom(Object::Record(*key), record.usage, Why::Dangling);
         }
     }
@@ -124,7 +126,7 @@ pub fn decide(survey: &Survey, policy: &Policy) -> Vec<Victim> {
         {
             break;
         }
-        decision.give_up(&candidate);
+        decision.give_up(&candidate, policy);
     }
     decision.victims()
 }
@@ -165,6 +167,13 @@ pub fn dump(victims: &[Victim]) -> String {
         let _ = writeln!(text, "{victim}");
     }
     text
+}
+
+/// Whether `record` stays when its layer goes: what others made of that is looked up by the key of
+/// the state that the record leads to.
+fn is_remembered(record: &SurveyedRecord, policy: &Policy) -> bool {
+    let since = policy.now - NOTE_LIFE;
+    policy.cache != Cache::All && record.layer.is_some() && record.usage.last > since
 }
 
 /// Something that may go, and that others may need.
@@ -336,14 +345,16 @@ impl<'a> Decision<'a> {
     }
 
     /// Dooms `candidate`, and what nothing else holds.
-    fn give_up(&mut self, candidate: &Candidate<'_>) {
+    fn give_up(&mut self, candidate: &Candidate<'_>, policy: &Policy) {
         let (layers, blobs) = match candidate {
             Candidate::Image(id, image) => {
                 self.doom(Object::Image(*id), image.usage, Why::Unnamed);
                 (&image.layers[..], &image.blobs[..])
             }
             Candidate::Record(key, record) => {
-                self.doom(Object::Record(*key), record.usage, Why::Cached);
+                if !is_remembered(record, policy) {
+                    self.doom(Object::Record(*key), record.usage, Why::Cached);
+                }
                 (record.layer.as_slice(), &[][..])
             }
         };

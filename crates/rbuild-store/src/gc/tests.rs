@@ -115,10 +115,13 @@ fn check(text: &str, policy: &Policy, expected: &str) {
     assert_eq!(short(&decide(&survey(text), policy)), expected);
 }
 
-/// The policy of a plain `prune` at second 1000.
+/// Long after everything that has a time.
+const NOW: i64 = 1_000_000;
+
+/// The policy of a plain `prune` at that time.
 fn plain() -> Policy {
     Policy {
-        now: 1000,
+        now: NOW,
         ..Policy::default()
     }
 }
@@ -194,24 +197,40 @@ fn layers_whose_records_name_each_other_end_no_decision() {
 #[test]
 fn what_was_used_lately_stays() {
     let policy = Policy {
-        keep_seconds: 997,
+        keep_seconds: NOW - 3,
         ..plain()
     };
     check(BUILT, &policy, "");
     let policy = Policy {
-        keep_seconds: 996,
+        keep_seconds: NOW - 4,
         ..plain()
     };
     check(BUILT, &policy, "record t, record u, layer d");
 }
 
 #[test]
+fn a_result_is_remembered_for_a_while_when_its_layer_goes() {
+    let early = Policy {
+        now: 1000,
+        ..Policy::default()
+    };
+    check(BUILT, &early, "record u, layer d");
+    check("record r a", &early, "");
+    check("record r ?", &early, "record r");
+    let all = Policy {
+        cache: Cache::All,
+        ..early
+    };
+    check("record r a", &all, "record r");
+}
+
+#[test]
 fn garbage_goes_however_young_it_is() {
     let policy = Policy {
-        keep_seconds: 1000,
+        keep_seconds: NOW,
         ..plain()
     };
-    check("layer a - 1 @999\nblob x 1", &policy, "layer a, blob x");
+    check("layer a - 1 @999999\nblob x 1", &policy, "layer a, blob x");
 }
 
 #[test]
