@@ -43,9 +43,11 @@ struct Waiting {
 
 impl Waiting {
     fn start(host: &Host, before: &str, args: &[&str]) -> Self {
-        host.scratch
-            .file("ctx/Dockerfile", dockerfile(before))
-            .unwrap();
+        Self::start_with(host, &dockerfile(before), args)
+    }
+
+    fn start_with(host: &Host, dockerfile: &str, args: &[&str]) -> Self {
+        host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
         let mut command: Command = host.rbuild(&[&["bud"], args, &["ctx"]].concat());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self {
@@ -137,6 +139,21 @@ fn a_build_that_fails_leaves_no_manifest_and_a_squashed_one_no_layer_of_a_step()
         .success();
     // The base's layer, the new one, and the configuration.
     assert_eq!(uploads(&registry, "team/squashed"), 3);
+}
+
+#[test]
+fn a_build_that_fails_does_not_wait_for_a_registry_that_says_nothing() {
+    let Some(host) = host() else { return };
+    let faults = vec![Fault::always("HEAD", "/blobs/", Deed::Drip)];
+    let registry = FaultRegistry::start(Access::Open, faults);
+    let name = format!("{}/team/app:1", registry.address());
+    let (asked, steps) = (|| !registry.requests().is_empty(), "RUN echo a > /a\n");
+    let args = ["--no-cache", "--push", "-t", &name];
+    let failing = format!("{}RUN false\n", dockerfile(steps));
+    let build = Waiting::start_with(&host, &failing, &args);
+    let began = Instant::now();
+    build.until(asked).failure();
+    assert!(began.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 
 use rbuild_oci::{BlobDigest, Descriptor, Reference};
 use rbuild_registry::Repository;
+use rbuild_store::Store;
 
 use crate::{
     Error, Exported, ExportedIndex, Place,
@@ -107,7 +108,7 @@ fn push_layers(
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {
                 while let Some(layer) = next() {
-                    if let Err(error) = push_layer(place, repository, layer, &|| false) {
+                    if let Err(error) = push_layer(place.store, repository, layer, &|| false) {
                         let mut failure = failure.lock().expect("no holder panics");
                         failure.get_or_insert(error);
                     }
@@ -119,12 +120,12 @@ fn push_layers(
     failure.map_or(Ok(()), Err)
 }
 
-/// Uploads the blob of one layer, which the store has, if the registry lacks it.
+/// Uploads the blob of one layer, which `store` has, if the registry lacks it.
 ///
 /// # Errors
-/// As [`push`]; also soon after a `stop`.
+/// As [`push`]; also after a `stop`, as soon as the registry says something.
 pub fn push_layer(
-    place: Place<'_>,
+    store: &Store,
     repository: &Repository,
     layer: &Descriptor,
     stop: Stop<'_>,
@@ -134,7 +135,7 @@ pub fn push_layer(
             return Err(given_up());
         }
         let missing = || io::Error::from(io::ErrorKind::NotFound);
-        let blob = place.store.open_blob(&layer.digest);
+        let blob = store.open_blob(&layer.digest);
         let blob = blob.map_err(io::Error::other)?.ok_or_else(missing)?;
         Ok(Box::new(Stoppable { blob, stop }) as Box<dyn Read + '_>)
     });

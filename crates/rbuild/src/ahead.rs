@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -113,13 +114,13 @@ impl<'a> Beside<'a> {
         (ahead, finished): (&Ahead, Finished),
         build: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        let failed = &AtomicBool::new(false);
+        let failed = &Arc::new(AtomicBool::new(false));
         let stop = &|| failed.load(Ordering::Relaxed);
         thread::scope(|scope| {
             let (hashed, layers) = channel();
             scope.spawn(move || self.hash(&finished, &hashed, stop));
             if !self.uploads.is_empty() {
-                scope.spawn(move || self.uploads.send(&layers, stop));
+                scope.spawn(move || self.uploads.send(&layers, failed));
             }
             let built = build();
             failed.store(built.is_err(), Ordering::Relaxed);

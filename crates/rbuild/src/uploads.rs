@@ -3,13 +3,13 @@
 //! Knows: which layers the images consist of that registries get, and that each is a blob first.
 //! Does not know: when a layer is there ([`crate::ahead`]), how a blob is made or sent.
 //!
-//! Invariant: nothing depends on it. What fails here is left to the output, which sends what is
+//! Invariant: nothing depends on it, nor waits for it when the build has failed. What fails here is left to the output, which sends what is
 //! missing and says what is wrong; blobs without a manifest do no harm.
 
 use std::{
     collections::BTreeSet,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -20,7 +20,7 @@ use rbuild_export::{Compress, Looks, Place, Stop, layer_blob, push_layer};
 use rbuild_oci::{BlobDigest, Descriptor, Format, Location, Reference};
 use rbuild_plan::{Plan, StageId, StepId};
 use rbuild_registry::Repository;
-use rbuild_store::ImageLayer;
+use rbuild_store::{ImageLayer, Store};
 
 use crate::{
     ahead, commission::base_image, destination::repository, order::Order, output::Ends,
@@ -35,7 +35,7 @@ pub struct Uploads<'a> {
     place: Place<'a>,
     plan: &'a Plan,
     resolved: &'a Resolved,
-    ways: Vec<Way>,
+    ways: Vec<Arc<Way>>,
 }
 
 /// An image's way to a repository.
@@ -109,13 +109,13 @@ impl<'a> Uploads<'a> {
         if same.any(|way| way.stage == stage) {
             return;
         }
-        self.ways.push(Way {
+        self.ways.push(Arc::new(Way {
             repository,
             called,
             stage,
             steps: ahead::steps_of(self.plan, stage),
             is_closed: AtomicBool::new(false),
-        });
+        }));
     }
 
     /// Whether nothing goes anywhere.
@@ -123,28 +123,34 @@ impl<'a> Uploads<'a> {
         self.ways.is_empty()
     }
 
-    /// Sends the layers of the base images, and those that come, until there are no more, or a
-    /// `stop`.
-    pub fn send(&self, layers: &Receiver<Hashed>, stop: Stop<'_>) {
+    /// Sends the layers of the base images, and those that come, until there are no more, or the
+    /// build has `failed`: then nobody waits for registries, which may be slow.
+    pub fn send(&self, layers: &Receiver<Hashed>, failed: &Arc<AtomicBool>) {
         let (blobs, waiting) = channel();
-        let waiting = Mutex::new(waiting);
-        thread::scope(|scope| {
-            for _ in 0..CONNECTIONS {
-                scope.spawn(|| push_all(self.place, &waiting, stop));
-            }
-            let press = Press {
-                place: self.place,
-                blobs,
-                stop,
-                made: BTreeSet::new(),
-            };
-            self.compress(press, layers);
-        });
+        let waiting = Arc::new(Mutex::new(waiting));
+        let sender = |_| {
+            let (store, waiting) = (self.place.store.clone(), Arc::clone(&waiting));
+            let failed = Arc::clone(failed);
+            thread::spawn(move || push_all(&store, &waiting, &|| failed.load(Ordering::Relaxed)))
+        };
+        let senders: Vec<_> = (0..CONNECTIONS).map(sender).collect();
+        let stop = &|| failed.load(Ordering::Relaxed);
+        let press = Press {
+            place: self.place,
+            blobs,
+            stop,
+            made: BTreeSet::new(),
+        };
+        self.compress(press, layers);
+        if !stop() {
+            // One that panicked has told so; the output does its work again.
+            senders.into_iter().for_each(|it| drop(it.join()));
+        }
     }
 
     /// Makes the layers blobs, bottom first.
-    fn compress<'w>(&'w self, mut press: Press<'w>, layers: &Receiver<Hashed>) {
-        let mut without_base: Vec<&Way> = self.ways.iter().collect();
+    fn compress(&self, mut press: Press<'_>, layers: &Receiver<Hashed>) {
+        let mut without_base: Vec<&Arc<Way>> = self.ways.iter().collect();
         without_base.retain(|way| !self.compress_base(way, &mut press));
         for (step, layer) in layers {
             // When a step was executed, the store has what it stands on, if not before.
@@ -157,7 +163,7 @@ impl<'a> Uploads<'a> {
     }
 
     /// Does so with the layers of the base image; tells whether there is nothing left to do.
-    fn compress_base<'w>(&'w self, way: &'w Way, press: &mut Press<'w>) -> bool {
+    fn compress_base(&self, way: &Arc<Way>, press: &mut Press<'_>) -> bool {
         let plan = (self.plan, way.stage);
         let Ok(base) = base_image(self.place.store, plan, self.resolved) else {
             return false;
@@ -169,16 +175,16 @@ impl<'a> Uploads<'a> {
 }
 
 /// Makes layers blobs, and hands them on.
-struct Press<'w> {
-    place: Place<'w>,
-    blobs: Sender<(&'w Way, Descriptor)>,
-    stop: Stop<'w>,
+struct Press<'a> {
+    place: Place<'a>,
+    blobs: Sender<(Arc<Way>, Descriptor)>,
+    stop: Stop<'a>,
     /// What was handed on.
     made: BTreeSet<(String, BlobDigest)>,
 }
 
-impl<'w> Press<'w> {
-    fn make(&mut self, way: &'w Way, layer: &ImageLayer) {
+impl Press<'_> {
+    fn make(&mut self, way: &Arc<Way>, layer: &ImageLayer) {
         if (self.stop)() || way.is_closed.load(Ordering::Relaxed) {
             return;
         }
@@ -186,7 +192,7 @@ impl<'w> Press<'w> {
         match layer_blob(self.place, layer, (*compress, *format), self.stop) {
             Ok(blob) if self.made.insert((name.clone(), blob.digest)) => {
                 // Fails only when nobody sends any more.
-                let _ = self.blobs.send((way, blob));
+                let _ = self.blobs.send((Arc::clone(way), blob));
             }
             Ok(_) => {}
             Err(_) => way.is_closed.store(true, Ordering::Relaxed),
@@ -195,13 +201,13 @@ impl<'w> Press<'w> {
 }
 
 /// Uploads blobs until there are no more.
-fn push_all(place: Place<'_>, blobs: &Mutex<Receiver<(&Way, Descriptor)>>, stop: Stop<'_>) {
+fn push_all(store: &Store, blobs: &Mutex<Receiver<(Arc<Way>, Descriptor)>>, stop: Stop<'_>) {
     let next = || blobs.lock().expect("no holder panics").recv();
     while let Ok((way, blob)) = next() {
         let is_closed = &way.is_closed;
         if !stop()
             && !is_closed.load(Ordering::Relaxed)
-            && push_layer(place, &way.repository, &blob, stop).is_err()
+            && push_layer(store, &way.repository, &blob, stop).is_err()
         {
             is_closed.store(true, Ordering::Relaxed);
         }
