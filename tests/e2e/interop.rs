@@ -1,8 +1,8 @@
 //! Other people's tools accept what we make, and see in it what we see.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use rbuild_testkit::{Host, Need, Output, Registry, Tree, unpack};
+use rbuild_testkit::{Base, Host, Need, Output, Registry, Tree, unpack};
 use serde_json::{Value, json};
 
 use crate::surroundings::{example, golang_host, host_with};
@@ -261,4 +261,37 @@ fn every_layer_has_its_history_entry() {
         Some(with_layer),
         config["rootfs"]["diff_ids"].as_array().map(Vec::len)
     );
+}
+
+#[test]
+fn a_real_distribution_survives_the_way_in_and_out() {
+    let Some(host) = golang_host() else { return };
+    let Some(_) = host_with(&[Need::Tool("docker-registry")]) else {
+        return;
+    };
+    // A foreign layer that is unpacked and packed again has the same tree.
+    let exported = host.scratch.path().join("exported.tar");
+    let to = exported.to_str().unwrap();
+    host.run(&["export", "golang", "-o", to]).success();
+    let tree = |path: &Path| Tree::from_tar(fs::File::open(path).unwrap()).unwrap();
+    let (ours, theirs) = (tree(&exported), tree(&Base::Golang.archive()));
+    assert!(theirs.0.len() > 10_000, "it is a real one");
+    let differing = |it: &&String| ours.0.get(*it) != theirs.0.get(*it) && *it != "/";
+    let all = theirs.0.keys().chain(ours.0.keys());
+    let differing: Vec<&String> = all.filter(differing).collect();
+    assert_eq!(differing, Vec::<&String>::new());
+    // What is pulled leaves as it came.
+    let registry = Registry::start(&host).unwrap();
+    let at = |tag: &str| format!("{}/golang:{tag}", registry.address());
+    let digest = |file: &str| fs::read_to_string(host.scratch.path().join(file)).unwrap();
+    let push = |image: &str, to: &str, file: &str| {
+        let to = format!("docker://{to}");
+        host.run(&["push", image, &to, "--digestfile", file])
+            .success();
+    };
+    push("golang", &at("1"), "first");
+    host.run(&["pull", "-q", &at("1")]).success();
+    push(&at("1"), &at("2"), "second");
+    assert_eq!(digest("first"), digest("second"));
+    host.run(&["rmi", &at("1")]).success();
 }

@@ -121,3 +121,35 @@ fn devices_proc_and_sys_are_usable_and_not_writable() {
                   ! touch /sys/x && echo fine";
     assert!(out(&host, script).ends_with("fine\n"));
 }
+
+#[test]
+fn containers_conf_gives_defaults_that_flags_replace() {
+    let Some(host) = host() else { return };
+    let conf = "[containers]\nshm_size = \"2m\"\ndefault_ulimits = [\"nofile=100:200\"]\n\
+                dns_servers = [\"192.0.2.7\"]\n";
+    let conf = host.scratch.file("site.conf", conf).unwrap();
+    let run = "FROM alpine\nRUN df -k /dev/shm | awk 'NR == 2 { print $2 }'; ulimit -n; cat /etc/resolv.conf\n";
+    host.scratch.file("ctx/Dockerfile", run).unwrap();
+    let build = |args: &[&str]| {
+        let mut command = host.rbuild(&[&["bud", "--no-cache"], args, &["ctx"]].concat());
+        command.env("CONTAINERS_CONF", &conf);
+        Output::of(&mut command).unwrap().success()
+    };
+    build(&[])
+        .saying(" 2048\n")
+        .saying(" 100\n")
+        .saying("nameserver 192.0.2.7\n");
+    build(&["--shm-size=1m", "--ulimit=nofile=50", "--dns=192.0.2.8"])
+        .saying(" 1024\n")
+        .saying(" 50\n")
+        .saying("nameserver 192.0.2.8\n");
+    host.scratch
+        .file("site.conf", "[engine]\nretry = -1\n")
+        .unwrap();
+    let mut command = host.rbuild(&["bud", "ctx"]);
+    command.env("CONTAINERS_CONF", &conf);
+    Output::of(&mut command)
+        .unwrap()
+        .failure()
+        .saying("site.conf`: `retry` cannot be this integer");
+}

@@ -43,20 +43,20 @@ impl Trees<'_> {
             supplies,
             ..
         } = self.builder;
-        if let Some(layer) = store.layer(id)? {
-            return Ok(Some(layer.diff));
-        }
+        // One that a power cut may have emptied can be there all the same.
         let id = match self.deferred.find(id) {
             Some(known) => match Work::again(*self, &known)? {
                 Some(made) => made,
                 None => return Ok(None),
             },
             None => {
-                supplies.bring(id)?;
+                if supplies.has(id) && session.finished_layer(id)?.is_none() {
+                    supplies.bring(id)?;
+                }
                 *id
             }
         };
-        let layer = session.layer(&id)?.ok_or(Error::LayerMissing(id))?;
+        let layer = store.layer(&id)?.ok_or(Error::LayerMissing(id))?;
         Ok(Some(layer.diff))
     }
 

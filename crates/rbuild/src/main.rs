@@ -14,6 +14,7 @@ mod cli;
 mod command;
 mod commission;
 mod confine;
+mod containers_conf;
 mod contexts;
 mod delivery;
 mod description;
@@ -39,6 +40,7 @@ mod report;
 mod secrets;
 mod settings;
 mod signals;
+
 mod source;
 mod subject;
 mod target;

@@ -18,6 +18,7 @@ use crate::{
     caching::CacheWish,
     cli::{Allowed, BuildArgs, NetworkMode, StepArgs},
     confine::{Confines, Insecure, confines, limits},
+    containers_conf::ContainersConf,
     contexts::Named,
     description::Description,
     dockerfile,
@@ -70,6 +71,8 @@ impl Order {
     /// # Errors
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
+        let site = ContainersConf::configured()?;
+        let confine = site.confine(&args.confine);
         let outputs = outputs(args)?;
         let attestations = Wishes::of(&args.attest)?;
         attestations.refuse_without_carrier(&outputs)?;
@@ -83,7 +86,7 @@ impl Order {
         let inputs = Inputs {
             targets: targets.iter().filter_map(|it| it.stage.clone()).collect(),
             contexts: contexts.kinds.clone(),
-            ..inputs(args)?
+            ..inputs(args, &site)?
         };
         let description = Description::of(&args.description, settings::epoch(&inputs.build_args)?)?;
         Ok(Self {
@@ -91,7 +94,7 @@ impl Order {
             description,
             contexts,
             confidential: secrets::confidential(&args.steps.secret, &args.steps.ssh)?,
-            confines: confines(&args.confine, consent(&args.steps.allow))?,
+            confines: confines(&confine, consent(&args.steps.allow))?,
             caching: CacheWish::of(&args.steps)?,
             cache_from: exchange::sources(&args.steps.cache_from)?,
             cache_to: cache_to(args)?,
@@ -163,7 +166,7 @@ fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
     }
 }
 
-fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
+fn inputs(args: &BuildArgs, site: &ContainersConf) -> Result<Inputs, Failure> {
     let platform = Platform::default();
     if let Some(text) = &args.input.platform {
         let wanted: Platform = text.parse()?;
@@ -175,7 +178,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         }
     }
     Ok(Inputs {
-        build_args: build_args(args)?,
+        build_args: build_args(args, site)?,
         extent: args.steps.extent(),
         from: args.input.from.clone(),
         platform,
@@ -188,7 +191,7 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
         },
         allowed: allowed(&args.steps),
         network: network::of_plan(args.steps.network),
-        ulimits: limits(&args.confine.ulimit)?
+        ulimits: limits(&site.confine(&args.confine).ulimit)?
             .iter()
             .map(ToString::to_string)
             .collect(),
@@ -196,12 +199,15 @@ fn inputs(args: &BuildArgs) -> Result<Inputs, Failure> {
     })
 }
 
-fn build_args(args: &BuildArgs) -> Result<BTreeMap<String, String>, Failure> {
-    let site = match args.steps.http_proxy {
-        true => settings::proxies(),
-        false => BTreeMap::new(),
+fn build_args(
+    args: &BuildArgs,
+    site: &ContainersConf,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let proxies = match args.steps.http_proxy.or(site.http_proxy) {
+        None | Some(true) => settings::proxies(),
+        Some(false) => BTreeMap::new(),
     };
-    settings::build_args(site, &args.input.build_arg_file, &args.input.build_arg)
+    settings::build_args(proxies, &args.input.build_arg_file, &args.input.build_arg)
 }
 
 /// `inputs` with what `description` wants of the plan.

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rbuild_engine::Bases;
@@ -13,9 +14,15 @@ use rbuild_store::{Session, Store};
 
 use crate::{
     cli::{PolicyArgs, RegistryArgs},
+    containers_conf::ContainersConf,
     failure::Failure,
     settings,
 };
+
+/// How often is tried again what may work next time, if nobody says.
+const RETRIES: u32 = 4;
+/// How long is waited before that at first.
+const DELAY: Duration = Duration::from_millis(500);
 
 /// How this command talks to registries.
 pub struct Registry {
@@ -36,14 +43,19 @@ impl Registry {
     /// If a file is wrong, or `--authfile` is not there.
     pub fn configured(args: &RegistryArgs) -> Result<Self, Failure> {
         let registries = registries()?;
+        let site = ContainersConf::configured()?;
         let credentials = CredentialSources {
             given: args.creds.as_deref().map(Login::parse),
             files: auth_files(args.authfile.as_deref())?,
             helpers: registries.credential_helpers(),
         };
         let backoff = Backoff {
-            attempts: args.retry.saturating_add(1),
-            first: args.retry_delay,
+            attempts: args
+                .retry
+                .or(site.retry)
+                .unwrap_or(RETRIES)
+                .saturating_add(1),
+            first: args.retry_delay.or(site.retry_delay).unwrap_or(DELAY),
         };
         Ok(Self {
             http: http(args.cert_dir.clone(), backoff),

@@ -3,8 +3,9 @@
 //! Knows: which layers the images consist of that registries get, and that each is a blob first.
 //! Does not know: when a layer is there ([`crate::ahead`]), how a blob is made or sent.
 //!
-//! Invariant: nothing depends on it, nor waits for it when the build has failed. What fails here is left to the output, which sends what is
-//! missing and says what is wrong; blobs without a manifest do no harm.
+//! Invariant: nothing depends on it, nor waits for it when the build has failed. What fails here
+//! is left to the output, which sends what is missing and says what is wrong; blobs without a
+//! manifest do no harm.
 
 use std::{
     collections::BTreeSet,

@@ -104,6 +104,7 @@ impl Surroundings {
         let copy = scratch.path().join("rbuild");
         run(Command::new("cp").arg(binary).arg(&copy))?;
         scratch.dir("runtime")?;
+        scratch.dir("data")?;
         scratch.dir("stores")?;
         scratch.dir("apart")?;
         Ok(Self {
@@ -205,10 +206,14 @@ impl Surroundings {
         copied && output.is_ok_and(|output| output.status == 0)
     }
 
-    /// Deletes the store apart of a builder.
+    /// Deletes the store apart of a builder, and what the peers remember of blobs in registries
+    /// besides: with that they would mount a layer instead of compressing and sending it.
     pub fn forget(&self, builder: Builder) -> Result<(), Error> {
         let mut remove = self.account.inside("rm");
-        run(remove.arg("-rf").arg(self.store(builder, Storage::Apart)))
+        run(remove
+            .arg("-rf")
+            .arg(self.store(builder, Storage::Apart))
+            .arg(self.scratch.path().join("data/containers/cache")))
     }
 
     /// The user's command for `program`, in the scratch directory.
@@ -216,6 +221,7 @@ impl Surroundings {
         let mut command = self.account.command(program);
         command
             .current_dir(self.scratch.path())
+            .env("XDG_DATA_HOME", self.scratch.path().join("data"))
             .env("XDG_RUNTIME_DIR", self.scratch.path().join("runtime"));
         command
     }

@@ -5,6 +5,7 @@ use std::fs;
 use expect_test::{Expect, expect};
 use rbuild_engine::{Caching, Error, Stages};
 use rbuild_plan::{StageId, StepId};
+use rbuild_testkit::Kind;
 
 use crate::site::{Order, Site, touch};
 
@@ -317,6 +318,26 @@ fn what_is_opened_is_made_again_with_what_it_stands_on() {
     // It is there now.
     let again = TWO_STAGES.replace("/y /z", "/y /w");
     assert!(!site.events(&again[..]).contains("started RUN"));
+}
+
+#[test]
+fn what_a_power_cut_may_have_emptied_is_made_again() {
+    let Some(site) = Site::durable() else { return };
+    let states = site.build(TWO_STAGES).result.unwrap();
+    for state in &states[..2] {
+        let layer = site.path(&format!("store/layers/{}", state.added.unwrap().0));
+        let record = fs::read_to_string(layer.join("record.json")).unwrap();
+        let (before, _) = record.split_once("\"boot\":\"").unwrap();
+        let record = format!("{before}\"boot\":\"another\"}}\n");
+        fs::write(layer.join("record.json"), record).unwrap();
+        for emptied in fs::read_dir(layer.join("diff")).unwrap() {
+            fs::write(emptied.unwrap().path(), "").unwrap();
+        }
+    }
+    let more = TWO_STAGES.replace("/y /z", "/x /z");
+    let layers = site.state(&more[..]).layers;
+    let file = site.tree(&layers).0["/z"].kind.clone();
+    assert_eq!(file, Kind::File(1, "\"x\"".to_owned()));
 }
 
 #[test]

@@ -73,6 +73,17 @@ impl Site {
     /// `None`: no overlay can be mounted here, and the test has been told to skip.
     #[track_caller]
     pub fn new() -> Option<Self> {
+        Self::with(Durability::None)
+    }
+
+    /// The same, where a power cut can happen.
+    #[track_caller]
+    pub fn durable() -> Option<Self> {
+        Self::with(Durability::Commit)
+    }
+
+    #[track_caller]
+    fn with(durability: Durability) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let [top, bottom] = ["context", "store"].map(|name| {
             let path = dir.path().join(name);
@@ -83,7 +94,7 @@ impl Site {
             skip(&causes(&error));
             return None;
         }
-        let store = Store::open(&dir.path().join("store"), Durability::None).unwrap();
+        let store = Store::open(&dir.path().join("store"), durability).unwrap();
         Some(Self { dir, store })
     }
 

@@ -217,10 +217,10 @@ pub struct StepArgs {
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,
     /// Take the proxies of the environment into RUN: `http_proxy` and its like
+    /// [default: true, unless containers.conf says otherwise]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_value_t = true, default_missing_value = "true",
-          action = clap::ArgAction::Set)]
-    pub http_proxy: bool,
+          default_missing_value = "true")]
+    pub http_proxy: Option<bool>,
     /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (allowed with
     /// --network=host anyway), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
     /// `RUN --device=/dev/NODE`; repeatable

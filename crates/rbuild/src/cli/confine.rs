@@ -5,7 +5,7 @@ use clap::Args;
 use super::LimitArgs;
 
 /// How commands are confined.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct ConfineArgs {
     /// Add a capability, or ALL; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

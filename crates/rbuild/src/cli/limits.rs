@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// What each command may use. All of it needs a control group of version 2 that is this user's.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct LimitArgs {
     /// Bytes of memory, or with k, m, g: what has more is ended. This and the next ones need a
     /// control group (v2) of this user's own: `systemd-run --user --scope -p Delegate=yes rbuild …`

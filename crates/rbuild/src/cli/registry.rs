@@ -27,12 +27,13 @@ pub struct RegistryArgs {
     /// /etc/docker/certs.d]
     #[arg(long, value_name = "DIR")]
     pub cert_dir: Option<PathBuf>,
-    /// Try again so often what may work next time
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub retry: u32,
-    /// Wait so long before that, e.g. 2s or 500ms; it doubles each time
-    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = amount::delay)]
-    pub retry_delay: Duration,
+    /// Try again so often what may work next time [default: as containers.conf says, else 4]
+    #[arg(long, value_name = "N")]
+    pub retry: Option<u32>,
+    /// Wait so long before that, e.g. 2s; it doubles each time [default: as containers.conf says,
+    /// else 500ms]
+    #[arg(long, value_name = "DURATION", value_parser = amount::delay)]
+    pub retry_delay: Option<Duration>,
 }
 
 /// Which images may be fetched.

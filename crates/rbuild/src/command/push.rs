@@ -8,6 +8,7 @@ use rbuild_store::{IndexRecord, Store};
 
 use crate::{
     cli::{CompressionArgs, CompressionFormat, Global, ManifestFormat, PushArgs},
+    containers_conf::ContainersConf,
     destination::{Parcel, in_a_layout, send, send_index},
     failure::Failure,
     find::{Found, find, look_up, look_up_index},
@@ -210,13 +211,14 @@ pub fn format(format: ManifestFormat) -> Format {
 /// # Errors
 /// For a level that the format does not have.
 pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
-    let (compression, levels) = match args.compression_format {
+    let (format, level) = ContainersConf::configured()?.compression(args);
+    let (compression, levels) = match format {
         Some(CompressionFormat::Zstd | CompressionFormat::ZstdChunked) => {
             (Compression::Zstd, 1..=22)
         }
         Some(CompressionFormat::Gzip) | None => (Compression::Gzip, 0..=9),
     };
-    if let Some(level) = args.compression_level
+    if let Some(level) = level
         && !levels.contains(&level)
     {
         let (first, last) = (levels.start(), levels.end());
@@ -227,12 +229,12 @@ pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
     let named = args.compression_format.is_some();
     Ok(Compress {
         compression,
-        level: args.compression_level,
+        level,
         layers: match args.force_compression.unwrap_or(named) {
             true => Affected::All,
             false => Affected::New,
         },
-        frames: match args.compression_format {
+        frames: match format {
             Some(CompressionFormat::ZstdChunked) => Frames::PerFile,
             _ => Frames::Any,
         },

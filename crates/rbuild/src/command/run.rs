@@ -15,6 +15,7 @@ use rbuild_sys::{Dir, Upper};
 use crate::{
     cli::{Global, RunArgs},
     confine::{Insecure, confines},
+    containers_conf::ContainersConf,
     failure::Failure,
     find::find,
     network, report, settings, signals,
@@ -31,7 +32,8 @@ pub fn execute(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
     let console = console(args)?;
     // The command is the user's own, not a Dockerfile's.
-    let confines = confines(&args.confine, Insecure::Allowed)
+    let confine = ContainersConf::configured()?.confine(&args.confine);
+    let confines = confines(&confine, Insecure::Allowed)
         .map_err(|failure| failure.with_status(NOT_STARTED))?;
     let entered = rbuild_sandbox::enter_limited(confines.control.as_ref())
         .map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
