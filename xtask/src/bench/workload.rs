@@ -217,16 +217,21 @@ pub fn copy_large_file(scratch: &Scratch, name: &str, scale: Scale) -> Result<()
     large_file(scratch, (name, scale), || noise.next_bytes())
 }
 
-/// One file of 1 GiB that compresses as text does: a third is left of it.
+/// One file of 1 GiB that compresses as text does.
 pub fn copy_large_text(scratch: &Scratch, name: &str, scale: Scale) -> Result<(), Error> {
     let mut noise = Noise(3);
+    // Words of seven letters and a space; the first ones are used most.
+    let words: Vec<[u8; 8]> = (0..4096)
+        .map(|_| {
+            let mut word = noise.next_bytes().map(|byte| b'a' + byte % 26);
+            word[7] = b' ';
+            word
+        })
+        .collect();
     large_file(scratch, (name, scale), || {
-        let [word, ..] = noise.next_bytes();
-        // One of 256 words of seven letters, and a space.
-        let mut text = *b"word-00 ";
-        text[5] = b'a' + word / 16;
-        text[6] = b'a' + word % 16;
-        text
+        let [a, b, c, d, ..] = noise.next_bytes();
+        let pick = |high, low| usize::from(u16::from_be_bytes([high, low])) % words.len();
+        words[pick(a, b).min(pick(c, d))]
     })
 }
 
