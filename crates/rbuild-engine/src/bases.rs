@@ -1,31 +1,31 @@
 //! From the name of an image to an image in the store.
 //!
-//! Order: files that are named as such (`oci:`, `docker-archive:`…); the local store; the places that registries.conf
-//! leads to (Docker Hub where there is none).
+//! Order: files that are named as such (`oci:`, `docker-archive:`…); the local store; the places that
+//! registries.conf leads to (Docker Hub where there is none).
+//!
+//! Knows: when an image of the store will do. Does not know: how a place is asked.
 
-use std::path::Path;
+mod files;
+mod places;
 
 use rbuild_http::{Client, Security};
 use rbuild_oci::{
-    BlobDigest, CacheImage, ChainId, Digest, ImageConfig, ImageId, LocalPlace, Location, Manifest,
-    Name, Platform, Reference,
+    BlobDigest, CacheImage, ChainId, Digest, ImageConfig, ImageId, Location, Manifest, Name,
+    Platform, Reference,
 };
 use rbuild_plan::BaseImage;
-use rbuild_registry::{
-    Access, CredentialSources, Endpoint, Registries, Repository, Resolved as Remote, Scope,
-    SignaturePolicy,
-};
+use rbuild_registry::{CredentialSources, Registries, Repository, SignaturePolicy};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
     Error, Import, Supplies,
-    directory::Directory,
-    docker_archive,
     imports::Place,
-    layout::{Layout, Which, malformed, unusable},
-    pull::{Origin, PullError, layer_ids, pull, pull_parts},
-    shelf::{Shelf, ShelfError},
+    layout::Layout,
+    pull::{Origin, PullError, layer_ids, pull},
+    shelf::Shelf,
 };
+use files::which;
+use places::Asked;
 
 /// Finds images.
 pub struct Bases<'a> {
@@ -54,7 +54,7 @@ pub enum Policy {
     Always,
     /// If the store has none.
     Missing,
-    /// Each time, but if that fails the store's will do.
+    /// Each time, but if nobody answers the store's will do.
     Newer,
     /// Not at all.
     Never,
@@ -67,28 +67,6 @@ pub enum Extent {
     Platform,
     /// All images that it lists.
     Index,
-}
-
-/// A place that is asked for an image.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    /// The image's full name.
-    full: &'a Reference,
-    /// The place.
-    endpoint: &'a Endpoint,
-    /// Whether the name can only mean that one.
-    is_only: bool,
-}
-
-impl Asked<'_> {
-    /// What a user who has typed `name` is told.
-    fn told(&self, name: &str) -> String {
-        let place = &self.endpoint.reference;
-        match self.is_only && !self.endpoint.is_mirror && place == self.full {
-            true => name.to_owned(),
-            false => format!("{name} from {place}"),
-        }
-    }
 }
 
 /// An image as a registry has described it.
@@ -401,207 +379,11 @@ impl Bases<'_> {
         });
         fetched.map(|(_, records)| records)
     }
-
-    /// What `ask` gets from the first place for `reference` that has an answer, and the full name of
-    /// that.
-    fn first<T>(
-        &self,
-        (name, reference): (&str, &Reference),
-        ask: &mut dyn FnMut(Asked<'_>) -> Result<T, PullError>,
-    ) -> Result<(Reference, T), Error> {
-        let fail = |tried: &[String], source: PullError| Error::Pull {
-            name: name.to_owned(),
-            tried: match tried.len() {
-                0 | 1 => String::new(),
-                _ => format!(" from {}", tried.join(", ")),
-            },
-            source: Box::new(source),
-        };
-        let targets = self
-            .registries
-            .pull_targets(reference)
-            .map_err(|source| fail(&[], source.into()))?;
-        let is_only = targets.len() == 1;
-        let (mut tried, mut last) = (Vec::new(), None);
-        for target in &targets {
-            for endpoint in &target.endpoints {
-                let full = &target.name;
-                let asked = Asked {
-                    full,
-                    endpoint,
-                    is_only,
-                };
-                match ask(asked) {
-                    Ok(answer) => return Ok((full.clone(), answer)),
-                    Err(error) => last = Some(error),
-                }
-                tried.push(endpoint.reference.to_string());
-            }
-        }
-        let last = last.expect("`pull_targets` returns at least one, with its registry");
-        Err(fail(&tried, last))
-    }
-
-    fn fetch_from_registry(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
-        let (repository, manifest) = self.manifest(asked)?;
-        pull(&Origin::Registry(&repository), manifest, self.session)
-    }
-
-    /// The image with a digest that was verified before.
-    fn fetch_verified(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
-        let repository = self.repository(asked);
-        let found = repository.resolve(&asked.endpoint.reference, &self.platform)?;
-        pull(&Origin::Registry(&repository), found.manifest, self.session)
-    }
-
-    /// The manifest of what is asked for, if the policy allows it, and who has its blobs.
-    fn manifest(&self, asked: Asked<'_>) -> Result<(Repository, Manifest), PullError> {
-        self.allow(asked)?;
-        let repository = self.repository(asked);
-        let remote = repository.resolve(&asked.endpoint.reference, &self.platform)?;
-        self.verify(asked, &repository, &remote)?;
-        Ok((repository, remote.manifest))
-    }
-
-    /// All images of an index, or the only one.
-    fn fetch_index(&self, asked: Asked<'_>) -> Result<Vec<ImageRecord>, PullError> {
-        self.allow(asked)?;
-        let repository = self.repository(asked);
-        let images = repository.resolve_all(&asked.endpoint.reference)?;
-        for remote in &images {
-            self.verify(asked, &repository, remote)?;
-        }
-        let origin = Origin::Registry(&repository);
-        let manifests = images.into_iter().map(|remote| remote.manifest);
-        manifests
-            .map(|manifest| pull(&origin, manifest, self.session))
-            .collect()
-    }
-
-    /// Refuses what the policy rejects whatever it is, before anybody is asked.
-    fn allow(&self, asked: Asked<'_>) -> Result<(), PullError> {
-        let place = Location::Registry(asked.full.clone());
-        Ok(self.signatures.demands(&place).map(drop)?)
-    }
-
-    /// Refuses an image that lacks a signature which the policy wants. The policy is about names:
-    /// a mirror has to have the signatures of what it repeats.
-    fn verify(
-        &self,
-        asked: Asked<'_>,
-        repository: &Repository,
-        remote: &Remote,
-    ) -> Result<(), PullError> {
-        let place = Location::Registry(asked.full.clone());
-        for signed in self.signatures.demands(&place)? {
-            repository.verify(signed, asked.full, &remote.digests)?;
-        }
-        Ok(())
-    }
-
-    /// A login given for this command is for the registry that was named: neither for mirrors nor
-    /// for the candidates of a short name.
-    fn repository(&self, asked: Asked<'_>) -> Repository {
-        let Asked {
-            endpoint, is_only, ..
-        } = asked;
-        let by_rule = match endpoint.insecure {
-            true => Security::Insecure,
-            false => Security::Verified,
-        };
-        let access = Access {
-            scope: Scope::Pull,
-            security: self.security.unwrap_or(by_rule),
-            credentials: match is_only && !endpoint.is_mirror {
-                true => self.credentials.clone(),
-                false => self.credentials.without_given(),
-            },
-        };
-        Repository::new(self.http, &endpoint.reference, access)
-    }
-
-    /// The full names of all tags that the repository of `reference` has: at the first place that
-    /// answers.
-    ///
-    /// # Errors
-    /// [`Error::Pull`] if none does.
-    pub fn tags(&self, reference: &Reference) -> Result<Vec<Reference>, Error> {
-        let (full, tags) = self.first((&reference.to_string(), reference), &mut |asked| {
-            Ok(self.repository(asked).tags()?)
-        })?;
-        let tagged = |tag| Reference {
-            tag: Some(tag),
-            digest: None,
-            ..full.clone()
-        };
-        Ok(tags.into_iter().map(tagged).collect())
-    }
-
-    /// An image from files gets no name: it would stand for another one tomorrow.
-    fn fetch_from_files(&self, location: &Location) -> Result<ImageRecord, Error> {
-        let allowed = self.signatures.demands(location).map_err(PullError::from);
-        let fetched = allowed.and_then(|_| match location {
-            Location::Layout(place) => {
-                self.layout_image(place, Shelf::directory(place.path.as_ref()))
-            }
-            Location::OciArchive(place) => self.layout_image(place, self.archive(place)),
-            Location::DockerArchive(place) => self.docker_archive_image(place),
-            Location::Directory(path) => self.directory_image(path),
-            Location::Name(_) | Location::Registry(_) => {
-                unreachable!("whoever has a reference asks a registry")
-            }
-        });
-        fetched.map_err(|source| Error::Files {
-            location: location.to_string(),
-            source: Box::new(source),
-        })
-    }
-
-    fn archive(&self, place: &LocalPlace) -> Result<Shelf, ShelfError> {
-        Shelf::archive(place.path.as_ref(), self.session)
-    }
-
-    fn layout_image(
-        &self,
-        place: &LocalPlace,
-        shelf: Result<Shelf, ShelfError>,
-    ) -> Result<ImageRecord, PullError> {
-        let shelf = shelf?;
-        let layout = Layout(&shelf);
-        let manifest = layout.resolve(which(place), &self.platform)?;
-        pull(&Origin::Layout(layout), manifest, self.session)
-    }
-
-    fn docker_archive_image(&self, place: &LocalPlace) -> Result<ImageRecord, PullError> {
-        if place.digest.is_some() {
-            let why = malformed("such an archive has no manifest that could have a digest");
-            return Err(unusable("manifest.json", why).into());
-        }
-        let shelf = self.archive(place)?;
-        let image = docker_archive::image(&shelf, place.tag.as_deref())?;
-        pull_parts(image.parts(&shelf)?, self.session)
-    }
-
-    fn directory_image(&self, path: &str) -> Result<ImageRecord, PullError> {
-        let shelf = Shelf::directory(Path::new(path))?;
-        let directory = Directory(&shelf);
-        let manifest = directory.manifest(&self.platform)?;
-        pull(&Origin::Directory(directory), manifest, self.session)
-    }
 }
 
 /// The layers of an image that the store has.
 fn stored(record: &ImageRecord) -> Vec<LayerId> {
     record.layers.iter().map(|layer| layer.layer).collect()
-}
-
-/// Which of a layout's images `place` means.
-fn which(place: &LocalPlace) -> Which<'_> {
-    match (&place.digest, &place.tag) {
-        (Some(digest), _) => Which::Pinned(digest),
-        (None, Some(tag)) => Which::Tagged(tag),
-        (None, None) => Which::Only,
-    }
 }
 
 /// The image with the configuration `text`, which is what `name` means; `record` if the store has it.

@@ -170,7 +170,7 @@ impl Builder<'_> {
     }
 
     /// Whether `error` is that an imported layer cannot be had, and the same build can do without.
-    fn is_settled_by_disbelief(&self, error: &Error) -> bool {
+    pub(crate) fn is_settled_by_disbelief(&self, error: &Error) -> bool {
         let Error::Import { layer, .. } = error else {
             return false;
         };

@@ -16,6 +16,8 @@ pub enum Event {
         step: StepId,
         /// Under these.
         keys: Vec<Key>,
+        /// When it was made, seconds since 1970.
+        created: i64,
     },
     /// A step starts.
     Started {

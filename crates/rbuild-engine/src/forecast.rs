@@ -48,11 +48,20 @@ type Expectation = Result<Expected, Doubt>;
 
 impl Builder<'_> {
     /// What a build of `plan` would do with each step. Nothing is executed or recorded; what ADD
-    /// names is fetched, as its content is in the key.
+    /// names is fetched, as its content is in the key, and so are imported layers that are read.
     ///
     /// # Errors
     /// [`Error::Step`] if a step could not even start: a file that it copies is missing.
     pub fn forecast(&self, plan: &Plan) -> Result<Vec<Forecast>, Error> {
+        loop {
+            match self.foresee_all(plan) {
+                Err(error) if self.is_settled_by_disbelief(&error) => {}
+                foreseen => return foreseen,
+            }
+        }
+    }
+
+    fn foresee_all(&self, plan: &Plan) -> Result<Vec<Forecast>, Error> {
         let trees = Trees {
             builder: self,
             plan,

@@ -291,7 +291,7 @@ impl Wanted<'_> {
             let Some(layer) = self.session.finished_layer(&self.id)? else {
                 return Ok(None);
             };
-            let blob = self.session.store().open_blob(&self.blob.digest)?;
+            let blob = self.session.open_blob(&self.blob.digest)?;
             Ok(blob.and(layer.record.tar_size))
         };
         look().map_err(|source| self.store_error(source))

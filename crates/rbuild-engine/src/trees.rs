@@ -31,33 +31,28 @@ impl Trees<'_> {
 
     /// Opens `layers`, wherever they are; of those that are made again, what they are now.
     pub fn layers(&self, layers: &[LayerId]) -> Result<Layers, Error> {
+        let Builder {
+            supplies, session, ..
+        } = self.builder;
+        let is_put_off = |id: &&LayerId| self.deferred.find(id).is_some();
+        let others = layers.iter().filter(|id| !is_put_off(id)).copied();
+        supplies.bring_all(&others.collect::<Vec<_>>(), session)?;
         let opened = layers.iter().filter_map(|id| self.layer(id).transpose());
         opened.collect::<Result<_, _>>().map(Layers)
     }
 
     /// `None`: it was made again, and nothing changed.
     fn layer(&self, id: &LayerId) -> Result<Option<Dir>, Error> {
-        let Builder {
-            store,
-            session,
-            supplies,
-            ..
-        } = self.builder;
-        // One that a power cut may have emptied can be there all the same.
-        let id = match self.deferred.find(id) {
-            Some(known) => match Work::again(*self, &known)? {
-                Some(made) => made,
-                None => return Ok(None),
-            },
-            None => {
-                if supplies.has(id) && session.finished_layer(id)?.is_none() {
-                    supplies.bring(id)?;
-                }
-                *id
-            }
+        let Builder { store, session, .. } = self.builder;
+        let open = |id: LayerId| Ok(store.layer(&id)?.ok_or(Error::LayerMissing(id))?.diff);
+        let Some(known) = self.deferred.find(id) else {
+            return open(*id).map(Some);
         };
-        let layer = store.layer(&id)?.ok_or(Error::LayerMissing(id))?;
-        Ok(Some(layer.diff))
+        // What a power cut may have emptied is made again too.
+        if let Some(layer) = session.finished_layer(id)? {
+            return Ok(Some(layer.diff));
+        }
+        Work::again(*self, &known)?.map(open).transpose()
     }
 
     /// `state` with the layers that are there now, for whoever comes after the build.

@@ -1,9 +1,11 @@
-//! One step: key → cached? → prepare a tree → run or copy → freeze → record.
+//! One step: key → cached? → make → record.
 //!
-//! Knows: the order of things. Does not know: how any of them is done.
+//! Knows: what a step is looked up by, and where. Does not know: how it is done ([`make`]).
 //!
 //! Invariant: a step's result becomes visible complete, by one rename, or not at all; a cached
 //! result that vanishes is a miss, never an error (T53).
+
+mod make;
 
 use std::{
     collections::BTreeSet,
@@ -12,31 +14,23 @@ use std::{
 };
 
 use rbuild_plan::{
-    Absence, Account, Copy, Key, Listing, Op, Parent, Plan, Reason, Run, SourceDigest, Step,
-    StepId, Tree, step_key,
+    Absence, Account, Key, Listing, Op, Parent, Plan, Reason, SourceDigest, Step, StepId, Tree,
+    step_key,
 };
-use rbuild_snapshot::{has_changes, prepare, readable, writable};
-use rbuild_store::{
-    CacheRecord, Key as StoreKey, KeyLock, LayerId, LayerRecord, Session, StagedLayer, Wait,
-};
-use rbuild_sys::{Dir, Upper};
+use rbuild_store::{CacheRecord, Key as StoreKey, KeyLock, LayerId, Wait};
+use rbuild_sys::Dir;
 
 use crate::{
     Error, Event,
-    build::{Bottoms, Builder, State},
+    build::{Builder, State},
     deferred::Known,
     list::{List, Unlisted},
-    remains::{Failure, Remains},
+    remains::Failure,
     selection::{Root, Selection},
-    step::{
-        StepError,
-        copy::{Destination, Mounted, copy},
-        mounts, place,
-        run::{chown, run},
-        workdir::workdir,
-    },
+    step::{StepError, mounts},
     trees::Trees,
 };
+pub(crate) use make::commit;
 
 /// One step and what it stands on.
 pub(crate) struct Work<'a> {
@@ -152,9 +146,10 @@ impl Work<'_> {
         (self.builder.emit)(Event::Started { step, why });
         let mut state = self.make(content)?;
         state.is_renewed |= absence == Absence::Expired;
-        self.record(&keys, &state, now())?;
+        let created = now();
+        self.record(&keys, &state, created)?;
         self.builder.memory.executed(self.id, account);
-        (self.builder.emit)(Event::Recorded { step, keys });
+        self.tell_recorded(keys, created);
         (self.builder.emit)(Event::Finished(self.id));
         Ok(state)
     }
@@ -174,10 +169,9 @@ impl Work<'_> {
                     made: Mutex::default(),
                 };
                 self.trees.deferred.add(layer, known);
-                let step = self.id;
-                let keys = vec![definition, state.key];
-                (self.builder.emit)(Event::Recorded { step, keys });
-                (self.builder.emit)(Event::Cached(step));
+                let created = state.added.map_or(0, |(_, created)| created);
+                self.tell_recorded([definition, state.key], created);
+                (self.builder.emit)(Event::Cached(self.id));
                 Ok(Some(state))
             }
             Found::Known(..) | Found::Miss(_) => Ok(None),
@@ -213,24 +207,34 @@ impl Work<'_> {
 
     /// The state was looked up under one of `keys`.
     fn cached(&self, (state, created): (State, i64), keys: &[Key]) -> Result<State, Error> {
-        let (step, Builder { imports, store, .. }) = (self.id, self.builder);
         let keys = [keys, &[state.key]].concat();
         for key in &keys {
-            // So that the next build knows it without the import.
-            let layer = state.added.map(|(layer, _)| layer);
-            let is_layer = |record: CacheRecord| record.layer == layer;
-            if imports.lookup(key).is_some()
-                && !store.lookup(&store_key(key))?.is_some_and(is_layer)
+            // So that the next build knows it without the import; what was known here stays.
+            if self.builder.imports.lookup(key).is_some()
+                && !matches!(self.lookup_here(key)?, Found::Hit(..))
             {
                 self.record(&[*key], &state, created)?;
             }
         }
-        (self.builder.emit)(Event::Recorded { step, keys });
+        self.tell_recorded(keys, created);
         if let Some((layer, _)) = state.added {
-            (self.builder.emit)(Event::Known { step, layer });
+            (self.builder.emit)(Event::Known {
+                step: self.id,
+                layer,
+            });
         }
-        (self.builder.emit)(Event::Cached(step));
+        (self.builder.emit)(Event::Cached(self.id));
         Ok(state)
+    }
+
+    /// The result can be looked up under `keys`.
+    fn tell_recorded(&self, keys: impl IntoIterator<Item = Key>, created: i64) {
+        let keys: BTreeSet<Key> = keys.into_iter().collect();
+        (self.builder.emit)(Event::Recorded {
+            step: self.id,
+            keys: keys.into_iter().collect(),
+            created,
+        });
     }
 
     /// Why the step is executed, when the store has no result but `absence`.
@@ -384,13 +388,21 @@ impl Work<'_> {
         if self.builder.caching.refreshed.has(self.step.stage) {
             return Ok(Found::Miss(Absence::Unasked));
         }
-        let here = match self.builder.store.lookup(&store_key(key))? {
-            Some(record) => self.known(&record)?,
-            None => Found::Miss(Absence::Unknown),
-        };
+        let here = self.lookup_here(key)?;
         match (&here, self.builder.imports.lookup(key)) {
             (Found::Hit(..), _) | (_, None) => Ok(here),
-            (Found::Known(..) | Found::Miss(_), Some(record)) => self.known(record),
+            (Found::Known(..) | Found::Miss(_), Some(record)) => match self.known(record)? {
+                Found::Miss(_) => Ok(here),
+                found => Ok(found),
+            },
+        }
+    }
+
+    /// The same of the store alone.
+    fn lookup_here(&self, key: &Key) -> Result<Found, Error> {
+        match self.builder.store.lookup(&store_key(key))? {
+            Some(record) => self.known(&record),
+            None => Ok(Found::Miss(Absence::Unknown)),
         }
     }
 
@@ -438,165 +450,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Executes the step on a tree of its own and freezes what it changed.
-    fn make(&self, key: Key) -> Result<State, Box<Failure>> {
-        let session = self.builder.session;
-        let layers = self.trees.layers(&self.parent.layers)?;
-        let below = layers.top_first();
-        // A linked copy looks at nothing below, not even at the root's mode (C22).
-        let like = below.first().copied().filter(|_| !self.is_linked());
-        let staged = session.new_layer().map_err(Error::Store)?;
-        prepare(&staged.diff, like).map_err(Error::Snapshot)?;
-        match self.apply(&below, &staged) {
-            Ok(()) => Ok(self.freeze(key, staged, like)?),
-            Err(error) => Err(Box::new(Failure {
-                error,
-                remains: match &self.step.op {
-                    Op::Run(_) => Some(Remains::new(self, staged)),
-                    Op::Copy(_) | Op::Workdir(_) => None,
-                },
-            })),
-        }
-    }
-
-    /// Makes what the step changed, if it did, a layer.
-    fn freeze(&self, key: Key, staged: StagedLayer, like: Option<&Dir>) -> Result<State, Error> {
-        let mut state = self.expected_state(key);
-        if has_changes(&staged.diff, like)? {
-            let below = self.trees.deferred.settled(&self.parent.layers);
-            let parent = below.last().copied().filter(|_| !self.is_linked());
-            let added = commit(self.builder.session, staged, parent)?;
-            (self.builder.emit)(Event::Frozen {
-                step: self.id,
-                layer: added.0,
-            });
-            state.layers.push(added.0);
-            state.added = Some(added);
-        }
-        Ok(state)
-    }
-
-    /// Does to the tree what the step says; it is unmounted when this returns.
-    fn apply(&self, below: &[&Dir], staged: &StagedLayer) -> Result<(), Error> {
-        let Bottoms { empty, skeleton } = self.builder.bottoms;
-        let upper = Upper {
-            changes: &staged.diff,
-            work: &staged.work,
-        };
-        let done = match &self.step.op {
-            Op::Run(command) => {
-                return self.run(writable(below, skeleton, upper)?, staged, command);
-            }
-            Op::Copy(command) => {
-                let tree = readable(below, empty)?;
-                let tree = place::Tree {
-                    // A linked copy does not look at what is below (C22).
-                    below: if command.link { empty } else { &tree },
-                    changes: &staged.diff,
-                };
-                return self.copy((tree, below), command);
-            }
-            Op::Workdir(command) => workdir(&writable(below, empty, upper)?, command),
-        };
-        done.map_err(|error| self.failed(error))
-    }
-
-    /// Runs `command` in `tree`, the changes of which are in `staged`.
-    fn run(&self, tree: Dir, staged: &StagedLayer, command: &Run) -> Result<(), Error> {
-        let mut output = |stream, line: &[u8]| {
-            let line = line.to_vec();
-            (self.builder.emit)(Event::Output {
-                step: self.id,
-                stream,
-                line,
-            });
-        };
-        let ran = run(self, &tree, command, &mut output);
-        drop(tree);
-        let ran = ran.map_err(|error| self.failed(error))?;
-        let erased = ran.traces.erase(&staged.diff).map_err(Error::Traces);
-        ran.outcome.map_err(|error| self.failed(error))?;
-        erased
-    }
-
-    fn copy(
-        &self,
-        (tree, layers): (place::Tree<'_>, &[&Dir]),
-        command: &Copy,
-    ) -> Result<(), Error> {
-        let Builder {
-            session, bottoms, ..
-        } = self.builder;
-        let source = self.sources.first().and_then(Option::as_ref);
-        let other = source.map(|state| self.trees.open(state)).transpose()?;
-        let root = self.root(0, other.as_ref());
-        let mount = || {
-            let work = session.new_layer()?;
-            let upper = Upper {
-                changes: tree.changes,
-                work: &work.work,
-            };
-            let layers = if command.link { &[] } else { layers };
-            let tree = writable(layers, &bottoms.empty, upper).map_err(StepError::Mount)?;
-            Ok(Mounted { tree, _work: work })
-        };
-        let copied = || {
-            let owner = command.chown.as_deref();
-            let owner = owner.map(|owner| match chown(tree.below, owner) {
-                Err(StepError::User { user, .. }) if command.link => {
-                    Err(StepError::LinkedUser { user })
-                }
-                found => found,
-            });
-            let owner = owner.transpose()?;
-            let selection = Selection::of(command, root, self.builder.staging())?;
-            if other.is_some() && command.exclude.is_empty() {
-                self.tell_unmatched(&selection);
-            }
-            copy(
-                Destination {
-                    tree,
-                    mount: &mount,
-                },
-                command,
-                &selection,
-                owner,
-            )
-        };
-        copied().map_err(|error| self.failed(error))
-    }
-
-    /// Tells which wildcards matched nothing: without `--exclude`, nothing else selects nothing.
-    fn tell_unmatched(&self, selection: &Selection<'_>) {
-        for (item, group) in selection.groups.iter().enumerate() {
-            if group.sources.is_empty() {
-                let step = self.id;
-                (self.builder.emit)(Event::Unmatched { step, item });
-            }
-        }
-    }
-
     pub fn failed(&self, source: StepError) -> Error {
         Error::Step {
             step: self.id,
             source: Box::new(source),
         }
     }
-}
-
-/// Freezes `staged` as a layer on `parent`; says which it is and when that was.
-pub(crate) fn commit(
-    session: &Session,
-    staged: StagedLayer,
-    parent: Option<LayerId>,
-) -> Result<(LayerId, i64), Error> {
-    let id = LayerId::random().map_err(Error::Random)?;
-    let record = LayerRecord {
-        parent,
-        ..LayerRecord::default()
-    };
-    session.commit_layer(staged, id, &record)?;
-    Ok((id, now()))
 }
 
 fn store_key(key: &Key) -> StoreKey {

@@ -2,6 +2,8 @@
 //!
 //! Knows: threads, and that the first failure ends a build.
 //! Does not know: what a step does, or why one waits for another ([`Schedule`]).
+//!
+//! Invariant: nothing is called while the lock is held, so that who stops others waits for none.
 
 use std::{
     num::NonZero,
@@ -50,7 +52,11 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
     pub fn of(&self, plan: &Plan) -> Result<Vec<T>, Stopped<T, E>> {
         let board = Board {
             made: plan.steps.iter().map(|_| OnceLock::new()).collect(),
-            progress: Mutex::new((Schedule::new(plan), None)),
+            progress: Mutex::new(Progress {
+                schedule: Schedule::new(plan),
+                is_over: false,
+            }),
+            failure: Mutex::new(None),
             abandoned: AtomicBool::new(false),
             changed: Condvar::new(),
         };
@@ -60,7 +66,8 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
             }
             self.worker(&board);
         });
-        let failure = board.lock().1.take();
+        let failure = board.failure.into_inner();
+        let failure = failure.unwrap_or_else(PoisonError::into_inner);
         let made = board.made.into_iter().map(OnceLock::into_inner);
         match failure {
             Some(failure) => Err(Stopped {
@@ -74,13 +81,14 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
     fn worker(&self, board: &Board<T, E>) {
         let _alarm = Alarm(board);
         while let Some(id) = board.next() {
-            let result = (self.execute)(id, &board.made);
-            if board.note(id, result) == Noted::FirstFailure
-                && let Some(failure) = &board.lock().1
-            {
-                (self.stop)(failure);
+            match (self.execute)(id, &board.made) {
+                Ok(made) => board.finish(id, made),
+                Err(failure) if board.end() == Ended::Now => {
+                    (self.stop)(&failure);
+                    board.keep(failure);
+                }
+                Err(_) => {}
             }
-            board.changed.notify_all();
         }
     }
 }
@@ -88,11 +96,20 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
 /// What the workers share.
 struct Board<T, E> {
     made: Vec<OnceLock<T>>,
-    /// What is left, and the first failure.
-    progress: Mutex<(Schedule, Option<E>)>,
+    progress: Mutex<Progress>,
     changed: Condvar,
+    /// The first one.
+    failure: Mutex<Option<E>>,
     /// Whether a worker panicked: its step will never be done.
     abandoned: AtomicBool,
+}
+
+/// How far the workers are.
+struct Progress {
+    /// What is left.
+    schedule: Schedule,
+    /// Whether a step has failed: no more start.
+    is_over: bool,
 }
 
 /// Lets no worker wait for one that panicked; the panic goes on when all have ended.
@@ -108,29 +125,37 @@ impl<T, E> Drop for Alarm<'_, T, E> {
     }
 }
 
-/// What a result means for the others.
+/// When the build ended.
 #[derive(PartialEq, Eq)]
-enum Noted {
-    GoOn,
-    FirstFailure,
+enum Ended {
+    /// With this very failure.
+    Now,
+    /// With another one.
+    Before,
 }
 
 impl<T, E> Board<T, E> {
-    fn note(&self, id: StepId, result: Result<T, E>) -> Noted {
-        let mut progress = self.lock();
-        match result {
-            Ok(made) => {
-                let first = self.made[id.0 as usize].set(made);
-                debug_assert!(first.is_ok(), "a step is executed once");
-                progress.0.finish(id);
-                Noted::GoOn
-            }
-            Err(failure) if progress.1.is_none() => {
-                progress.1 = Some(failure);
-                Noted::FirstFailure
-            }
-            Err(_) => Noted::GoOn,
+    /// Step `id` has `made` something.
+    fn finish(&self, id: StepId, made: T) {
+        let first = self.made[id.0 as usize].set(made);
+        debug_assert!(first.is_ok(), "a step is executed once");
+        self.lock().schedule.finish(id);
+        self.changed.notify_all();
+    }
+
+    /// A step has failed: no other one starts.
+    fn end(&self) -> Ended {
+        let was_over = std::mem::replace(&mut self.lock().is_over, true);
+        self.changed.notify_all();
+        match was_over {
+            true => Ended::Before,
+            false => Ended::Now,
         }
+    }
+
+    fn keep(&self, failure: E) {
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        *first = Some(failure);
     }
 
     /// Waits for a step that may start; `None` when no more will.
@@ -138,10 +163,10 @@ impl<T, E> Board<T, E> {
         let mut progress = self.lock();
         loop {
             let abandoned = self.abandoned.load(Ordering::Relaxed);
-            if abandoned || progress.1.is_some() || progress.0.is_done() {
+            if abandoned || progress.is_over || progress.schedule.is_done() {
                 return None;
             }
-            if let Some(id) = progress.0.start() {
+            if let Some(id) = progress.schedule.start() {
                 return Some(id);
             }
             progress = self
@@ -151,7 +176,7 @@ impl<T, E> Board<T, E> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Schedule, Option<E>)> {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

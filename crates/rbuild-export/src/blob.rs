@@ -89,7 +89,7 @@ pub(crate) fn blob(
             Affected::New => found != Compression::None,
             Affected::All => found == compression && level.is_none() && is_cut(blob, wish.frames),
         }
-        && place.store.open_blob(&blob.digest)?.is_some()
+        && place.session.open_blob(&blob.digest)?.is_some()
     {
         return Ok(blob.clone());
     }
@@ -101,7 +101,7 @@ pub(crate) fn blob(
     };
     let make = || compress(place, layer, wish, stop);
     let known: Descriptor = remember(place.store, place.session, (kind, what.as_bytes()), make)?;
-    match place.store.open_blob(&known.digest)? {
+    match place.session.open_blob(&known.digest)? {
         Some(_) => Ok(known),
         None => compress(place, layer, wish, stop),
     }

@@ -1,7 +1,7 @@
 //! Provenance: how an image was made, in the words of SLSA. Pure: same build in, same text out.
 //!
-//! Knows: which facts of a build are told, and which are not: passwords in URLs, proxies and the
-//! values of secrets never are.
+//! Knows: which facts of a build are told, and which are not: passwords in URLs (but for those in the
+//! Dockerfile's text), proxies, places on this machine and the values of secrets never are.
 //! Does not know: where the statement goes.
 //!
 //! SLSA 1.1, "Build: Provenance"; the parameters are those of BuildKit's
@@ -96,9 +96,9 @@ impl Provenance<'_> {
     }
 
     fn config_source(&self) -> Value {
-        let mut source = json!({ "path": without_login(self.file.0) });
+        let mut source = json!({ "path": without_logins(self.file.0) });
         if is_remote(self.context) {
-            source["uri"] = without_login(self.context).into();
+            source["uri"] = without_logins(self.context).into();
         }
         source
     }
@@ -111,7 +111,11 @@ impl Provenance<'_> {
         let mut request = json!({ "frontend": "dockerfile.v0" });
         if self.detail == Detail::Max {
             let told = self.build_args.iter().filter(|(name, _)| !is_proxy(name));
-            args.extend(told.map(|(name, value)| (format!("build-arg:{name}"), json!(value))));
+            args.extend(
+                told.map(|(name, value)| {
+                    (format!("build-arg:{name}"), without_logins(value).into())
+                }),
+            );
             let (secrets, agents) = confidential(self.plan);
             let asked = |(id, required): (&str, bool)| json!({ "id": id, "optional": !required });
             for (key, all) in [("secrets", secrets), ("ssh", agents)] {
@@ -169,36 +173,42 @@ impl Provenance<'_> {
 
     fn step(&self, id: StepId, step: &Step) -> Value {
         let stage = self.plan.stage(step.stage);
-        let sources = step.op.sources().into_iter().map(origin);
+        let sources = step.op.sources().into_iter();
+        let sources = sources.map(|source| self.origin(source));
         let inputs: BTreeSet<String> = sources.collect();
         json!({
             "id": number(id),
             "stage": stage.name.clone().unwrap_or_else(|| stage.index.to_string()),
             "instruction": without_logins(&step.title),
-            "on": tree(&step.parent),
+            "on": self.tree(&step.parent),
             "inputs": inputs,
         })
+    }
+
+    fn tree(&self, tree: &Tree) -> String {
+        match tree {
+            Tree::Empty => "scratch".to_owned(),
+            // From files: where they are on this machine is nobody's business.
+            Tree::Image(reference) if !self.names.contains_key(reference) => {
+                let digest = self.images.get(reference);
+                digest.map_or_else(|| "image".to_owned(), |digest| format!("image:{digest}"))
+            }
+            Tree::Image(reference) => format!("image:{reference}"),
+            Tree::Step(id) => number(*id),
+        }
+    }
+
+    fn origin(&self, source: &Source) -> String {
+        match source {
+            Source::Context => "context".to_owned(),
+            Source::Named(name) => format!("context:{name}"),
+            Source::Tree(from) => self.tree(from),
+        }
     }
 }
 
 fn number(id: StepId) -> String {
     format!("step{}", id.0)
-}
-
-fn tree(tree: &Tree) -> String {
-    match tree {
-        Tree::Empty => "scratch".to_owned(),
-        Tree::Image(reference) => format!("image:{reference}"),
-        Tree::Step(id) => number(*id),
-    }
-}
-
-fn origin(source: &Source) -> String {
-    match source {
-        Source::Context => "context".to_owned(),
-        Source::Named(name) => format!("context:{name}"),
-        Source::Tree(from) => tree(from),
-    }
 }
 
 /// The secrets and the ssh agents that commands may see, and whether one of them must.
@@ -229,12 +239,12 @@ fn fetched(step: &Step) -> Vec<(String, Option<(&'static str, &str)>)> {
             let digest = checksum
                 .as_deref()
                 .and_then(|it| it.strip_prefix("sha256:"));
-            Some((without_login(url), digest.map(|it| ("sha256", it))))
+            Some((without_logins(url), digest.map(|it| ("sha256", it))))
         }
         Item::Git { url, checksum, .. } => {
             // The start of a number is no digest.
             let commit = checksum.as_deref().filter(|it| it.len() == 40);
-            Some((without_login(url), commit.map(|it| ("gitCommit", it))))
+            Some((without_logins(url), commit.map(|it| ("gitCommit", it))))
         }
         Item::Path(_) | Item::Inline { .. } => None,
     });
@@ -253,22 +263,19 @@ fn is_proxy(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with("_proxy")
 }
 
-/// `url` without user and password.
-fn without_login(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((login, _)) => format!("{scheme}://{}", &rest[login.len() + 1..]),
-        None => url.to_owned(),
+/// `text` without the user and the password of each URL in it.
+fn without_logins(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, after)) = rest.split_once("://") {
+        let is_end = |it: char| "/?#\"".contains(it) || it.is_whitespace();
+        let (authority, left) = after.split_at(after.find(is_end).unwrap_or(after.len()));
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        out.extend([before, "://", host]);
+        rest = left;
     }
-}
-
-/// The same for each word of a line.
-fn without_logins(line: &str) -> String {
-    let words: Vec<String> = line.split(' ').map(without_login).collect();
-    words.join(" ")
+    out + rest
 }
 
 #[cfg(test)]

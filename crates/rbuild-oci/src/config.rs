@@ -195,6 +195,16 @@ mod tests {
         assert_eq!(serde_json::to_string(&config).unwrap(), text);
     }
 
+    /// Found by the fuzz target `documents`.
+    #[test]
+    fn unknown_numbers_stay_to_the_last_bit() {
+        let text = r#"{"architecture":"","os":"","x":2111111111111117777.77}"#;
+        let config: ImageConfig = serde_json::from_str(text).unwrap();
+        let written = serde_json::to_string(&config).unwrap();
+        let again: ImageConfig = serde_json::from_str(&written).unwrap();
+        assert_eq!(again, config);
+    }
+
     #[test]
     fn null_is_nothing() {
         let text = r#"{"architecture":"amd64","os":"linux","config":{"Env":null,"Cmd":null},"history":null}"#;

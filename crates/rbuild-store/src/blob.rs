@@ -64,6 +64,17 @@ impl Session {
             hasher: HashState(Hasher::new()),
         })
     }
+
+    /// Opens blob `digest` as [`Store::open_blob`] does, and keeps it from being deleted as long
+    /// as this session lives.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if the lease cannot be extended, [`Error::Read`] if it is there and cannot
+    /// be opened.
+    pub fn open_blob(&self, digest: &BlobDigest) -> Result<Option<File>> {
+        self.hold(digest)?;
+        self.store().open_blob(digest)
+    }
 }
 
 impl BlobWriter<'_> {
@@ -155,6 +166,9 @@ impl Write for BlobWriter<'_> {
 impl Store {
     /// Opens blob `digest` for reading; `None` if it is not there. Its bytes were right when
     /// they were written; who passes them on hashes them again (fault 24).
+    ///
+    /// Nothing keeps it from being deleted meanwhile: who will want it again uses
+    /// [`Session::open_blob`].
     ///
     /// # Errors
     /// [`Error::Read`] if it is there and cannot be opened.

@@ -3,10 +3,10 @@
 //! Knows: the directory layout and the order of writes that keeps it valid.
 //! Does not know: what is in a layer, what a cache key means, how to pull or build.
 //!
-//! Invariant: every prefix of every sequence of writes is a valid store, so nothing is
-//! ever repaired. An object appears by one rename or link of a finished file or directory;
+//! Invariant: every prefix of every sequence of writes is a valid store, so no crash needs
+//! repairs. An object appears by one rename or link of a finished file or directory;
 //! a damaged object is the same as a missing one. Locks belong to the kernel and die with
-//! their holder. Spec: docs/spec/store.md.
+//! their holder. Spec: store.md; what is where: docs/formats.md.
 //!
 //! Reading and removing is done on a [`Store`], writing in a [`Session`].
 

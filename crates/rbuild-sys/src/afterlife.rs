@@ -2,11 +2,9 @@
 
 use std::os::fd::AsRawFd;
 
-use rustix::io::Errno;
-
 use crate::{
     error::{Error, Result},
-    process::thread_count,
+    process::{pipe, require_one_thread},
 };
 
 /// Held by a process as long as it lives; the kernel lets go of it for who is killed.
@@ -30,14 +28,8 @@ impl Lifeline {
 /// # Errors
 /// `INVAL` when there are other threads; as fork(2).
 pub fn after_death(last: impl FnOnce()) -> Result<Lifeline> {
-    if thread_count()? != 1 {
-        return Err(Error::new("fork", "more than one thread", Errno::INVAL));
-    }
-    let (hang_up, lifeline) = std::io::pipe().map_err(|source| Error {
-        call: "pipe",
-        operand: String::new(),
-        source,
-    })?;
+    require_one_thread("fork")?;
+    let (hang_up, lifeline) = pipe()?;
     // SAFETY: there is one thread, as was just counted, so no lock is held by another one.
     match unsafe { libc::fork() } {
         -1 => Err(Error::last("fork", "")),

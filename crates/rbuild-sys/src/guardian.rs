@@ -9,11 +9,9 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use rustix::io::Errno;
-
 use crate::{
     error::{Error, Result},
-    process::thread_count,
+    process::{pipe, require_one_thread},
 };
 
 /// A handle on the guardian. Dropping it ends the guardian and every command.
@@ -33,14 +31,8 @@ impl Guardian {
     /// # Errors
     /// `INVAL` when there are other threads; `PERM` without privileges over the user namespace.
     pub fn start() -> Result<Self> {
-        if thread_count()? != 1 {
-            return Err(Error::new("clone", "more than one thread", Errno::INVAL));
-        }
-        let (hang_up, lifeline) = std::io::pipe().map_err(|source| Error {
-            call: "pipe",
-            operand: String::new(),
-            source,
-        })?;
+        require_one_thread("clone")?;
+        let (hang_up, lifeline) = pipe()?;
         let mut pidfd: libc::c_int = -1;
         let flags = libc::CLONE_NEWPID | libc::CLONE_PIDFD | libc::SIGCHLD;
         // SAFETY: without a stack this forks; there is one thread, and the child makes system

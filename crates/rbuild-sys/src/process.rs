@@ -1,6 +1,7 @@
 //! Processes by descriptor, and waiting for several things at once. pidfd_open(2), poll(2).
 
 use std::{
+    io::{PipeReader, PipeWriter},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::Duration,
@@ -8,6 +9,7 @@ use std::{
 
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    io::Errno,
     process::{
         Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getrlimit,
         pidfd_send_signal, setrlimit, waitid, waitpid,
@@ -57,7 +59,7 @@ impl Child {
     pub fn wait(&mut self) -> Result<Ended> {
         let status = loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
-                Err(rustix::io::Errno::INTR) | Ok(None) => {}
+                Err(Errno::INTR) | Ok(None) => {}
                 answer => break answer.on("waitid", "")?,
             }
         };
@@ -185,7 +187,7 @@ pub fn wait_ready<const N: usize>(fds: [(BorrowedFd<'_>, Interest); N]) -> Resul
     });
     loop {
         match poll(&mut polled, None) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             answer => {
                 answer.on("poll", "")?;
                 break;
@@ -251,7 +253,7 @@ pub(crate) unsafe fn fork(child: impl FnOnce() -> u8) -> Result<Pid> {
 pub(crate) fn reap(pid: Pid) -> Result<()> {
     loop {
         match waitpid(Some(pid), WaitOptions::empty()) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             answer => return answer.on("waitpid", "").map(drop),
         }
     }
@@ -270,6 +272,30 @@ pub fn thread_count() -> Result<usize> {
     Ok(list.count())
 }
 
+/// Refuses to make `call`, a fork, while there are other threads: what they hold would be held for
+/// ever in the copy.
+///
+/// # Errors
+/// `INVAL`.
+pub(crate) fn require_one_thread(call: &'static str) -> Result<()> {
+    match thread_count()? {
+        1 => Ok(()),
+        _ => Err(Error::new(call, "more than one thread", Errno::INVAL)),
+    }
+}
+
+/// A pipe whose end tells who reads it that the other one is gone.
+///
+/// # Errors
+/// As pipe(2).
+pub(crate) fn pipe() -> Result<(PipeReader, PipeWriter)> {
+    std::io::pipe().map_err(|source| Error {
+        call: "pipe",
+        operand: String::new(),
+        source,
+    })
+}
+
 /// Runs `probe` in a child process and returns the text that it made; what it does to
 /// its namespaces ends with it.
 ///
@@ -277,21 +303,8 @@ pub fn thread_count() -> Result<usize> {
 /// When there is more than one thread, or as fork(2).
 pub fn in_child(probe: impl FnOnce() -> String) -> Result<String> {
     use std::io::{Read, Write};
-    if thread_count()? != 1 {
-        return Err(Error::new(
-            "fork",
-            "more than one thread",
-            rustix::io::Errno::INVAL,
-        ));
-    }
-    let io = |call| {
-        move |source| Error {
-            call,
-            operand: String::new(),
-            source,
-        }
-    };
-    let (mut reader, mut writer) = std::io::pipe().map_err(io("pipe"))?;
+    require_one_thread("fork")?;
+    let (mut reader, mut writer) = pipe()?;
     // SAFETY: there is one thread, as was just counted.
     let pid = unsafe {
         fork(move || {
@@ -300,7 +313,11 @@ pub fn in_child(probe: impl FnOnce() -> String) -> Result<String> {
         })
     }?;
     let mut text = String::new();
-    let read = reader.read_to_string(&mut text).map_err(io("read"));
+    let read = reader.read_to_string(&mut text).map_err(|source| Error {
+        call: "read",
+        operand: String::new(),
+        source,
+    });
     reap(pid)?;
     read?;
     Ok(text)

@@ -199,24 +199,31 @@ pub fn imports<'a>(
     imports
 }
 
-/// What steps can be looked up by, gathered while a build tells of them.
+/// What steps can be looked up by, and when they ended, gathered while a build tells of them.
 #[derive(Default)]
-pub struct KeyBook(Mutex<BTreeMap<StepId, Vec<Key>>>);
+pub struct KeyBook(Mutex<BTreeMap<StepId, (Vec<Key>, i64)>>);
 
 impl KeyBook {
-    /// Notes the keys that `event` tells, if it does.
+    /// Notes what `event` tells of keys, if it does.
     pub fn note(&self, event: &Event) {
-        if let Event::Recorded { step, keys } = event {
+        if let Event::Recorded {
+            step,
+            keys,
+            created,
+        } = event
+        {
             let mut book = self.0.lock().expect("no holder panics");
-            book.insert(*step, keys.clone());
+            book.insert(*step, (keys.clone(), *created));
         }
     }
 
-    fn of(&self, step: StepId) -> Vec<StoreKey> {
+    /// The keys of `step`, and when it ended (seconds since 1970).
+    fn of(&self, step: StepId) -> (Vec<StoreKey>, i64) {
         let book = self.0.lock().expect("no holder panics");
-        let keys = book.get(&step).into_iter().flatten();
-        keys.map(|key| StoreKey::from_bytes(*key.as_bytes()))
-            .collect()
+        let (keys, created) = book.get(&step).cloned().unwrap_or_default();
+        let keys = keys.iter();
+        let keys = keys.map(|key| StoreKey::from_bytes(*key.as_bytes()));
+        (keys.collect(), created)
     }
 }
 
@@ -310,11 +317,12 @@ impl Results<'_> {
         {
             return Ok(None);
         }
+        let (keys, created) = self.keys.of(step);
         Ok(Some(CacheStep {
-            keys: self.keys.of(step),
+            keys,
             state: StoreKey::from_bytes(*state.key.as_bytes()),
             layer,
-            created: state.added.map_or(0, |(_, created)| created),
+            created,
         }))
     }
 }

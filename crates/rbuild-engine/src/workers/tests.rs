@@ -3,6 +3,7 @@ use std::{
     sync::{
         Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
+        mpsc::{Sender, channel},
     },
 };
 
@@ -92,4 +93,43 @@ fn a_failure_stops_what_runs_and_starts_nothing_more() {
     let result = diamond(2, &step, &stop);
     assert_eq!(result, Err("a failed"));
     assert_eq!(started.into_inner(), 3);
+}
+
+/// A failure that tells when it is dropped.
+struct Told(Sender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[test]
+fn others_can_end_while_they_are_being_stopped() {
+    // Ends only if the failure of `b` is taken while that of `a` stops it.
+    let (sender, receiver) = channel();
+    let (both, receiver) = (Barrier::new(2), Mutex::new(receiver));
+    let stopped = Barrier::new(2);
+    let execute = |id: StepId, _: &Made<()>| {
+        if matches!(id.0, 1 | 2) {
+            both.wait();
+        }
+        if id.0 == 2 {
+            stopped.wait();
+        }
+        match id.0 {
+            1 | 2 => Err(Told(sender.clone())),
+            _ => Ok(()),
+        }
+    };
+    let stop = |_: &Told| {
+        stopped.wait();
+        receiver.lock().unwrap().recv().unwrap();
+    };
+    let steps = Steps {
+        execute: &execute,
+        stop: &stop,
+        jobs: NonZero::new(2).unwrap(),
+    };
+    assert!(steps.of(&planned(DIAMOND)).is_err());
 }

@@ -12,6 +12,7 @@ mod bases;
 mod cache;
 mod copy;
 mod hostile;
+mod imports;
 mod layout;
 mod random;
 mod reasons;

@@ -13,12 +13,14 @@ use std::{
 
 use rbuild_context::Git;
 use rbuild_engine::{
-    Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Forecast, Ignoring,
+    Bases, Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Forecast, Ignoring,
     Imports, Memory, State, Supplies, fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_plan::{Inputs, Plan, Planning, Step, StepId, plan};
+use rbuild_oci::{Location, Platform};
+use rbuild_plan::{Inputs, Key, Plan, Planning, Step, StepId, plan};
+use rbuild_registry::{CredentialSources, Registries, SignaturePolicy};
 use rbuild_sandbox::DEFAULT_CAPABILITIES;
 use rbuild_snapshot::readable;
 use rbuild_store::{Durability, LayerId, Session, Store};
@@ -41,6 +43,8 @@ pub struct Order<'a> {
     pub dockerfile: &'a str,
     pub args: &'a [(&'a str, &'a str)],
     pub caching: Caching,
+    /// A layout that has results of another machine.
+    pub import: Option<&'a Path>,
     pub jobs: NonZero<usize>,
     /// The time at which the build begins, seconds since 1970.
     pub now: i64,
@@ -52,6 +56,7 @@ impl<'a> From<&'a str> for Order<'a> {
             dockerfile,
             args: &[],
             caching: Caching::default(),
+            import: None,
             jobs: NonZero::<usize>::MIN,
             now: LATER,
         }
@@ -66,6 +71,8 @@ pub struct Built {
     pub whys: String,
     /// The layers that were told of as they were frozen.
     pub frozen: Vec<LayerId>,
+    /// What each result can be looked up by, and when it was made.
+    pub recorded: Vec<(Vec<Key>, i64)>,
     pub result: Result<Vec<State>, Error>,
 }
 
@@ -122,6 +129,7 @@ impl Site {
         let events = Mutex::new(String::new());
         let whys = Mutex::new(String::new());
         let frozen = Mutex::new(Vec::new());
+        let recorded = Mutex::new(Vec::new());
         let emit = |event| {
             tell(&plan, &event, &mut events.lock().unwrap());
             if let Event::Started { step, why } = &event {
@@ -131,12 +139,16 @@ impl Site {
             if let Event::Frozen { layer, .. } = &event {
                 frozen.lock().unwrap().push(*layer);
             }
+            if let Event::Recorded { keys, created, .. } = &event {
+                recorded.lock().unwrap().push((keys.clone(), *created));
+            }
         };
         let result = self.with_builder(&order, &emit, |builder| builder.build(&plan));
         Built {
             events: events.into_inner().unwrap(),
             whys: whys.into_inner().unwrap(),
             frozen: frozen.into_inner().unwrap(),
+            recorded: recorded.into_inner().unwrap(),
             result: result.map_err(|failed| failed.error),
         }
     }
@@ -145,18 +157,20 @@ impl Site {
     pub fn forecast<'a>(&self, order: impl Into<Order<'a>>) -> String {
         let order = order.into();
         let plan = planned(&order);
-        let emit = |event| panic!("{event:?}");
+        let warnings = Mutex::new(String::new());
+        let emit = |event| match event {
+            Event::Warning(_) => tell(&plan, &event, &mut warnings.lock().unwrap()),
+            _ => panic!("{event:?}"),
+        };
         let forecasts = self.with_builder(&order, &emit, |builder| builder.forecast(&plan));
         let line = |(step, forecast): (&Step, &Forecast)| match forecast {
             Forecast::Cached => format!("cached {}\n", step.title),
             Forecast::Executed(why) => format!("execute {}: {why}\n", step.title),
             Forecast::Unknown(doubt) => format!("unknown {}: {doubt:?}\n", step.title),
         };
-        plan.steps
-            .iter()
-            .zip(&forecasts.unwrap())
-            .map(line)
-            .collect()
+        let forecasts = forecasts.unwrap();
+        let lines = plan.steps.iter().zip(&forecasts).map(line);
+        warnings.into_inner().unwrap() + &lines.collect::<String>()
     }
 
     fn with_builder<T>(
@@ -168,6 +182,24 @@ impl Site {
         let session = self.store.begin().unwrap();
         let context =
             BuildContext::open(&self.path("context"), Ignoring::Usual(None), order.now).unwrap();
+        let http = Client::new(Settings::default());
+        let (registries, signatures) = (Registries::default(), SignaturePolicy::default());
+        let bases = Bases {
+            store: &self.store,
+            session: &session,
+            http: &http,
+            registries: &registries,
+            security: None,
+            credentials: &CredentialSources::default(),
+            signatures: &signatures,
+            platform: Platform::new("linux", "amd64", None),
+        };
+        let (mut supplies, mut imports) = (Supplies::default(), Imports::default());
+        if let Some(layout) = order.import {
+            let place: Location = format!("oci:{}", layout.display()).parse().unwrap();
+            let import = bases.cache_image(&place).unwrap();
+            imports.add((place.to_string(), import), &mut supplies, &session);
+        }
         act(&Builder {
             store: &self.store,
             session: &session,
@@ -177,7 +209,7 @@ impl Site {
             bases: &BTreeMap::new(),
             bottoms: &bottoms(&session),
             fetcher: Fetcher {
-                http: &Client::new(Settings::default()),
+                http: &http,
                 git: &Git::default(),
                 secrets: &BTreeMap::new(),
             },
@@ -185,8 +217,8 @@ impl Site {
             capabilities: DEFAULT_CAPABILITIES,
             devices: &[],
             timeout: None,
-            supplies: &Supplies::default(),
-            imports: &Imports::default(),
+            supplies: &supplies,
+            imports: &imports,
             caching: &order.caching,
             memory: &Memory::of(b"site"),
             jobs: order.jobs,

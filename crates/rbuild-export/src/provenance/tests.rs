@@ -7,7 +7,7 @@ use rbuild_dockerfile::parse;
 use rbuild_oci::{BlobDigest, Digest, ImageConfig, Name};
 use rbuild_plan::{BaseImage, Inputs, Plan, Planning, plan};
 
-use super::{Detail, Provenance, without_login};
+use super::{Detail, Provenance, without_logins};
 
 const DOCKERFILE: &str = "\
 FROM alpine:3 AS build
@@ -81,10 +81,54 @@ fn everything_is_told_but_logins_proxies_and_secrets() {
 
 #[test]
 fn a_login_is_not_part_of_a_place() {
-    let check = |url: &str, expected: &str| assert_eq!(without_login(url), expected);
+    let check = |text: &str, expected: &str| assert_eq!(without_logins(text), expected);
     check("https://a:b@c.example/d@e", "https://c.example/d@e");
     check("https://c.example/d@e", "https://c.example/d@e");
     check("https://a@c.example", "https://c.example");
     check("https://a:p@x@c.example?q", "https://c.example?q");
     check("git@host:repo", "git@host:repo");
+    check(
+        r#"ADD ["https://a:b@c/d","https://e:f@g/h"] /"#,
+        r#"ADD ["https://c/d","https://g/h"] /"#,
+    );
+    check("a\thttp://b:c@d http://e:f@g", "a\thttp://d http://g");
+    check("https://c/?to=https://a:b@d", "https://c/?to=https://d");
+}
+
+#[test]
+fn where_files_are_on_this_machine_is_not_told() {
+    const HERE: &str = "FROM oci:/home/me/layout\nRUN x\nCOPY --from=oci:/home/me/other /a /\n";
+    let (file, _) = parse(HERE);
+    let base = |name: &str| {
+        let image = BaseImage {
+            tree_key: String::new(),
+            config: ImageConfig::default(),
+        };
+        (name.to_owned(), image)
+    };
+    let names = ["oci:/home/me/layout", "oci:/home/me/other"];
+    let inputs = Inputs {
+        bases: names.map(base).into(),
+        ..Inputs::default()
+    };
+    let Planning::Ready(plan) = plan(&file, HERE, &inputs) else {
+        unreachable!("all is known")
+    };
+    let digest = BlobDigest(Digest::of(b"{}"));
+    let provenance = Provenance {
+        detail: Detail::Max,
+        builder: None,
+        plan: &plan,
+        file: ("Dockerfile", ""),
+        context: ".",
+        target: None,
+        build_args: &BTreeMap::new(),
+        images: &BTreeMap::from([(names[0].to_owned(), digest)]),
+        names: &BTreeMap::new(),
+        times: None,
+    };
+    let predicate = provenance.predicate();
+    let steps = &predicate["buildDefinition"]["internalParameters"]["buildConfig"]["steps"];
+    assert_eq!(steps[0]["on"], format!("image:{digest}"));
+    assert_eq!(steps[1]["inputs"][0], "image");
 }

@@ -3,6 +3,8 @@
 //! SPDX 2.3, chapters 6 (document), 7 (packages) and 11 (relationships); Package URLs as the
 //! specification of purl has them for `deb` and `apk`.
 
+use std::collections::BTreeSet;
+
 use rbuild_oci::{Digest, ImageId};
 use serde_json::{Value, json};
 
@@ -27,7 +29,7 @@ pub(crate) struct Subject<'a> {
     pub created: &'a str,
 }
 
-/// The document that lists `packages`, which are sorted, each once.
+/// The document that lists `packages`, which are sorted; of those with one URL the first.
 pub(crate) fn document(subject: Subject<'_>, release: &Release, packages: &[Package]) -> Value {
     let name = match subject.name {
         "" => subject.image.to_string(),
@@ -43,8 +45,13 @@ pub(crate) fn document(subject: Subject<'_>, release: &Release, packages: &[Pack
         "checksums": [{ "algorithm": "SHA256", "checksumValue": subject.image.0.hex() }],
     })];
     let mut relationships = vec![related(DOCUMENT, "DESCRIBES", IMAGE)];
+    let mut known = BTreeSet::new();
     for package in packages {
         let purl = purl(release, package);
+        // Two databases may say different things of one package; what is listed is what it is.
+        if !known.insert(purl.clone()) {
+            continue;
+        }
         // An identifier has letters, digits, dots and dashes only; names and versions have more.
         let id = format!(
             "SPDXRef-Package-{}",
@@ -247,6 +254,22 @@ mod tests {
               "spdxVersion": "SPDX-2.3"
             }"#]]
         .assert_eq(&format!("{document:#}"));
+    }
+
+    #[test]
+    fn an_identifier_is_there_once_whatever_the_databases_say() {
+        let status = b"Package: a\nVersion: 1\nMaintainer: x\n\n\
+            Package: a\nVersion: 1\nMaintainer: y\n\nPackage: b\nVersion: 1\n";
+        let subject = Subject {
+            name: "",
+            image: ImageId(Digest::of(b"")),
+            created: "",
+        };
+        let document = document(subject, &release(), &dpkg::parse(status));
+        let listed = document["packages"].as_array().unwrap().iter();
+        let names: Vec<_> = listed.map(|it| it["name"].as_str().unwrap()).collect();
+        assert_eq!(names[1..], ["a", "b"]);
+        assert_eq!(document["relationships"].as_array().unwrap().len(), 3);
     }
 
     #[test]

@@ -62,6 +62,20 @@ fn only_what_a_name_leads_to_is_left() {
 }
 
 #[test]
+fn a_blob_that_a_session_has_opened_is_left() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    let kept = put_blob(&store.begin().unwrap(), b"kept");
+    let gone = put_blob(&store.begin().unwrap(), b"gone");
+    let session = store.begin().unwrap();
+    assert!(session.open_blob(&kept).unwrap().is_some());
+    assert!(store.open_blob(&gone).unwrap().is_some());
+    assert_eq!(store.prune(&all()).unwrap().unwrap().len(), 1);
+    assert!(store.open_blob(&kept).unwrap().is_some());
+    assert!(store.open_blob(&gone).unwrap().is_none());
+}
+
+#[test]
 fn what_an_index_lists_is_left() {
     let scratch = Scratch::new();
     let store = scratch.store();

@@ -7,7 +7,8 @@ use super::{BuildArgs, CallFormat, ConfineArgs, InputArgs, RegistryArgs, StepArg
 const PLAN_NOTES: &str = "\
 For each step: `cached`, or `run` and what changed since it was executed last, or `unknown` where
 that depends on a base image that is not here or on files that another step would make. Nothing is
-executed, pulled or recorded; what ADD names is fetched, as its content counts.
+executed, pulled or recorded; what ADD names is fetched, as its content counts, and so are layers
+of --cache-from that a COPY reads.
 
 Exit status: 0 whatever would be executed (`rbuild bud --require-cached` makes that an error), 1 for
 errors, 2 for a wrong command line.
