@@ -42,6 +42,13 @@ pub enum Event {
         /// Its layer.
         layer: LayerId,
     },
+    /// What a step had changed, whose result was known already, is this layer.
+    Known {
+        /// The step.
+        step: StepId,
+        /// Its layer; the store may lack it, if it is one of an import.
+        layer: LayerId,
+    },
     /// A step has ended well.
     Finished(StepId),
     /// Another build is making the same thing; we take its result.

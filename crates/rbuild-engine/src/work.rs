@@ -217,6 +217,12 @@ impl Work<'_> {
             }
         }
         self.tell_recorded(keys, created);
+        if let Some((layer, _)) = state.added {
+            (self.builder.emit)(Event::Known {
+                step: self.id,
+                layer,
+            });
+        }
         (self.builder.emit)(Event::Cached(self.id));
         Ok(state)
     }

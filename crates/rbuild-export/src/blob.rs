@@ -67,11 +67,18 @@ impl Default for Compress {
     }
 }
 
+/// Tells whether nobody waits any more for what is being made.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// The blob of `layer` as `wish` says; it is in the store.
+///
+/// # Errors
+/// [`Error::LayerMissing`], [`Error::LayerChanged`]; [`Error::File`] after a `stop`.
 pub(crate) fn blob(
     place: Place<'_>,
     layer: &ImageLayer,
     wish: Compress,
+    stop: Stop<'_>,
 ) -> Result<Descriptor, Error> {
     let Compress {
         compression, level, ..
@@ -92,11 +99,11 @@ pub(crate) fn blob(
         (_, _, Frames::Any) => ("compressed", format!("{diff_id} {compression:?} {level:?}")),
         (_, _, Frames::PerFile) => ("chunked", format!("{diff_id} {level:?}")),
     };
-    let make = || compress(place, layer, wish);
+    let make = || compress(place, layer, wish, stop);
     let known: Descriptor = remember(place.store, place.session, (kind, what.as_bytes()), make)?;
     match place.session.open_blob(&known.digest)? {
         Some(_) => Ok(known),
-        None => compress(place, layer, wish),
+        None => compress(place, layer, wish, stop),
     }
 }
 
@@ -106,8 +113,15 @@ fn is_cut(blob: &Descriptor, frames: Frames) -> bool {
 }
 
 /// Compresses a layer into a new blob.
-fn compress(place: Place<'_>, layer: &ImageLayer, wish: Compress) -> Result<Descriptor, Error> {
-    let mut blob = place.session.blob()?;
+fn compress(
+    place: Place<'_>,
+    layer: &ImageLayer,
+    wish: Compress,
+    stop: Stop<'_>,
+) -> Result<Descriptor, Error> {
+    let mut file = place.session.blob()?;
+    let out = &mut file;
+    let mut blob = Stoppable { out, stop };
     let annotations = match (wish.compression, wish.frames) {
         (Compression::Zstd, Frames::PerFile) => chunk(place, layer, (&mut blob, wish.level))?,
         _ => {
@@ -122,8 +136,8 @@ fn compress(place: Place<'_>, layer: &ImageLayer, wish: Compress) -> Result<Desc
             BTreeMap::new()
         }
     };
-    let size = blob.size();
-    let digest = blob.commit(None)?;
+    let size = file.size();
+    let digest = file.commit(None)?;
     let media_type = Format::Oci
         .layer(wish.compression)
         .expect("OCI's format knows every compression");
@@ -202,6 +216,30 @@ pub(crate) fn write_tar(
         expected: layer.diff_id,
         found,
     })
+}
+
+/// Writes until it is told to stop.
+struct Stoppable<'a, W> {
+    out: &'a mut W,
+    stop: Stop<'a>,
+}
+
+impl<W: Write> Write for Stoppable<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match (self.stop)() {
+            true => Err(given_up()),
+            false => self.out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Why something ends that was told to stop.
+pub(crate) fn given_up() -> io::Error {
+    io::Error::other("nobody waits for it any more")
 }
 
 /// Writes to two places.

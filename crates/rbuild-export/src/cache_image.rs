@@ -6,7 +6,7 @@
 use rbuild_oci::{
     CacheRecords, CachedStep, Descriptor, DiffId, FileTimes, Format, ImageConfig, Platform, RootFs,
 };
-use rbuild_store::{ImageLayer, Key, LayerId};
+use rbuild_store::{Key, LayerId};
 
 use crate::{
     Compress, Error, Exported, Place,
@@ -111,12 +111,6 @@ fn leaving(
     };
     let times = FileTimes::Kept;
     let packed = packed(place.store, place.session, id, times)?;
-    let layer = ImageLayer {
-        layer: id,
-        diff_id: packed.diff_id,
-        size: packed.size,
-        blob: None,
-        times,
-    };
-    Ok((blob(place, &layer, compress)?, packed.diff_id))
+    let layer = packed.layer(id, times);
+    Ok((blob(place, &layer, compress, &|| false)?, packed.diff_id))
 }

@@ -81,13 +81,7 @@ pub fn commit(store: &Store, session: &Session, request: &Commit<'_>) -> Result<
             diff_id: packed.diff_id,
             created: layer.created,
         });
-        layers.push(ImageLayer {
-            layer: layer.layer,
-            diff_id: packed.diff_id,
-            size: packed.size,
-            blob: None,
-            times: request.files,
-        });
+        layers.push(packed.layer(layer.layer, request.files));
     }
     let mut config = config(store, session, request, &new)?;
     let below = layers.len() - new.len();
@@ -175,6 +169,19 @@ pub struct Packed {
     pub diff_id: DiffId,
     /// Bytes of the tar.
     pub size: u64,
+}
+
+impl Packed {
+    /// The layer of an image that `layer` is, where `self` is what it packs to with `times`.
+    pub fn layer(self, layer: LayerId, times: FileTimes) -> ImageLayer {
+        ImageLayer {
+            layer,
+            diff_id: self.diff_id,
+            size: self.size,
+            blob: None,
+            times,
+        }
+    }
 }
 
 /// What `layer` packs to with `times`; remembered, so that only the first asker waits.

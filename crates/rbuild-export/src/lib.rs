@@ -45,7 +45,7 @@ pub use annotations::{Annotations, Origin, Stamp, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use attestation::{ARTIFACT_TYPE, Attestation, Claim, Subject, attested};
 pub use attested_files::AttestedFiles;
-pub use blob::{Affected, Compress, Frames};
+pub use blob::{Affected, Compress, Frames, Stop};
 pub use cache_image::{CacheLayer, CacheStep, cache_image};
 pub use cache_mount::{export_cache, import_cache};
 pub use check::is_intact;
@@ -57,8 +57,10 @@ pub use import::{Import, Root, import};
 pub use index::{ExportedIndex, export_index, local_index};
 pub use layout::{Tagged, write_archive, write_index_archive, write_index_layout, write_layout};
 pub use local::{merged, write_path, write_tree, write_tree_tar};
-pub use manifest::{Exported, Looks, Place, export, format_of, local_descriptor, local_digest};
+pub use manifest::{
+    Exported, Looks, Place, export, format_of, layer_blob, local_descriptor, local_digest,
+};
 pub use provenance::{Detail, Provenance};
-pub use push::{Images, push, push_index};
+pub use push::{Images, push, push_index, push_layer};
 pub use sbom::sbom;
 pub use split::{Split, subdirectory};

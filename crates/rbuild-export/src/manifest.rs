@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, annotations,
-    blob::{Affected, Compress, blob},
+    blob::{Affected, Compress, Stop, blob},
 };
 
 /// An image ready to leave: all its blobs are in the store or in here.
@@ -66,7 +66,7 @@ pub fn export(place: Place<'_>, image: &ImageRecord, looks: Looks) -> Result<Exp
         let kept = match &layer.blob {
             Some(blob) if as_is && place.store.open_blob(&blob.digest)?.is_some() => blob.clone(),
             came => {
-                let made = in_format(place, layer, (looks.compress, format))?;
+                let made = layer_blob(place, layer, (looks.compress, format), &|| false)?;
                 changed |= came.as_ref().map(|blob| blob.digest) != Some(made.digest);
                 made
             }
@@ -87,17 +87,21 @@ pub fn export(place: Place<'_>, image: &ImageRecord, looks: Looks) -> Result<Exp
     })
 }
 
-/// The blob of a layer, called and compressed as `format` knows it.
-fn in_format(
+/// The blob of a layer, called and compressed as `format` knows it; it is in the store.
+///
+/// # Errors
+/// As [`export`]; [`Error::File`] after a `stop`.
+pub fn layer_blob(
     place: Place<'_>,
     layer: &ImageLayer,
     (compress, format): (Compress, Format),
+    stop: Stop<'_>,
 ) -> Result<Descriptor, Error> {
-    let mut made = blob(place, layer, compress)?;
+    let mut made = blob(place, layer, compress, stop)?;
     let called = |made: &Descriptor| format.layer(layer_compression(&made.media_type)?);
     if called(&made).is_none() && compress.compression == Compression::Gzip {
         let layers = Affected::All;
-        made = blob(place, layer, Compress { layers, ..compress })?;
+        made = blob(place, layer, Compress { layers, ..compress }, stop)?;
     }
     made.media_type = called(&made).ok_or(Error::Zstd)?.to_owned();
     if format == Format::Docker {

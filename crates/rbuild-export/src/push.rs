@@ -8,8 +8,12 @@ use std::{
 
 use rbuild_oci::{BlobDigest, Descriptor, Reference};
 use rbuild_registry::Repository;
+use rbuild_store::Store;
 
-use crate::{Error, Exported, ExportedIndex, Place};
+use crate::{
+    Error, Exported, ExportedIndex, Place,
+    blob::{Stop, given_up},
+};
 
 /// Layers that are uploaded at the same time.
 const CONNECTIONS: usize = 4;
@@ -104,7 +108,7 @@ fn push_layers(
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {
                 while let Some(layer) = next() {
-                    if let Err(error) = push_layer(place, repository, layer) {
+                    if let Err(error) = push_layer(place.store, repository, layer, &|| false) {
                         let mut failure = failure.lock().expect("no holder panics");
                         failure.get_or_insert(error);
                     }
@@ -113,18 +117,42 @@ fn push_layers(
         }
     });
     let failure = failure.into_inner().expect("no holder panics");
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    failure.map_or(Ok(()), Err)
 }
 
-fn push_layer(
-    place: Place<'_>,
+/// Uploads the blob of one layer, which `store` has, if the registry lacks it.
+///
+/// # Errors
+/// As [`push`]; also after a `stop`, as soon as the registry says something.
+pub fn push_layer(
+    store: &Store,
     repository: &Repository,
     layer: &Descriptor,
-) -> Result<(), rbuild_registry::Error> {
-    repository.push_blob(layer, &mut || {
+    stop: Stop<'_>,
+) -> Result<(), Error> {
+    let pushed = repository.push_blob(layer, &mut || {
+        if stop() {
+            return Err(given_up());
+        }
         let missing = || io::Error::from(io::ErrorKind::NotFound);
-        let blob = place.store.open_blob(&layer.digest);
+        let blob = store.open_blob(&layer.digest);
         let blob = blob.map_err(io::Error::other)?.ok_or_else(missing)?;
-        Ok(Box::new(blob) as Box<dyn Read>)
-    })
+        Ok(Box::new(Stoppable { blob, stop }) as Box<dyn Read + '_>)
+    });
+    Ok(pushed?)
+}
+
+/// Reads until it is told to stop.
+struct Stoppable<'a, R> {
+    blob: R,
+    stop: Stop<'a>,
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (self.stop)() {
+            true => Err(given_up()),
+            false => self.blob.read(buffer),
+        }
+    }
 }

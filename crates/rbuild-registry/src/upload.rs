@@ -17,7 +17,7 @@ use rbuild_oci::Descriptor;
 use crate::{Error, Repository, Result};
 
 /// Opens the bytes to push, from the start, each time it is called.
-pub(crate) type Open<'a> = dyn FnMut() -> io::Result<Box<dyn Read>> + 'a;
+pub(crate) type Open<'a> = dyn FnMut() -> io::Result<Box<dyn Read + 'a>> + 'a;
 
 /// Bytes that are sent at once where the whole is too much, unless the registry wants more.
 const PIECE: u64 = 16 << 20;

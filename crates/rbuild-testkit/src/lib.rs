@@ -6,6 +6,7 @@
 
 mod account;
 mod base;
+mod crowd;
 mod error;
 pub mod fault_registry;
 mod host;
@@ -22,6 +23,7 @@ mod tree;
 
 pub use account::Account;
 pub use base::{Base, target_dir};
+pub use crowd::crowd;
 pub use error::Error;
 pub use host::{Host, rbuild_binary};
 pub use layout::unpack;

@@ -1,12 +1,13 @@
-//! Layers are hashed while later steps still run.
+//! Layers are hashed, and what goes to registries is sent, while later steps still run.
 //!
 //! Knows: which steps' layers become layers of an image.
 //! Does not know: how a layer is packed; what came out is remembered in the store, where the
-//! commit finds it.
+//! commit finds it. How it gets to a registry: [`crate::uploads`].
 
 use std::{
     collections::BTreeSet,
     sync::{
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -14,73 +15,146 @@ use std::{
 };
 
 use rbuild_engine::Event;
-use rbuild_export::{Layers, packed};
+use rbuild_export::{Layers, Place, packed};
 use rbuild_oci::FileTimes;
-use rbuild_plan::{Plan, StepId};
-use rbuild_store::{LayerId, Session, Store};
+use rbuild_plan::{Plan, StageId, StepId};
+use rbuild_store::LayerId;
+
+use crate::{
+    order::Order,
+    output::Ends,
+    planning::Resolved,
+    uploads::{Hashed, Uploads},
+};
 
 /// Takes layers as they are finished.
 pub struct Ahead {
     wanted: BTreeSet<StepId>,
+    reach: Reach,
     /// `None` ends it.
-    layers: Sender<Option<LayerId>>,
+    layers: Sender<Option<(StepId, LayerId)>>,
+}
+
+/// Which layers are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Those of steps that were executed; the commit knows the others from an earlier build.
+    New,
+    /// Those of steps whose result was known, too.
+    All,
 }
 
 /// The other end of [`Ahead`].
-pub struct Finished(Receiver<Option<LayerId>>);
+pub struct Finished(Receiver<Option<(StepId, LayerId)>>);
 
 impl Ahead {
-    /// For the layers of the steps in `wanted`.
-    pub fn new(wanted: BTreeSet<StepId>) -> (Self, Finished) {
-        let (layers, finished) = channel();
-        (Self { wanted, layers }, Finished(finished))
-    }
-
-    /// Has the layer hashed that `event` tells of, if it will be one of an image.
+    /// Has the layer hashed, and perhaps sent, that `event` tells of, if it will be one of an
+    /// image.
     pub fn note(&self, event: &Event) {
-        if let Event::Frozen { step, layer } = event
-            && self.wanted.contains(step)
-        {
+        let (step, layer) = match event {
+            Event::Frozen { step, layer } => (*step, *layer),
+            Event::Known { step, layer } if self.reach == Reach::All => (*step, *layer),
+            _ => return,
+        };
+        if self.wanted.contains(&step) {
             // Fails only when nobody hashes any more.
-            let _ = self.layers.send(Some(*layer));
+            let _ = self.layers.send(Some((step, layer)));
         }
     }
 }
 
-/// Calls `build`, which tells `ahead` what happens, and hashes meanwhile what comes out as
-/// `finished`; returns when what was begun is done. Failures are left to the commit, which does it
-/// again.
-pub fn hashing<T, E>(
-    (store, session): (&Store, &Session),
-    (ahead, finished): (&Ahead, Finished),
+/// What is done beside a build.
+pub struct Beside<'a> {
+    place: Place<'a>,
+    /// Whether each step's layer is one of an image.
+    grouping: Layers,
+    /// What becomes of the times of files in layers.
     times: FileTimes,
-    build: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
-    let failed = AtomicBool::new(false);
-    let failed = &failed;
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            for layer in finished.0.iter().map_while(|layer| layer) {
-                if failed.load(Ordering::Relaxed) {
-                    return;
-                }
-                let _ = packed(store, session, layer, times);
+    uploads: Uploads<'a>,
+}
+
+impl<'a> Beside<'a> {
+    /// What `order` lets be done.
+    pub fn of(
+        order: &Order,
+        grouping: Layers,
+        ends: Ends<'a>,
+        planned: (&'a Plan, &'a Resolved),
+    ) -> Self {
+        Self {
+            place: ends.place(),
+            grouping,
+            times: order.description.files,
+            uploads: match grouping {
+                Layers::PerStep => Uploads::of(order, ends, planned),
+                Layers::Squashed => Uploads::none(ends, planned),
+            },
+        }
+    }
+
+    /// What is to be told of the build of `plan`, and what that is handed on to.
+    pub fn ahead(&self, plan: &Plan) -> (Ahead, Finished) {
+        let (layers, finished) = channel();
+        let ahead = Ahead {
+            wanted: wanted(plan, self.grouping),
+            reach: match self.uploads.is_empty() {
+                true => Reach::New,
+                false => Reach::All,
+            },
+            layers,
+        };
+        (ahead, Finished(finished))
+    }
+
+    /// Calls `build`, which tells `ahead` what happens, and meanwhile hashes and sends what comes
+    /// out as `finished`; returns when what was begun is done. Failures are left to the commit and
+    /// the outputs, which do it again.
+    pub fn during<T, E>(
+        &self,
+        (ahead, finished): (&Ahead, Finished),
+        build: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let failed = &Arc::new(AtomicBool::new(false));
+        let stop = &|| failed.load(Ordering::Relaxed);
+        thread::scope(|scope| {
+            let (hashed, layers) = channel();
+            scope.spawn(move || self.hash(&finished, &hashed, stop));
+            if !self.uploads.is_empty() {
+                scope.spawn(move || self.uploads.send(&layers, failed));
             }
-        });
-        let built = build();
-        failed.store(built.is_err(), Ordering::Relaxed);
-        let _ = ahead.layers.send(None);
-        built
-    })
+            let built = build();
+            failed.store(built.is_err(), Ordering::Relaxed);
+            let _ = ahead.layers.send(None);
+            built
+        })
+    }
+
+    fn hash(&self, finished: &Finished, hashed: &Sender<Hashed>, stop: impl Fn() -> bool) {
+        let Place { store, session } = self.place;
+        for (step, layer) in finished.0.iter().map_while(|layer| layer) {
+            if stop() {
+                return;
+            }
+            if let Ok(packed) = packed(store, session, layer, self.times) {
+                // Fails where nothing is sent.
+                let _ = hashed.send((step, packed.layer(layer, self.times)));
+            }
+        }
+    }
 }
 
 /// The steps whose layers the targets of `plan` consist of, if each is a layer of its own.
 pub fn wanted(plan: &Plan, grouping: Layers) -> BTreeSet<StepId> {
-    if grouping == Layers::Squashed {
-        return BTreeSet::new();
-    }
-    let targets = plan.targets.iter().map(|&id| plan.stage(id));
-    targets
-        .flat_map(|stage| stage.history.iter().filter_map(|entry| entry.step))
-        .collect()
+    let targets = match grouping {
+        Layers::PerStep => &plan.targets[..],
+        Layers::Squashed => &[],
+    };
+    let steps = targets.iter().flat_map(|&stage| steps_of(plan, stage));
+    steps.collect()
+}
+
+/// The steps that `stage` consists of, those of the stages that it stands on included.
+pub fn steps_of(plan: &Plan, stage: StageId) -> BTreeSet<StepId> {
+    let history = plan.stage(stage).history.iter();
+    history.filter_map(|entry| entry.step).collect()
 }

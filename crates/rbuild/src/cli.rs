@@ -64,6 +64,25 @@ pub struct Global {
     /// ~/.local/share/rbuild]
     #[arg(long, global = true, value_name = "DIR", display_order = 900)]
     pub root: Option<PathBuf>,
+    /// When what is written to the store must survive a crash of the machine [env: RBUILD_SYNC]
+    /// [default: commit]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        display_order = 901
+    )]
+    pub sync: Option<Sync>,
+}
+
+/// When what is written must survive a crash of the machine.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// As soon as a command says that it is done.
+    Commit,
+    /// Some time later, which is faster; for machines that are thrown away.
+    None,
 }
 
 /// What to do.
@@ -256,7 +275,7 @@ pub struct UnshareArgs {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Cli, Command};
+    use super::{Cli, Command, Sync};
 
     #[test]
     fn definitions_are_consistent() {
@@ -273,6 +292,8 @@ mod tests {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(cli.global.root.as_deref(), Some("/s".as_ref()), "{line}");
         }
+        let cli = Cli::try_parse_from("rbuild images --sync=none".split(' ')).unwrap();
+        assert_eq!(cli.global.sync, Some(Sync::None));
     }
 
     #[test]

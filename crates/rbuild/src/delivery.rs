@@ -3,6 +3,8 @@
 //! Knows: what is told of an image, where. Does not know: how one is put together
 //! ([`crate::commission`]) or written ([`crate::output`]).
 
+use std::path::Path;
+
 use rbuild_export::local_index;
 use rbuild_oci::{Digest, Name, Platform};
 use rbuild_store::{IndexRecord, Store};
@@ -100,7 +102,10 @@ fn deliver(
         images,
         names: &target.names,
     };
-    output::write(&order.outputs, built)?;
+    let manifest = output::write(&order.outputs, built)?;
+    if let (Some(file), Some(digest)) = (&args.result.digestfile, manifest) {
+        write_text(file, &digest.to_string())?;
+    }
     let result = Outcome::of(ends.store, images, &list)?;
     record(args, &result, &target.names)?;
     if !args.quiet {
@@ -162,12 +167,15 @@ impl<'a> Outcome<'a> {
 /// Tells files what was made.
 fn record(args: &BuildArgs, outcome: &Outcome<'_>, names: &[Name]) -> Result<(), Failure> {
     if let Some(file) = &args.result.iidfile {
-        std::fs::write(file, outcome.id().to_string()).map_err(|error| {
-            Failure::message(format!("cannot write `{}`: {error}", file.display()))
-        })?;
+        write_text(file, &outcome.id().to_string())?;
     }
     match &args.result.metadata_file {
         Some(file) => metadata::write(file, &outcome.metadata(names)),
         None => Ok(()),
     }
+}
+
+fn write_text(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
+        .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", file.display())))
 }

@@ -158,7 +158,10 @@ fn file(path: &str) -> Target {
 }
 
 /// What is pushed to when `to` is named, and the reference there.
-fn repository(
+///
+/// # Errors
+/// If registries.conf closes it, or the store cannot be read.
+pub fn repository(
     (place, registry): (Place<'_>, &Registry),
     to: &Reference,
 ) -> Result<(Repository, Reference), Failure> {

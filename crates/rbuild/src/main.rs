@@ -51,6 +51,7 @@ mod targets;
 mod template;
 mod terminal;
 mod unseen;
+mod uploads;
 
 use std::process::ExitCode;
 

@@ -61,7 +61,7 @@ pub struct Order {
     pub targets: Vec<Target>,
     /// The list that the result is added to; `None` if there are several targets.
     pub list: Option<Name>,
-    /// None if there are several targets.
+    /// None but --push if there are several targets.
     pub outputs: Vec<Output>,
     /// What is said of the result.
     pub attestations: Wishes,
@@ -79,7 +79,7 @@ impl Order {
     pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
         let site = ContainersConf::configured()?;
         let confine = site.confine(&args.confine);
-        let outputs = Output::parse_all(&args.result.output)?;
+        let outputs = outputs(args)?;
         let attestations = Wishes::of(&args.attest)?;
         attestations.refuse_without_carrier(&outputs)?;
         let platforms = Platforms::of(&args.input)?;
@@ -90,6 +90,7 @@ impl Order {
         if targets.len() > 1 {
             refuse_single(args)?;
         }
+        refuse_nowhere(args, &outputs, &targets)?;
         dockerfile::refuse_two_streams(&args.input.file, &args.input.context)?;
         let contexts = Named::parse(&args.input.build_context)?;
         let inputs = Inputs {
@@ -131,12 +132,42 @@ fn cache_to(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
     }
 }
 
+fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
+    let mut outputs = Output::parse_all(&args.result.output)?;
+    if args.result.push {
+        outputs.push(Output::to_own_registries());
+    }
+    if args.result.no_push && outputs.iter().any(Output::is_push) {
+        return Err(Failure::message(
+            "--no-push contradicts an --output that goes to a registry",
+        ));
+    }
+    Ok(outputs)
+}
+
+/// Refuses what would turn out to lead nowhere when all the work is done.
+fn refuse_nowhere(args: &BuildArgs, outputs: &[Output], targets: &[Target]) -> Result<(), Failure> {
+    for output in outputs {
+        for target in targets {
+            output.registries(&target.names)?;
+        }
+    }
+    match args.result.digestfile.is_some() && !outputs.iter().any(Output::has_manifest) {
+        true => Err(Failure::message(
+            "--digestfile is for the digest of a manifest, and none is written",
+        )
+        .with_hint("--push sends one to a registry; --iidfile has the image's id")),
+        false => Ok(()),
+    }
+}
+
 /// Refuses what takes one image: the caller has several.
 fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
     let flags = [
         ("--output", !args.result.output.is_empty()),
         ("--manifest", args.result.manifest.is_some()),
         ("--iidfile", args.result.iidfile.is_some()),
+        ("--digestfile", args.result.digestfile.is_some()),
         ("--metadata-file", args.result.metadata_file.is_some()),
     ];
     match flags.iter().find(|(_, given)| *given) {

@@ -13,7 +13,7 @@ use rbuild_export::{
     Looks, Named, Place, Tagged, export, write_archive, write_docker_archive, write_tree,
     write_tree_tar,
 };
-use rbuild_oci::{Format, ImageId, LocalPlace, Location, Name, Platform};
+use rbuild_oci::{BlobDigest, Format, ImageId, LocalPlace, Location, Name, Platform};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
@@ -32,7 +32,8 @@ use together::Said;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     kind: Kind,
-    looks: Looks,
+    /// What others shall see.
+    pub looks: Looks,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +152,14 @@ impl Output {
         specs.iter().map(|spec| Self::parse(spec)).collect()
     }
 
+    /// What `--push` asks for.
+    pub fn to_own_registries() -> Self {
+        Self {
+            kind: Kind::Registries(Vec::new()),
+            looks: Looks::default(),
+        }
+    }
+
     /// Understands `type=TYPE,KEY=VALUE…`, or just `DIR` or `-` (a tar of the files).
     ///
     /// # Errors
@@ -181,6 +190,31 @@ impl Output {
             Target::Stdout.refuse_terminal("use dest=FILE, or a pipe")?;
         }
         Ok(target)
+    }
+
+    /// Whether a registry gets the result.
+    pub fn is_push(&self) -> bool {
+        matches!(self.kind, Kind::Registries(_))
+    }
+
+    /// The places by which registries get an image called `names`; none for other kinds of
+    /// output.
+    ///
+    /// # Errors
+    /// If neither flags nor names say which registry.
+    pub fn registries(&self, names: &[Name]) -> Result<Vec<Location>, Failure> {
+        match &self.kind {
+            Kind::Registries(places) => destinations(places, names),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether what is written has a manifest with a digest of its own.
+    pub fn has_manifest(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Registries(_) | Kind::OciArchive(..) | Kind::Layout(_) | Kind::Directory(_)
+        )
     }
 
     /// Whether attestations can go there: the store, archives of docker and plain directories of a
@@ -274,13 +308,14 @@ pub struct Built<'a> {
     pub names: &'a [Name],
 }
 
-/// Writes what was built to each of `outputs`. Only what these ask for is made.
+/// Writes what was built to each of `outputs`; returns the digest of the first manifest (or index)
+/// that was written. Only what they ask for is made.
 ///
 /// # Errors
 /// If one cannot be written; an archive that is not complete is removed.
-pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
+pub fn write(outputs: &[Output], built: Built<'_>) -> Result<Option<BlobDigest>, Failure> {
     if outputs.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let mut all = Vec::with_capacity(built.images.len());
     for made in built.images {
@@ -291,14 +326,22 @@ pub fn write(outputs: &[Output], built: Built<'_>) -> Result<(), Failure> {
             record,
         });
     }
-    outputs.iter().try_for_each(|output| match &all[..] {
-        [one] if one.said.is_empty() || !output.carries_attestations() => output.write(one, built),
-        all => output.write_together(all, built),
-    })
+    let mut first = None;
+    for output in outputs {
+        let digest = match &all[..] {
+            [one] if one.said.is_empty() || !output.carries_attestations() => {
+                output.write(one, built)?
+            }
+            all => output.write_together(all, built)?,
+        };
+        first = first.or(digest);
+    }
+    Ok(first)
 }
 
 impl Output {
-    fn write(&self, one: &Said<'_>, built: Built<'_>) -> Result<(), Failure> {
+    /// Returns the digest of the manifest, where there is one.
+    fn write(&self, one: &Said<'_>, built: Built<'_>) -> Result<Option<BlobDigest>, Failure> {
         let (store, session) = (built.ends.store, built.ends.session);
         let image = &one.record;
         match &self.kind {
@@ -306,17 +349,22 @@ impl Output {
                 for name in names {
                     session.set_name(name, &one.made.id)?;
                 }
-                Ok(())
             }
             Kind::Registries(places) => {
+                let mut digest = None;
                 for place in destinations(places, built.names)? {
-                    send(self.parcel(image, built), &place, built.ends.registry)?;
+                    digest = Some(send(
+                        self.parcel(image, built),
+                        &place,
+                        built.ends.registry,
+                    )?);
                 }
-                Ok(())
+                return Ok(digest);
             }
-            Kind::Local(path) => Ok(write_tree(store, image, built.ends.empty, path)?),
+            Kind::Local(path) => write_tree(store, image, built.ends.empty, path)?,
             Kind::Tar(target) => {
-                target.write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))
+                target
+                    .write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))?;
             }
             Kind::OciArchive(target, tag) => {
                 let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;
@@ -324,24 +372,27 @@ impl Output {
                     image: &exported,
                     tag: tag.as_deref(),
                 }];
-                target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))
+                target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))?;
+                return Ok(Some(exported.descriptor.digest));
             }
             Kind::DockerArchive(target, name) => {
                 let names = name.as_ref().map_or(built.names, slice::from_ref);
                 let named = [Named { image, names }];
-                target.write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))
+                target
+                    .write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))?;
             }
             Kind::Layout(place) => {
                 let to = Location::Layout(place.clone());
-                send(self.parcel(image, built), &to, built.ends.registry).map(drop)
+                return send(self.parcel(image, built), &to, built.ends.registry).map(Some);
             }
             Kind::Directory(path) => {
                 let mut parcel = self.parcel(image, built);
                 parcel.looks.format = Some(Format::Docker);
                 let to = Location::Directory(path.clone());
-                send(parcel, &to, built.ends.registry).map(drop)
+                return send(parcel, &to, built.ends.registry).map(Some);
             }
         }
+        Ok(None)
     }
 
     fn parcel<'a>(&self, image: &'a ImageRecord, built: Built<'a>) -> Parcel<'a> {
@@ -369,8 +420,8 @@ fn destinations(places: &[Location], names: &[Name]) -> Result<Vec<Location>, Fa
         .collect::<Result<_, _>>()?;
     if own.is_empty() {
         return Err(
-            Failure::message("--output does not say which registry the image goes to")
-                .with_hint("type=registry,name=HOST/NAME[:TAG], or a --tag with a host"),
+            Failure::message("nothing says which registry the image goes to")
+                .with_hint("-t HOST/NAME[:TAG], or -o type=registry,name=HOST/NAME[:TAG]"),
         );
     }
     Ok(own)

@@ -83,7 +83,10 @@ impl Progress {
                 );
             }
             // Told with the findings of checks, or of interest to others.
-            Event::Unmatched { .. } | Event::Frozen { .. } | Event::Recorded { .. } => {}
+            Event::Unmatched { .. }
+            | Event::Frozen { .. }
+            | Event::Known { .. }
+            | Event::Recorded { .. } => {}
             Event::Warning(text) => self.write(format!("warning: {text}").as_bytes()),
         }
     }

@@ -4,16 +4,21 @@ use std::{
     collections::BTreeMap,
     env, fs,
     num::NonZero,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use clap::ValueEnum;
 use rbuild_context::{Git, GitDir};
 use rbuild_http::{Backoff, Proxies, Settings};
 use rbuild_store::{Durability, Store};
 
-use crate::{description::EPOCH, failure::Failure};
+use crate::{
+    cli::{Global, Sync},
+    description::EPOCH,
+    failure::Failure,
+};
 
 /// Proxy variables that reach RUN without an ARG (A7), in both cases.
 const PROXIES: [&str; 5] = [
@@ -24,21 +29,23 @@ const PROXIES: [&str; 5] = [
     "ALL_PROXY",
 ];
 
-/// Opens the store: `--root`, else `RBUILD_STORE`, else `$XDG_DATA_HOME/rbuild`, else
-/// `~/.local/share/rbuild`.
+/// Opens the store where, and writes to it as, the flags or the environment say.
 ///
 /// # Errors
 /// When there is no home directory, or the store cannot be used.
-pub fn store(root: Option<&Path>) -> Result<Store, Failure> {
-    Ok(Store::open(&store_path(root)?, Durability::Commit)?)
+pub fn store(global: &Global) -> Result<Store, Failure> {
+    Ok(Store::open(&store_path(global)?, durability(global)?)?)
 }
 
-/// Where [`store`] is.
+/// Where [`store`] is: `--root`, else `RBUILD_STORE`, else `$XDG_DATA_HOME/rbuild`, else
+/// `~/.local/share/rbuild`.
 ///
 /// # Errors
 /// When there is no home directory.
-pub fn store_path(root: Option<&Path>) -> Result<PathBuf, Failure> {
-    root.map(Path::to_owned)
+pub fn store_path(global: &Global) -> Result<PathBuf, Failure> {
+    global
+        .root
+        .clone()
         .or_else(|| path("RBUILD_STORE"))
         .or_else(|| path("XDG_DATA_HOME").map(|data| data.join("rbuild")))
         .or_else(|| path("HOME").map(|home| home.join(".local/share/rbuild")))
@@ -46,6 +53,22 @@ pub fn store_path(root: Option<&Path>) -> Result<PathBuf, Failure> {
             Failure::message("cannot tell where to keep images: HOME is not set")
                 .with_hint("use --root DIR, or set RBUILD_STORE")
         })
+}
+
+/// `--sync`, else `RBUILD_SYNC`; what is committed survives unless they say otherwise (store.md 8).
+fn durability(global: &Global) -> Result<Durability, Failure> {
+    let said = match (global.sync, env::var("RBUILD_SYNC")) {
+        (Some(flag), _) => Some(flag),
+        (None, Ok(text)) if !text.is_empty() => {
+            let why = || format!("RBUILD_SYNC is `{text}`: it can be `commit` or `none`");
+            Some(Sync::from_str(&text, false).map_err(|_| Failure::message(why()))?)
+        }
+        _ => None,
+    };
+    Ok(match said {
+        Some(Sync::None) => Durability::None,
+        Some(Sync::Commit) | None => Durability::Commit,
+    })
 }
 
 /// How many steps run at the same time: `--jobs`, where 0 means no limit, else the CPUs that this

@@ -4,6 +4,8 @@
 //! cannot run (a host with a hybrid cgroup tree, for example) they get
 //! `--isolation chroot`, which is also their fastest.
 
+use std::ffi::OsStr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,6 +55,15 @@ impl Builder {
             Self::Podman(Isolation::Chroot) => "podman (chroot)",
         }
     }
+
+    /// The program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Rbuild => "rbuild",
+            Self::Buildah(_) => "buildah",
+            Self::Podman(_) => "podman",
+        }
+    }
 }
 
 /// The builders that can run a RUN step here; says why others cannot.
@@ -82,7 +93,8 @@ pub fn able(surroundings: &Surroundings) -> Vec<Builder> {
 pub struct Surroundings {
     /// The user's directory.
     pub scratch: Scratch,
-    account: Account,
+    /// The user.
+    pub account: Account,
     binary: PathBuf,
 }
 
@@ -92,6 +104,9 @@ impl Surroundings {
         let copy = scratch.path().join("rbuild");
         run(Command::new("cp").arg(binary).arg(&copy))?;
         scratch.dir("runtime")?;
+        scratch.dir("data")?;
+        scratch.dir("stores")?;
+        scratch.dir("apart")?;
         Ok(Self {
             scratch,
             account: account.clone(),
@@ -101,7 +116,17 @@ impl Surroundings {
 
     /// The command that builds the context `name` to an image of that name.
     pub fn build(&self, builder: Builder, name: &str, phase: Phase) -> Command {
-        let mut command = self.builder(builder);
+        self.build_in((builder, Storage::Usual), name, phase)
+    }
+
+    /// The same in one of the builder's stores.
+    pub fn build_in(
+        &self,
+        (builder, storage): (Builder, Storage),
+        name: &str,
+        phase: Phase,
+    ) -> Command {
+        let mut command = self.builder(builder, storage);
         match builder {
             Builder::Rbuild => command.arg("bud"),
             Builder::Buildah(isolation) => {
@@ -111,6 +136,11 @@ impl Surroundings {
                 command.args(["build", "--layers", "--isolation", isolation.name()])
             }
         };
+        if builder != Builder::Rbuild {
+            // What rbuild does without being told.
+            let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+            command.args(["--jobs", &cpus.to_string()]);
+        }
         if phase == Phase::Cold {
             command.arg("--no-cache");
         }
@@ -121,10 +151,32 @@ impl Surroundings {
         command
     }
 
+    /// The command that pushes the image of the context `name` to a registry, all of its layers
+    /// compressed in that format.
+    pub fn push(
+        &self,
+        (builder, storage): (Builder, Storage),
+        (name, to): (&str, &str),
+        format: &str,
+    ) -> Command {
+        let mut command = self.builder(builder, storage);
+        command
+            .args(["push", "--quiet", "--tls-verify=false"])
+            .args(["--compression-format", format])
+            .arg(format!("localhost/bench/{name}"))
+            .arg(format!("docker://{to}"));
+        command
+    }
+
     /// Gives a builder the base image in `archive` under its usual name.
-    pub fn import(&self, builder: Builder, base: Base, archive: &Path) -> Result<(), Error> {
+    pub fn import(
+        &self,
+        (builder, storage): (Builder, Storage),
+        base: Base,
+        archive: &Path,
+    ) -> Result<(), Error> {
+        let mut command = self.builder(builder, storage);
         if builder == Builder::Rbuild {
-            let mut command = self.builder(builder);
             return run(command.arg("import").arg(archive).arg(base.image()));
         }
         let context = self.scratch.dir("import")?;
@@ -134,7 +186,6 @@ impl Surroundings {
         self.scratch
             .file("import/Dockerfile", "FROM scratch\nADD base.tar /\n")?;
         let tag = format!("localhost/{}", base.image());
-        let mut command = self.builder(builder);
         run(command
             .args(["build", "--quiet", "--tag", &tag])
             .arg(context))
@@ -155,36 +206,61 @@ impl Surroundings {
         copied && output.is_ok_and(|output| output.status == 0)
     }
 
-    /// The builder with its store, up to the subcommand.
-    fn builder(&self, builder: Builder) -> Command {
-        let path = |name: &str| self.scratch.path().join(name);
-        let program = match builder {
-            Builder::Rbuild => self.binary.as_os_str(),
-            Builder::Buildah(_) => "buildah".as_ref(),
-            Builder::Podman(_) => "podman".as_ref(),
-        };
+    /// Deletes the store apart of a builder, and what the peers remember of blobs in registries
+    /// besides: with that they would mount a layer instead of compressing and sending it.
+    pub fn forget(&self, builder: Builder) -> Result<(), Error> {
+        let mut remove = self.account.inside("rm");
+        run(remove
+            .arg("-rf")
+            .arg(self.store(builder, Storage::Apart))
+            .arg(self.scratch.path().join("data/containers/cache")))
+    }
+
+    /// The user's command for `program`, in the scratch directory.
+    pub fn command(&self, program: &OsStr) -> Command {
         let mut command = self.account.command(program);
         command
             .current_dir(self.scratch.path())
-            .env("XDG_RUNTIME_DIR", path("runtime"));
+            .env("XDG_DATA_HOME", self.scratch.path().join("data"))
+            .env("XDG_RUNTIME_DIR", self.scratch.path().join("runtime"));
+        command
+    }
+
+    /// Where a builder keeps images.
+    pub fn store(&self, builder: Builder, storage: Storage) -> PathBuf {
+        let stores = match storage {
+            Storage::Usual => "stores",
+            Storage::Apart => "apart",
+        };
+        self.scratch.path().join(stores).join(builder.program())
+    }
+
+    /// The builder with its store, up to the subcommand.
+    pub fn builder(&self, builder: Builder, storage: Storage) -> Command {
+        let store = self.store(builder, storage);
+        let program = match builder {
+            Builder::Rbuild => self.binary.as_os_str(),
+            Builder::Buildah(_) | Builder::Podman(_) => builder.program().as_ref(),
+        };
+        let mut command = self.command(program);
         match builder {
-            Builder::Rbuild => command.arg("--root").arg(path("store")),
+            Builder::Rbuild => command.arg("--root").arg(store),
             Builder::Buildah(_) | Builder::Podman(_) => command
                 .args(["--storage-driver", "overlay", "--root"])
-                .arg(path(peer_store(builder)))
+                .arg(&store)
                 .arg("--runroot")
-                .arg(path(peer_store(builder)).join("run")),
+                .arg(store.join("run")),
         };
         command
     }
 }
 
-/// Each peer has its own store: in a common one the second would find the
-/// first one's layers.
-fn peer_store(builder: Builder) -> &'static str {
-    if matches!(builder, Builder::Podman(_)) {
-        "podman"
-    } else {
-        "buildah"
-    }
+/// Which of its stores a builder uses. Each builder has its own: in a common one the second would
+/// find the first one's layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// The one with the base images.
+    Usual,
+    /// Another one.
+    Apart,
 }

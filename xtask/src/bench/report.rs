@@ -20,11 +20,11 @@ pub struct Report {
 /// The samples of one builder at one workload.
 pub struct Row {
     /// Name of the workload.
-    pub workload: &'static str,
-    /// `cold` or `cached`.
+    pub workload: String,
+    /// `cold`, `cached`…
     pub phase: &'static str,
     /// Name of the builder.
-    pub builder: &'static str,
+    pub builder: String,
     /// In the order in which they were taken.
     pub samples: Vec<Sample>,
 }
@@ -150,9 +150,9 @@ mod tests {
             },
             rounds: 3,
             rows: vec![Row {
-                workload: "run-true",
+                workload: "run-true".to_owned(),
                 phase: "cold",
-                builder: "rbuild",
+                builder: "rbuild".to_owned(),
                 samples: vec![sample(100, 1024), sample(900, 4096), sample(200, 2048)],
             }],
         };

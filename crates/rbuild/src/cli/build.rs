@@ -44,6 +44,7 @@ Examples:
   rbuild bud --target app=app:1 --target debug=app:1-debug --all-stages .
   rbuild bud -t app https://git.example/app.git#v1.2:docker
   rbuild bud --platform linux/amd64,linux/arm64 -t quay.io/me/app:1 -o type=registry .
+  rbuild bud --push -t registry.example/app:1 .
   rbuild bud -o type=local,dest=out .        the files of the result, in a directory
   generate-dockerfile | rbuild bud -f - .";
 
@@ -56,7 +57,7 @@ pub struct BuildArgs {
     #[command(flatten)]
     pub call: CallArgs,
     /// Build nothing, but tell which steps would be executed, and why, as `rbuild plan` does
-    #[arg(short = 'n', long, conflicts_with_all = ["check", "call", "output", "iidfile", "metadata_file"])]
+    #[arg(short = 'n', long, conflicts_with_all = ["check", "call", "output", "push", "iidfile", "digestfile", "metadata_file"])]
     pub dry_run: bool,
     /// Print only the image's id
     #[arg(short, long)]
@@ -161,6 +162,16 @@ pub struct ResultArgs {
     /// force-compression=true, oci-mediatypes=false; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
+    /// Send the result to the registries that its names say, as -o type=registry does: its layers
+    /// leave while later steps still run
+    #[arg(long)]
+    pub push: bool,
+    /// Send nothing to a registry; so it is anyway without --push and -o, accepted for kaniko's users
+    #[arg(long, conflicts_with = "push")]
+    pub no_push: bool,
+    /// Keep the result in the store; always so, accepted for buildx's users
+    #[arg(long)]
+    pub load: bool,
     /// Leave the results of the steps for --cache-from on other machines: NAME or
     /// type=registry,ref=NAME, type=local,dest=DIR[,tag=TAG], or type=inline, in the image itself.
     /// Also mode=min (only the layers of the targets) or max [default: max],
@@ -170,6 +181,10 @@ pub struct ResultArgs {
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Write the digest of the manifest to FILE that the first registry, layout or archive got; with
+    /// attestations, that of the list
+    #[arg(long, value_name = "FILE", visible_alias = "digest-file")]
+    pub digestfile: Option<PathBuf>,
     /// Write the image's id, names and the digest of its manifest in the store to FILE, as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,

@@ -6,7 +6,7 @@
 //!     → for each target: commit → outputs
 //! ```
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_engine::{Bottoms, Builder, Confined, Event, Imports, State, Supplies, fetch::Fetcher};
 use rbuild_http::Client;
@@ -16,10 +16,10 @@ use rbuild_store::Store;
 
 use super::{call, pull::policy};
 use crate::{
-    ahead::{self, Ahead},
+    ahead::Beside,
     attest::Saying,
     bottoms,
-    cli::{BuildArgs, CallFormat, PlanArgs},
+    cli::{BuildArgs, CallFormat, Global, PlanArgs},
     commission::grouping,
     contexts::Opener,
     delivery::{Done, deliver_all},
@@ -64,11 +64,11 @@ impl Purpose {
 /// # Errors
 /// The user's mistakes are reported with their lines; a failing step ends with 1, a signal with
 /// 128 + its number.
-pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &BuildArgs) -> Result<ExitCode, Failure> {
     match args.call.question() {
         Some(question) => call::answer(question, &args.input),
-        None if args.dry_run => pursue(Purpose::Forecast(CallFormat::Text), root, args),
-        None => pursue(Purpose::Images, root, args),
+        None if args.dry_run => pursue(Purpose::Forecast(CallFormat::Text), global, args),
+        None => pursue(Purpose::Images, global, args),
     }
 }
 
@@ -76,18 +76,18 @@ pub fn execute(root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failur
 ///
 /// # Errors
 /// As [`execute`].
-pub fn plan(root: Option<&Path>, args: PlanArgs) -> Result<ExitCode, Failure> {
-    pursue(Purpose::Forecast(args.format), root, &args.build())
+pub fn plan(global: &Global, args: PlanArgs) -> Result<ExitCode, Failure> {
+    pursue(Purpose::Forecast(args.format), global, &args.build())
 }
 
-fn pursue(purpose: Purpose, root: Option<&Path>, args: &BuildArgs) -> Result<ExitCode, Failure> {
+fn pursue(purpose: Purpose, global: &Global, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
     let order = Order::of(args)?;
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry)?;
     let signatures = registry::signatures(&args.signatures)?;
     let entered = rbuild_sandbox::enter_limited(order.confines.control.as_ref())?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let bottoms = bottoms::make(&session)?;
     let sandbox = &Sandbox::new(entered, &bottoms.scratch, &order.confines.confinement)?;
@@ -210,15 +210,13 @@ impl Site<'_> {
         if subject.variants.len() > 1 && !args.quiet {
             report::note(&format!("building for {}", plan.platform()));
         }
-        let (ahead, hashed) = Ahead::new(ahead::wanted(plan, grouping(args)));
+        let planned = (plan, &variant.resolved);
+        let beside = Beside::of(order, grouping(args), self.ends, planned);
+        let (ahead, finished) = beside.ahead(plan);
         let listeners = Listeners::new(ahead, self.progress(ground, variant));
         let emit = |event| listeners.hear(&event);
         let builder = self.builder(ground, variant, &emit);
-        let place = (self.ends.store, self.ends.session);
-        let times = order.description.files;
-        let built = ahead::hashing(place, (&listeners.ahead, hashed), times, || {
-            builder.build(plan)
-        });
+        let built = beside.during((&listeners.ahead, finished), || builder.build(plan));
         let states = built.map_err(|failed| {
             let runner = self.afterwards;
             let aftermath = Aftermath {

@@ -11,7 +11,7 @@ use rbuild_export::{export_cache, import_cache};
 use rbuild_store::{CacheEntry, CacheRemoval, Store, Wait};
 
 use crate::{
-    cli::{CacheArgs, CacheCommand},
+    cli::{CacheArgs, CacheCommand, Global},
     failure::Failure,
     report::{note, print},
     settings,
@@ -22,9 +22,9 @@ use crate::{
 ///
 /// # Errors
 /// If there is no such cache, or the store or a file cannot be used.
-pub fn execute(root: Option<&Path>, args: &CacheArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &CacheArgs) -> Result<ExitCode, Failure> {
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     match &args.command {
         CacheCommand::Ls => list(&store),
         CacheCommand::Rm { ids, all } => remove(&store, ids, *all),

@@ -1,12 +1,12 @@
 //! `rbuild df`: what the store's disk space is used for. The sizes add up to what `du` says.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_store::{Measure, Object, Policy, Survey, Usage, decide};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{DfArgs, DfFormat},
+    cli::{DfArgs, DfFormat, Global},
     failure::Failure,
     report::print,
     settings,
@@ -27,10 +27,10 @@ struct Row {
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn execute(root: Option<&Path>, args: &DfArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &DfArgs) -> Result<ExitCode, Failure> {
     // Layers have directories that only their owners may look into.
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let survey = store.survey(Measure::Sizes)?;
     let usage = store.usage()?;
     let now = settings::now();

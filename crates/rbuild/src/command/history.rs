@@ -1,13 +1,13 @@
 //! `rbuild history`: how an image was made, the latest step first.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use jiff::Timestamp;
 use rbuild_oci::{HistoryEntry, ImageConfig};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::HistoryArgs,
+    cli::{Global, HistoryArgs},
     failure::Failure,
     find::{Found, find},
     report::print,
@@ -35,8 +35,8 @@ struct Step<'a> {
 ///
 /// # Errors
 /// If there is no such image, its configuration is damaged, or the template is wrong.
-pub fn execute(root: Option<&Path>, args: &HistoryArgs) -> Result<ExitCode, Failure> {
-    let store = settings::store(root)?;
+pub fn execute(global: &Global, args: &HistoryArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(global)?;
     let image = find(&store, &args.image)?;
     let config: ImageConfig = serde_json::from_str(&image.record.config)?;
     let names = store.names()?;

@@ -1,6 +1,6 @@
 //! `rbuild images`: what is in the store.
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode};
 
 use jiff::Timestamp;
 use rbuild_export::{local_digest, local_index, rfc3339};
@@ -9,7 +9,7 @@ use rbuild_store::{ImageRecord, IndexRecord, Store};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::ImagesArgs,
+    cli::{Global, ImagesArgs},
     failure::Failure,
     image_filter::{Candidate, ImageFilter},
     report::print,
@@ -49,8 +49,8 @@ enum Kind {
 ///
 /// # Errors
 /// If the store cannot be read, or a filter or the template is wrong.
-pub fn execute(root: Option<&Path>, args: &ImagesArgs) -> Result<ExitCode, Failure> {
-    let store = settings::store(root)?;
+pub fn execute(global: &Global, args: &ImagesArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(global)?;
     let filter = ImageFilter::parse(&args.filter, &store, &|config| created(&understood(config)))?;
     let images = store.images()?;
     let names = store.names()?;

@@ -15,7 +15,7 @@ use rbuild_plan::{Inputs, Planning, plan};
 use rbuild_sys::Dir;
 
 use crate::{
-    cli::ImportArgs,
+    cli::{Global, ImportArgs},
     failure::Failure,
     find::new_name,
     report::{self, print},
@@ -27,7 +27,7 @@ use crate::{
 ///
 /// # Errors
 /// If the source cannot be read, is no root file system, or a `--change` is wrong.
-pub fn execute(root: Option<&Path>, args: &ImportArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &ImportArgs) -> Result<ExitCode, Failure> {
     let name = new_name(&args.name)?;
     let config = config(&args.change)?;
     let cannot = |source: io::Error| {
@@ -43,7 +43,7 @@ pub fn execute(root: Option<&Path>, args: &ImportArgs) -> Result<ExitCode, Failu
         None => Box::new(File::open(&args.source).map_err(cannot)?),
     };
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let request = Import {
         root: match &directory {

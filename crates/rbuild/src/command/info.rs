@@ -1,18 +1,18 @@
 //! `rbuild info`: what this machine can do, and what rbuild uses.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_sandbox::{Host, Ids, Probe};
 
-use crate::{emulation, failure::Failure, report::print, settings, template::size};
+use crate::{cli::Global, emulation, failure::Failure, report::print, settings, template::size};
 
 /// Prints one line for each thing that matters, with the reason where it does not work.
 ///
 /// # Errors
 /// If the store cannot be opened or no process can be started.
-pub fn execute(root: Option<&Path>) -> Result<ExitCode, Failure> {
-    let path = settings::store_path(root)?;
-    let store = settings::store(root)?;
+pub fn execute(global: &Global) -> Result<ExitCode, Failure> {
+    let path = settings::store_path(global)?;
+    let store = settings::store(global)?;
     let host = Host::probe(&path)?;
     let file_system = store.file_system()?;
     let lines = [

@@ -1,6 +1,6 @@
 //! `rbuild inspect`: an image as JSON.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_export::{annotations, format_of, local_digest};
 use rbuild_oci::{ImageConfig, Name};
@@ -8,7 +8,12 @@ use rbuild_store::Store;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::InspectArgs, failure::Failure, find::find, report::print, settings, template::fill,
+    cli::{Global, InspectArgs},
+    failure::Failure,
+    find::find,
+    report::print,
+    settings,
+    template::fill,
 };
 
 /// Prints a JSON array with one object for each image, its fields named as podman names them; with
@@ -16,8 +21,8 @@ use crate::{
 ///
 /// # Errors
 /// If there is no such image, its configuration is damaged, or the template is wrong.
-pub fn execute(root: Option<&Path>, args: &InspectArgs) -> Result<ExitCode, Failure> {
-    let store = settings::store(root)?;
+pub fn execute(global: &Global, args: &InspectArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(global)?;
     let images: Vec<Value> = args
         .images
         .iter()

@@ -10,13 +10,19 @@ use rbuild_engine::{Loaded, Offered, PullError, Shelf, ShelfError, load};
 use rbuild_oci::Platform;
 use rbuild_store::Session;
 
-use crate::{cli::LoadArgs, failure::Failure, registry, report::print, settings};
+use crate::{
+    cli::{Global, LoadArgs},
+    failure::Failure,
+    registry,
+    report::print,
+    settings,
+};
 
 /// Loads every image and says what it is called.
 ///
 /// # Errors
 /// If it is no archive of images, or one that does not verify.
-pub fn execute(root: Option<&Path>, args: &LoadArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &LoadArgs) -> Result<ExitCode, Failure> {
     let input = args.input.as_deref().filter(|path| *path != Path::new("-"));
     if input.is_none() && io::stdin().is_terminal() {
         return Err(
@@ -26,7 +32,7 @@ pub fn execute(root: Option<&Path>, args: &LoadArgs) -> Result<ExitCode, Failure
     }
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let shelf = open(input, &session).map_err(|error| explain(error.into(), input))?;
     let offered = Offered {

@@ -6,15 +6,15 @@
 mod entry;
 mod push;
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_export::local_index;
 use rbuild_store::{IndexRecord, Session, Store};
 
 use crate::{
     cli::{
-        EntryArgs, ListAddArgs, ListAnnotateArgs, ListCreateArgs, ListRemoveArgs, ListRmArgs,
-        ManifestArgs, ManifestCommand,
+        EntryArgs, Global, ListAddArgs, ListAnnotateArgs, ListCreateArgs, ListRemoveArgs,
+        ListRmArgs, ManifestArgs, ManifestCommand,
     },
     failure::Failure,
     find::{find_index, index_id, look_up_index, new_name},
@@ -30,17 +30,17 @@ use entry::{Source, position};
 ///
 /// # Errors
 /// If there is no such list or image, or a place refuses.
-pub fn execute(root: Option<&Path>, args: &ManifestArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &ManifestArgs) -> Result<ExitCode, Failure> {
     match &args.command {
-        ManifestCommand::Create(args) => create(root, args)?,
-        ManifestCommand::Add(args) => add(root, args)?,
-        ManifestCommand::Annotate(args) => annotate(root, args)?,
-        ManifestCommand::Inspect(args) => inspect(root, &args.list)?,
-        ManifestCommand::Push(args) => push::execute(root, args)?,
-        ManifestCommand::Remove(args) => remove(root, args)?,
-        ManifestCommand::Rm(args) => rm(root, args)?,
+        ManifestCommand::Create(args) => create(global, args)?,
+        ManifestCommand::Add(args) => add(global, args)?,
+        ManifestCommand::Annotate(args) => annotate(global, args)?,
+        ManifestCommand::Inspect(args) => inspect(global, &args.list)?,
+        ManifestCommand::Push(args) => push::execute(global, args)?,
+        ManifestCommand::Remove(args) => remove(global, args)?,
+        ManifestCommand::Rm(args) => rm(global, args)?,
         ManifestCommand::Exists(args) => {
-            let found = look_up_index(&settings::store(root)?, &args.list)?;
+            let found = look_up_index(&settings::store(global)?, &args.list)?;
             return Ok(match found {
                 Some(_) => ExitCode::SUCCESS,
                 None => ExitCode::FAILURE,
@@ -50,11 +50,11 @@ pub fn execute(root: Option<&Path>, args: &ManifestArgs) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-fn create(root: Option<&Path>, args: &ListCreateArgs) -> Result<(), Failure> {
+fn create(global: &Global, args: &ListCreateArgs) -> Result<(), Failure> {
     let registry = Registry::configured(&args.registry)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let name = new_name(&args.list)?;
     if store.name(&name)?.is_some() {
@@ -83,11 +83,11 @@ fn create(root: Option<&Path>, args: &ListCreateArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn add(root: Option<&Path>, args: &ListAddArgs) -> Result<(), Failure> {
+fn add(global: &Global, args: &ListAddArgs) -> Result<(), Failure> {
     let registry = Registry::configured(&args.registry)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
-    edit(root, &args.list, |store, session, index| {
+    edit(global, &args.list, |store, session, index| {
         let source = Source {
             store,
             session,
@@ -99,31 +99,31 @@ fn add(root: Option<&Path>, args: &ListAddArgs) -> Result<(), Failure> {
     })
 }
 
-fn annotate(root: Option<&Path>, args: &ListAnnotateArgs) -> Result<(), Failure> {
-    edit(root, &args.list, |store, _, index| {
+fn annotate(global: &Global, args: &ListAnnotateArgs) -> Result<(), Failure> {
+    edit(global, &args.list, |store, _, index| {
         let position = position(store, index, &args.image)?;
         entry::describe(&mut index.images[position], &args.entry);
         Ok(())
     })
 }
 
-fn remove(root: Option<&Path>, args: &ListRemoveArgs) -> Result<(), Failure> {
-    edit(root, &args.list, |store, _, index| {
+fn remove(global: &Global, args: &ListRemoveArgs) -> Result<(), Failure> {
+    edit(global, &args.list, |store, _, index| {
         index.images.remove(position(store, index, &args.image)?);
         Ok(())
     })
 }
 
-fn inspect(root: Option<&Path>, list: &str) -> Result<(), Failure> {
-    let store = settings::store(root)?;
+fn inspect(global: &Global, list: &str) -> Result<(), Failure> {
+    let store = settings::store(global)?;
     let (_, index) = find_index(&store, list)?;
     let text = local_index(&store, &index)?;
     let value: serde_json::Value = serde_json::from_str(&text).expect("we wrote it");
     Ok(print(&format!("{value:#}"))?)
 }
 
-fn rm(root: Option<&Path>, args: &ListRmArgs) -> Result<(), Failure> {
-    let store = settings::store(root)?;
+fn rm(global: &Global, args: &ListRmArgs) -> Result<(), Failure> {
+    let store = settings::store(global)?;
     for list in &args.lists {
         let (name, index) = find_index(&store, list)?;
         let id = index_id(&store, &index)?.hex();
@@ -136,11 +136,11 @@ fn rm(root: Option<&Path>, args: &ListRmArgs) -> Result<(), Failure> {
 
 /// Changes the list as `change` says, while nobody else does, and prints its id.
 fn edit(
-    root: Option<&Path>,
+    global: &Global,
     list: &str,
     change: impl FnOnce(&Store, &Session, &mut IndexRecord) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let (name, _) = find_index(&store, list)?;
     let _lock = lock(&session, &name)?;

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -10,7 +9,7 @@ use rbuild_store::{Budget, Cache, Label, Measure, Object, Policy, decide, dump};
 
 use crate::{
     amount,
-    cli::PruneArgs,
+    cli::{Global, PruneArgs},
     failure::Failure,
     report::{note, print},
     settings,
@@ -21,14 +20,14 @@ use crate::{
 ///
 /// # Errors
 /// If an amount or filter is not one, or something cannot be deleted.
-pub fn execute(root: Option<&Path>, args: &PruneArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &PruneArgs) -> Result<ExitCode, Failure> {
     let policy = policy(args, settings::now())?;
     if !args.dry_run && !args.force && io::stdin().is_terminal() && !is_wanted(args)? {
         return Ok(ExitCode::SUCCESS);
     }
     // Layers have files of other ids.
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     if args.dry_run {
         let victims = decide(&store.survey(Measure::Sizes)?, &policy);
         let total = victims.iter().map(|victim| victim.size).sum();

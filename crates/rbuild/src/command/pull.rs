@@ -1,12 +1,12 @@
 //! `rbuild pull`: an image from elsewhere into the store.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_engine::{Bases, Policy};
 use rbuild_oci::{Location, Platform, Reference};
 
 use crate::{
-    cli::{PullArgs, PullPolicy},
+    cli::{Global, PullArgs, PullPolicy},
     failure::Failure,
     registry::{self, Registry},
     report::{self, print},
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// # Errors
 /// If it cannot be found or does not verify.
-pub fn execute(root: Option<&Path>, args: &PullArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
     let location: Location = args.image.parse()?;
     let platform = match &args.platform {
         Some(text) => text.parse()?,
@@ -26,7 +26,7 @@ pub fn execute(root: Option<&Path>, args: &PullArgs) -> Result<ExitCode, Failure
     let registry = Registry::configured(&args.registry)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let bases = registry.bases((&store, &session), &signatures, platform);
     let wanted = match args.all_tags {

@@ -7,7 +7,7 @@ use rbuild_oci::{BlobDigest, Format, Location, Name, Reference, media_type::Comp
 use rbuild_store::{IndexRecord, Store};
 
 use crate::{
-    cli::{CompressionArgs, CompressionFormat, ManifestFormat, PushArgs},
+    cli::{CompressionArgs, CompressionFormat, Global, ManifestFormat, PushArgs},
     containers_conf::ContainersConf,
     destination::{Parcel, in_a_layout, send, send_index},
     failure::Failure,
@@ -20,8 +20,8 @@ use crate::{
 ///
 /// # Errors
 /// If there is no such image, or the destination refuses.
-pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure> {
-    let store = settings::store(root)?;
+pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(global)?;
     let wanted = match args.all_tags {
         true => all_tags(&store, args)?,
         false => vec![Wanted::alone(&store, args)?],
@@ -33,7 +33,7 @@ pub fn execute(root: Option<&Path>, args: &PushArgs) -> Result<ExitCode, Failure
     };
     let registry = Registry::configured(&args.registry)?;
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let place = Place {
         store: &store,

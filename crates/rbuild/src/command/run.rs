@@ -3,7 +3,6 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    path::Path,
     process::ExitCode,
 };
 
@@ -14,7 +13,7 @@ use rbuild_snapshot::{prepare, writable};
 use rbuild_sys::{Dir, Upper};
 
 use crate::{
-    cli::RunArgs,
+    cli::{Global, RunArgs},
     confine::{Insecure, confines},
     containers_conf::ContainersConf,
     failure::Failure,
@@ -29,7 +28,7 @@ const NOT_STARTED: u8 = 125;
 ///
 /// # Errors
 /// 125 if it cannot be started, 126 if the program cannot be executed, 127 if it is not there.
-pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
     let console = console(args)?;
     // The command is the user's own, not a Dockerfile's.
@@ -38,7 +37,7 @@ pub fn execute(root: Option<&Path>, args: &RunArgs) -> Result<ExitCode, Failure>
         .map_err(|failure| failure.with_status(NOT_STARTED))?;
     let entered = rbuild_sandbox::enter_limited(confines.control.as_ref())
         .map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let image = find(&store, &args.image)?;
     let config: ImageConfig = serde_json::from_str(&image.record.config)?;

@@ -1,6 +1,6 @@
 //! `rbuild save` and `rbuild export`: images, or their files, as archives.
 
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
 use rbuild_export::{
     Exported, Looks, Named, Place, Tagged, export, write_archive, write_directory,
@@ -10,7 +10,7 @@ use rbuild_oci::{Format, Name};
 use rbuild_store::{ImageRecord, Store};
 
 use crate::{
-    cli::{ExportArgs, SaveArgs, SaveFormat},
+    cli::{ExportArgs, Global, SaveArgs, SaveFormat},
     failure::Failure,
     find::find,
     settings,
@@ -27,13 +27,13 @@ struct Saved {
 ///
 /// # Errors
 /// If there is no such image, several without `-m`, or the destination cannot be written.
-pub fn execute(root: Option<&Path>, args: &SaveArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &SaveArgs) -> Result<ExitCode, Failure> {
     let target = Target::of(args.output.as_deref());
     if !is_directory(args.format) {
         target.refuse_terminal("use -o FILE, or a pipe")?;
     }
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let saved = named(&store, args)?;
     let place = Place {
@@ -80,11 +80,11 @@ pub fn execute(root: Option<&Path>, args: &SaveArgs) -> Result<ExitCode, Failure
 ///
 /// # Errors
 /// If there is no such image, or the destination cannot be written.
-pub fn files(root: Option<&Path>, args: &ExportArgs) -> Result<ExitCode, Failure> {
+pub fn files(global: &Global, args: &ExportArgs) -> Result<ExitCode, Failure> {
     let target = Target::of(args.output.as_deref());
     target.refuse_terminal("use -o FILE, or a pipe")?;
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let image = find(&store, &args.image)?;
     let empty = session.new_layer()?;

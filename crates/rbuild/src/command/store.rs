@@ -1,12 +1,12 @@
 //! `rbuild store`: looking after the store itself.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_export::is_intact;
 use rbuild_store::Damage;
 
 use crate::{
-    cli::{CheckArgs, StoreArgs, StoreCommand},
+    cli::{CheckArgs, Global, StoreArgs, StoreCommand},
     failure::Failure,
     report::{note, print},
     settings,
@@ -16,9 +16,9 @@ use crate::{
 ///
 /// # Errors
 /// As [`check`].
-pub fn execute(root: Option<&Path>, args: &StoreArgs) -> Result<ExitCode, Failure> {
+pub fn execute(global: &Global, args: &StoreArgs) -> Result<ExitCode, Failure> {
     match &args.command {
-        StoreCommand::Check(args) => check(root, args),
+        StoreCommand::Check(args) => check(global, args),
     }
 }
 
@@ -26,9 +26,9 @@ pub fn execute(root: Option<&Path>, args: &StoreArgs) -> Result<ExitCode, Failur
 ///
 /// # Errors
 /// If the store cannot be read, or the damage not be removed.
-fn check(root: Option<&Path>, args: &CheckArgs) -> Result<ExitCode, Failure> {
+fn check(global: &Global, args: &CheckArgs) -> Result<ExitCode, Failure> {
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let damage = store.check(&mut is_intact)?;
     for object in &damage {
         print(&describe(object))?;

@@ -1,12 +1,12 @@
 //! `rbuild tag`, `untag` and `rmi`: names come and go.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use rbuild_oci::Name;
 use rbuild_store::{ImageRecord, IndexRecord, Store};
 
 use crate::{
-    cli::{RmiArgs, TagArgs, UntagArgs},
+    cli::{Global, RmiArgs, TagArgs, UntagArgs},
     failure::Failure,
     find::{find, index_id, look_up, look_up_index, new_name},
     report::print,
@@ -17,8 +17,8 @@ use crate::{
 ///
 /// # Errors
 /// If there is no such image, or a name is not one.
-pub fn add(root: Option<&Path>, args: &TagArgs) -> Result<ExitCode, Failure> {
-    let store = settings::store(root)?;
+pub fn add(global: &Global, args: &TagArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(global)?;
     let names: Vec<_> = args
         .names
         .iter()
@@ -48,8 +48,8 @@ pub fn add(root: Option<&Path>, args: &TagArgs) -> Result<ExitCode, Failure> {
 ///
 /// # Errors
 /// If there is no such image, or a name leads elsewhere.
-pub fn take(root: Option<&Path>, args: &UntagArgs) -> Result<ExitCode, Failure> {
-    let store = settings::store(root)?;
+pub fn take(global: &Global, args: &UntagArgs) -> Result<ExitCode, Failure> {
+    let store = settings::store(global)?;
     let image = find(&store, &args.image)?;
     let mut doomed = Vec::new();
     for text in &args.names {
@@ -81,10 +81,10 @@ pub fn take(root: Option<&Path>, args: &UntagArgs) -> Result<ExitCode, Failure> 
 ///
 /// # Errors
 /// If there is no such image, or an id has several names and `--force` is not given.
-pub fn remove(root: Option<&Path>, args: &RmiArgs) -> Result<ExitCode, Failure> {
+pub fn remove(global: &Global, args: &RmiArgs) -> Result<ExitCode, Failure> {
     // Layers have files of other ids.
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let mut removed = Vec::new();
     if args.all {
         for (name, _) in store.names()? {

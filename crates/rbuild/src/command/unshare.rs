@@ -8,14 +8,18 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use crate::{cli::UnshareArgs, failure::Failure, settings};
+use crate::{
+    cli::{Global, UnshareArgs},
+    failure::Failure,
+    settings,
+};
 
 /// Becomes the command.
 ///
 /// # Errors
 /// 126 if it cannot be executed, 127 if it is not there, 1 if there is no user namespace.
-pub fn execute(root: Option<&Path>, args: &UnshareArgs) -> Result<ExitCode, Failure> {
-    let store = std::path::absolute(settings::store_path(root)?)?;
+pub fn execute(global: &Global, args: &UnshareArgs) -> Result<ExitCode, Failure> {
+    let store = std::path::absolute(settings::store_path(global)?)?;
     rbuild_sandbox::enter_unguarded()?;
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
     let words: Vec<OsString> = args.command.iter().map(OsString::from).collect();

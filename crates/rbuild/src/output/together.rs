@@ -12,7 +12,7 @@ use rbuild_export::{
     Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_index,
     merged, subdirectory, write_index_archive,
 };
-use rbuild_oci::Location;
+use rbuild_oci::{BlobDigest, Location};
 use rbuild_store::ImageRecord;
 use rbuild_sys::Dir;
 
@@ -33,12 +33,17 @@ pub(super) struct Said<'a> {
 
 impl Output {
     /// Writes `all`, of which there are several or something is said.
-    pub(super) fn write_together(&self, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
+    pub(super) fn write_together(
+        &self,
+        all: &[Said<'_>],
+        built: Built<'_>,
+    ) -> Result<Option<BlobDigest>, Failure> {
         let (place, registry) = (built.ends.place(), built.ends.registry);
         match &self.kind {
             Kind::Names(names) => {
                 let list = image_list::list(place.store, built.images)?;
-                image_list::call(place.session, &list, names)
+                image_list::call(place.session, &list, names)?;
+                Ok(None)
             }
             Kind::Registries(places) => {
                 let index = self.index(all, built)?;
@@ -48,21 +53,23 @@ impl Output {
                         refer((place, registry), &index, &to)?;
                     }
                 }
-                Ok(())
+                Ok(Some(index.descriptor.digest))
             }
             Kind::OciArchive(target, tag) => {
                 let index = self.index(all, built)?;
                 let tag = tag.as_deref();
-                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))
+                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))?;
+                Ok(Some(index.descriptor.digest))
             }
             Kind::Layout(to) => {
                 let to = Location::Layout(to.clone());
                 let index = self.index(all, built)?;
-                send_index((place, registry), &index, &to, Images::Included)
+                send_index((place, registry), &index, &to, Images::Included)?;
+                Ok(Some(index.descriptor.digest))
             }
-            Kind::Local(path) => write_directories(path, all, built),
-            Kind::Tar(target) => write_tar(target, all, built),
-            Kind::DockerArchive(..) | Kind::Directory(_) => self.refuse_several(),
+            Kind::Local(path) => write_directories(path, all, built).map(|()| None),
+            Kind::Tar(target) => write_tar(target, all, built).map(|()| None),
+            Kind::DockerArchive(..) | Kind::Directory(_) => self.refuse_several().map(|()| None),
         }
     }
 

@@ -1,12 +1,10 @@
 //! `rbuild manifest push`: a list, with its images, to elsewhere.
 
-use std::path::Path;
-
 use rbuild_export::{Images, Looks, Place};
 use rbuild_oci::Location;
 
 use crate::{
-    cli::ListPushArgs,
+    cli::{Global, ListPushArgs},
     command::push::{compress, format, home, send_list, tell},
     failure::Failure,
     find::find_index,
@@ -18,14 +16,14 @@ use crate::{
 ///
 /// # Errors
 /// If there is no such list, or the destination refuses.
-pub fn execute(root: Option<&Path>, args: &ListPushArgs) -> Result<(), Failure> {
+pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
     let wished = Looks {
         format: args.format.map(format),
         compress: compress(&args.compression)?,
     };
     let registry = Registry::configured(&args.registry)?;
     rbuild_sandbox::enter()?;
-    let store = settings::store(root)?;
+    let store = settings::store(global)?;
     let session = store.begin()?;
     let (name, index) = find_index(&store, &args.list)?;
     let index = session.index(&name)?.unwrap_or(index);
