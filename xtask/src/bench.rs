@@ -188,7 +188,7 @@ impl Course<'_> {
             surroundings.scratch.file(&path, content)?;
         }
         let mut command = surroundings.build(builder, workload.name, phase);
-        if phase == Phase::Cold {
+        if phase != Phase::Cached {
             thread::sleep(SETTLING);
         }
         measure(&mut command)
