@@ -3,7 +3,7 @@
 //! Knows: which state a tree of the plan is in. Does not know: what a step does ([`crate::work`]),
 //! nor which is next ([`crate::schedule`]).
 
-use std::{collections::BTreeMap, error::Error as _, num::NonZero, time::Duration};
+use std::{collections::BTreeMap, iter::successors, num::NonZero, time::Duration};
 
 use rbuild_plan::{ImageRef, Key, Plan, Source, StepId, Tree};
 use rbuild_sandbox::{CapabilitySet, Mount};
@@ -176,13 +176,9 @@ impl Builder<'_> {
         };
         let is_new = self.imports.disbelieve(*layer);
         if is_new {
-            let mut why = error.to_string();
-            let mut cause = error.source();
-            while let Some(next) = cause {
-                why.push_str(&format!(": {next}"));
-                cause = next.source();
-            }
-            (self.emit)(Event::Warning(why));
+            let chain = successors(Some(error as &dyn std::error::Error), |&it| it.source());
+            let texts: Vec<String> = chain.map(ToString::to_string).collect();
+            (self.emit)(Event::Warning(texts.join(": ")));
         }
         is_new
     }

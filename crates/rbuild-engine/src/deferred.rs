@@ -87,9 +87,11 @@ impl Deferred {
         layers.iter().filter_map(settle).collect()
     }
 
-    /// Keeps what a step that was put off has left when it failed.
-    pub fn keep(&self, remains: Option<Remains>) {
-        *self.remains.lock().unwrap_or_else(PoisonError::into_inner) = remains;
+    /// Keeps what a step that was put off has left when it failed: the first one, as others are
+    /// ended then.
+    pub fn keep(&self, failed: Option<Remains>) {
+        let mut remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner);
+        *remains = remains.take().or(failed);
     }
 
     /// What was kept.

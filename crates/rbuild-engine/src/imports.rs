@@ -53,8 +53,8 @@ impl Place {
 }
 
 impl Imports {
-    /// Adds what `import`, which is at the place called `from`, has; `supplies` brings its layers into the store of `session`. Of two
-    /// results with one key the first stays.
+    /// Adds what `import`, which is at the place called `from`, has; `supplies` brings its layers
+    /// into the store of `session`. Of two results with one key the first stays.
     pub fn add<'a>(
         &mut self,
         (from, import): (String, Import),

@@ -5,11 +5,7 @@
 //!
 //! Spec: containers.conf(5) of containers-common.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use toml::{Table, Value};
 
@@ -193,18 +189,9 @@ fn files() -> Vec<PathBuf> {
     let mut files = vec![PathBuf::from("/usr/share/containers/containers.conf")];
     for dir in [PathBuf::from("/etc/containers")].into_iter().chain(own) {
         files.push(dir.join("containers.conf"));
-        files.extend(drop_ins(&dir.join("containers.conf.d")));
+        files.extend(settings::drop_ins(&dir.join("containers.conf.d")));
     }
     files.into_iter().chain(after).collect()
-}
-
-/// The files `*.conf` of a directory, by name.
-fn drop_ins(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|it| it == "conf"));
-    files.sort();
-    files
 }
 
 #[cfg(test)]

@@ -186,10 +186,8 @@ pub fn imports<'a>(
         match bases.cache_image(place) {
             Ok(image) => imports.add((place.to_string(), image), supplies, session),
             Err(error) => {
-                let causes =
-                    std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
-                let why: Vec<String> = causes.map(ToString::to_string).collect();
-                report::note(&format!("nothing is imported: {}", why.join(": ")));
+                let why = report::one_line(&error);
+                report::note(&format!("nothing is imported: {why}"));
                 if let Some(hint) = hint(&error) {
                     report::note(&hint);
                 }

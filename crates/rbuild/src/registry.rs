@@ -215,16 +215,8 @@ pub fn registries() -> Result<Registries, Failure> {
 
 /// Adds the files `*.conf` of a directory, by name.
 fn add_all(registries: &mut Registries, dir: &Path) -> Result<(), Error> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(());
-    };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "conf")
-    });
-    files.sort();
-    files.iter().try_for_each(|path| add(registries, path))
+    let mut files = settings::drop_ins(dir).into_iter();
+    files.try_for_each(|path| add(registries, &path))
 }
 
 /// Adds a file; one that is not there says nothing.

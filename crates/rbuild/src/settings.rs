@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     num::NonZero,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -207,6 +207,15 @@ pub fn path(name: &str) -> Option<PathBuf> {
 /// Where this user keeps configuration; `None` without a home directory.
 pub fn config_home() -> Option<PathBuf> {
     path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")))
+}
+
+/// The files `*.conf` of a directory, by name.
+pub fn drop_ins(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|it| it == "conf"));
+    files.sort();
+    files
 }
 
 /// Seconds since 1970.
