@@ -1,6 +1,11 @@
 //! Steps that do not need each other are executed at the same time.
 
-use crate::surroundings::host;
+use rbuild_testkit::fault_registry::{Access, FaultRegistry};
+
+use crate::{
+    push_ahead::{Waiting, dockerfile},
+    surroundings::host,
+};
 
 /// Each of the two stages waits for the other one to have begun.
 const MEET: &str = "FROM alpine AS a\n\
@@ -51,4 +56,25 @@ fn a_failing_step_ends_the_others() {
         failed.stderr
     );
     assert!(!failed.stderr.contains("status 137"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_base_image_is_pulled_while_a_step_of_another_stage_runs() {
+    let Some(host) = host() else { return };
+    let registry = FaultRegistry::start(Access::Open, Vec::new());
+    let base = format!("{}/team/base:1", registry.address());
+    host.run(&["push", "alpine", &format!("docker://{base}")])
+        .success();
+    let waiting = dockerfile("").replace("FROM alpine", "FROM alpine AS waiting");
+    let both = format!(
+        "{waiting}FROM {base} AS pulled\nRUN echo pulled > /x\n\
+         FROM alpine\nCOPY --from=pulled /x /\nCOPY --from=waiting /last /\n"
+    );
+    let build = Waiting::start_with(&host, &both, &["--jobs", "2", "-t", "it"]);
+    // The configuration comes before any step, the layer when a step opens it.
+    let is_blob = |request: &String| request.starts_with("GET /v2/team/base/blobs/");
+    let output = build.until(|| registry.requests().iter().filter(|it| is_blob(it)).count() >= 2);
+    output.success();
+    let made = host.run(&["run", "it", "cat", "/x"]).success();
+    assert_eq!(made.stdout, "pulled\n");
 }

@@ -25,8 +25,8 @@ fn uploads(registry: &FaultRegistry, repository: &str) -> usize {
     ends.filter(|it| it.contains(&place)).count()
 }
 
-/// A Dockerfile whose last step ends when the file `go` is in the context of the build.
-fn dockerfile(before: &str) -> String {
+/// A stage whose last step but one ends when the file `go` is in the context of the build.
+pub fn dockerfile(before: &str) -> String {
     format!(
         "FROM alpine\n{before}\
          RUN --mount=type=bind,target=/context --network=none \
@@ -35,8 +35,8 @@ fn dockerfile(before: &str) -> String {
     )
 }
 
-/// A build that waits in its last step but one.
-struct Waiting {
+/// A build that waits in one of its steps.
+pub struct Waiting {
     build: std::process::Child,
     go: PathBuf,
 }
@@ -46,7 +46,7 @@ impl Waiting {
         Self::start_with(host, &dockerfile(before), args)
     }
 
-    fn start_with(host: &Host, dockerfile: &str, args: &[&str]) -> Self {
+    pub fn start_with(host: &Host, dockerfile: &str, args: &[&str]) -> Self {
         host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
         let mut command: Command = host.rbuild(&[&["bud"], args, &["ctx"]].concat());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -57,7 +57,7 @@ impl Waiting {
     }
 
     /// Waits for `event`, and lets the build go on.
-    fn until(mut self, event: impl Fn() -> bool) -> Output {
+    pub fn until(mut self, event: impl Fn() -> bool) -> Output {
         let patience = Instant::now() + Duration::from_secs(50);
         while !event() {
             let ended = self.build.try_wait().unwrap();
