@@ -13,6 +13,7 @@ mod error;
 mod message;
 mod proxy;
 mod redirect;
+mod retry_after;
 mod url;
 
 pub use basic::basic;
