@@ -21,6 +21,7 @@ use crate::{
     bottoms,
     cli::{BuildArgs, CallFormat, Global, PlanArgs},
     commission::grouping,
+    containers_conf::ContainersConf,
     contexts::Opener,
     delivery::{Done, deliver_all},
     emulation::refuse_foreign,
@@ -82,9 +83,10 @@ pub fn plan(global: &Global, args: PlanArgs) -> Result<ExitCode, Failure> {
 
 fn pursue(purpose: Purpose, global: &Global, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
-    let order = Order::of(args)?;
+    let conf = ContainersConf::configured()?;
+    let order = Order::of(args, &conf)?;
     let console = on_failure::console(&order.on_failure)?;
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &conf)?;
     let signatures = registry::signatures(&args.signatures)?;
     let entered = rbuild_sandbox::enter_limited(order.confines.control.as_ref())?;
     let store = settings::store(global)?;

@@ -16,6 +16,7 @@ use crate::{
         EntryArgs, Global, ListAddArgs, ListAnnotateArgs, ListCreateArgs, ListRemoveArgs,
         ListRmArgs, ManifestArgs, ManifestCommand,
     },
+    containers_conf::ContainersConf,
     failure::Failure,
     find::{find_index, index_id, look_up_index, new_name},
     image_list::lock,
@@ -51,7 +52,7 @@ pub fn execute(global: &Global, args: &ManifestArgs) -> Result<ExitCode, Failure
 }
 
 fn create(global: &Global, args: &ListCreateArgs) -> Result<(), Failure> {
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
@@ -84,7 +85,7 @@ fn create(global: &Global, args: &ListCreateArgs) -> Result<(), Failure> {
 }
 
 fn add(global: &Global, args: &ListAddArgs) -> Result<(), Failure> {
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     edit(global, &args.list, |store, session, index| {

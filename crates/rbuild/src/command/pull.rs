@@ -7,6 +7,7 @@ use rbuild_oci::{Location, Platform, Reference};
 
 use crate::{
     cli::{Global, PullArgs, PullPolicy},
+    containers_conf::ContainersConf,
     failure::Failure,
     registry::{self, Registry},
     report::{self, print},
@@ -23,7 +24,7 @@ pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
         Some(text) => text.parse()?,
         None => Platform::default(),
     };
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;

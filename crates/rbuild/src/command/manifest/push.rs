@@ -6,6 +6,7 @@ use rbuild_oci::Location;
 use crate::{
     cli::{Global, ListPushArgs},
     command::push::{compress, format, home, send_list, tell},
+    containers_conf::ContainersConf,
     failure::Failure,
     find::find_index,
     registry::Registry,
@@ -17,11 +18,12 @@ use crate::{
 /// # Errors
 /// If there is no such list, or the destination refuses.
 pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
+    let conf = ContainersConf::configured()?;
     let wished = Looks {
         format: args.format.map(format),
-        compress: compress(&args.compression)?,
+        compress: compress(&args.compression, &conf)?,
     };
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &conf)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
     let session = store.begin()?;
