@@ -49,7 +49,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                     looks,
                     name: found.name.as_ref(),
                 };
-                send(parcel, to, &registry)?
+                send(parcel, to, &registry)?.digest
             }
             Thing::List(name, known) => {
                 // Its images stay as long as the session lives.
