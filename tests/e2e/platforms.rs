@@ -242,7 +242,60 @@ fn what_has_no_place_for_several_is_refused() {
     build(&host, FILES, &["-o", "type=docker,dest=it.tar"])
         .failure()
         .saying("type=docker is for one platform");
-    build(&host, FILES, &["--dry-run"])
-        .failure()
-        .saying("a forecast is for one platform");
+}
+
+#[test]
+fn a_forecast_is_made_for_each_platform() {
+    let Some(host) = host() else { return };
+    let foretold = |flags: &[&str]| build(&host, CROSS, flags).success().stdout;
+    let before = foretold(&["--dry-run"]);
+    let [first, second] = before.split("for linux/sparc64\n").collect::<Vec<_>>()[..] else {
+        unreachable!("{before}")
+    };
+    assert!(
+        first.starts_with("for linux/arm/v6\n[build] FROM"),
+        "{before}"
+    );
+    for one in [first, second] {
+        assert_eq!(one.matches("\nrun ").count(), 1, "{before}");
+    }
+    build(&host, CROSS, &[]).success();
+    assert!(!foretold(&["--dry-run"]).contains("\nrun "));
+    host.scratch.file("ctx/Dockerfile", CROSS).unwrap();
+    let plan = ["plan", TWO, "--format=json", "ctx"];
+    let plan = json(&host.run(&plan).success().stdout);
+    for (number, platform) in ["linux/arm/v6", "linux/sparc64"].iter().enumerate() {
+        let one = &plan["platforms"][number];
+        assert_eq!(one["platform"], *platform);
+        assert_eq!(one["steps"][1]["forecast"], "cached", "{plan}");
+    }
+}
+
+#[test]
+fn each_platform_has_the_cache_that_its_image_tells_of() {
+    let needs = [Need::Tool("docker-registry")];
+    let Some(mut host) = host_with(&needs) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/it:1", registry.address());
+    let pushed = format!("type=registry,name={name}");
+    build(&host, FILES, &["--cache-to=type=inline", "-o", &pushed]).success();
+    let from = format!("--cache-from={name}");
+    for (machine, platforms) in [
+        ("one", "--platform=linux/sparc64"),
+        ("both", TWO),
+        ("turned", "--platform=linux/sparc64,linux/arm/v6"),
+    ] {
+        host.store = host.scratch.path().join(machine);
+        let flags = [platforms, &from, "--require-cached"];
+        host.build(FILES, &flags).success();
+    }
+    // Of a platform that is not there that is said, and the others are used.
+    host.store = host.scratch.path().join("more");
+    let flags = ["--platform=linux/s390x,linux/sparc64", &from];
+    host.build(FILES, &flags)
+        .success()
+        .saying("there is no image for linux/s390x")
+        .saying("COPY f /f  (cached)");
 }

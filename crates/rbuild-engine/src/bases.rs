@@ -5,26 +5,23 @@
 //!
 //! Knows: when an image of the store will do. Does not know: how a place is asked.
 
+mod caches;
 mod files;
 mod places;
 
 use rbuild_http::{Client, Security};
 use rbuild_oci::{
-    BlobDigest, CacheImage, ChainId, Digest, ImageConfig, ImageId, Location, Manifest, Name,
-    Platform, Reference,
+    BlobDigest, ChainId, Digest, ImageConfig, ImageId, Location, Manifest, Name, Platform,
+    Reference,
 };
 use rbuild_plan::BaseImage;
 use rbuild_registry::{CredentialSources, Registries, Repository, SignaturePolicy};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
-    Error, Import, Supplies,
-    imports::Place,
-    layout::Layout,
-    pull::{Origin, PullError, layer_ids, pull},
-    shelf::Shelf,
+    Error, Supplies,
+    pull::{Origin, layer_ids, pull},
 };
-use files::which;
 use places::Asked;
 
 /// Finds images.
@@ -207,45 +204,6 @@ impl<'a> Bases<'a> {
             self.fetch_verified(Asked { is_only, ..asked })
         })?;
         Ok(record)
-    }
-
-    /// What `location`, an OCI layout or a registry, has as a cache.
-    ///
-    /// # Errors
-    /// [`Error::Pull`], [`Error::Files`]; [`Error::CacheImage`] if it is no cache.
-    pub fn cache_image(&self, location: &Location) -> Result<Import, Error> {
-        let of_files = |source: PullError| Error::Files {
-            location: location.to_string(),
-            source: Box::new(source),
-        };
-        let (place, manifest) = match location {
-            Location::Layout(place) => {
-                let open = || -> Result<_, PullError> {
-                    self.signatures.demands(location)?;
-                    let shelf = Shelf::directory(place.path.as_ref())?;
-                    let manifest = Layout(&shelf).resolve(which(place), &self.platform)?;
-                    Ok((Place::Layout(shelf), manifest))
-                };
-                open().map_err(of_files)?
-            }
-            Location::Name(reference) | Location::Registry(reference) => {
-                let name = reference.to_string();
-                let (_, found) = self.first((&name, reference), &mut |asked| {
-                    let (repository, manifest) = self.manifest(asked)?;
-                    Ok((Place::Registry(Box::new(repository)), manifest))
-                })?;
-                found
-            }
-            Location::OciArchive(_) | Location::DockerArchive(_) | Location::Directory(_) => {
-                unreachable!("caches are in registries and layouts")
-            }
-        };
-        let config = place.origin().config(&manifest).map_err(of_files)?;
-        let image = CacheImage::parse(&manifest, &config).map_err(|source| Error::CacheImage {
-            location: location.to_string(),
-            source,
-        })?;
-        Ok(Import { image, place })
     }
 
     /// Gives a base image its name. The name of an image for this machine is not taken away by one

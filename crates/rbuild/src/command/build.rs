@@ -161,7 +161,11 @@ impl Site<'_> {
         if purpose == Purpose::Images {
             refuse_foreign(&subject)?;
         }
-        let imports = exchange::imports(&order.cache_from, &bases, (&mut supplies, session));
+        let imports = exchange::imports(
+            (&order.cache_from, &order.platforms.all),
+            &bases,
+            (&mut supplies, session),
+        );
         let ground = Ground {
             args,
             order,
@@ -185,15 +189,17 @@ impl Site<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Tells what building would execute.
+    /// Tells what building would execute, for each platform as if there were no other.
     fn foretell(&self, ground: &Ground<'_>, format: CallFormat) -> Result<ExitCode, Failure> {
-        ground.order.platforms.only("a forecast")?;
-        let variant = &ground.subject.variants[0];
-        let progress = self.progress(ground, variant);
-        let builder = self.builder(ground, variant, &|_| ());
-        let forecasts = builder.forecast(&variant.plan);
-        let told = |error| explain(error, &variant.plan, &ground.subject.source, &progress);
-        forecast::print(&variant.plan, &forecasts.map_err(told)?, format)
+        let mut foretold = Vec::with_capacity(ground.subject.variants.len());
+        for variant in &ground.subject.variants {
+            let progress = self.progress(ground, variant);
+            let builder = self.builder(ground, variant, &|_| ());
+            let forecasts = builder.forecast(&variant.plan);
+            let told = |error| explain(error, &variant.plan, &ground.subject.source, &progress);
+            foretold.push((&*variant.plan, forecasts.map_err(told)?));
+        }
+        forecast::print(&foretold, format)
     }
 
     /// Executes the steps for one platform.
