@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use rbuild_engine::{Bases, Policy};
+use rbuild_engine::{Bases, Notice, Policy};
 use rbuild_oci::{Location, Platform, Reference};
 
 use crate::{
@@ -35,10 +35,9 @@ pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
         false => vec![args.image.clone()],
     };
     for name in &wanted {
-        let id = bases.pull(name, policy(args.policy), &mut |place| {
-            if !args.quiet {
-                report::note(&format!("pulling {place}"));
-            }
+        let id = bases.pull(name, policy(args.policy), &mut |notice| match notice {
+            Notice::Fetching(_) if args.quiet => {}
+            notice => report::notice(notice),
         })?;
         print(&id.0.hex())?;
     }
