@@ -128,7 +128,7 @@ pub struct RmiArgs {
     /// Remove all images
     #[arg(short, long)]
     pub all: bool,
-    /// Remove an image given by id even if it has several names
+    /// Remove an image given by id even if it has several names; what is not there is no error
     #[arg(short, long)]
     pub force: bool,
 }
