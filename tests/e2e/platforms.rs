@@ -299,3 +299,38 @@ fn each_platform_has_the_cache_that_its_image_tells_of() {
         .saying("there is no image for linux/s390x")
         .saying("COPY f /f  (cached)");
 }
+
+#[test]
+fn an_image_for_another_platform_is_kept_when_it_loses_its_name() {
+    let Some(host) = host_with(&[Need::Tool("docker-registry")]) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/base:1", registry.address());
+    let pushed = format!("type=registry,name={name}");
+    host.scratch.file("ctx/f", "file\n").unwrap();
+    let all = format!("{TWO},local");
+    host.build(FILES, &[&all, "-o", &pushed]).success();
+    host.run(&["prune", "-f"]).success();
+    // A build for it gives it the name, too, as long as none for this machine has it.
+    let child = format!("FROM {name}\nLABEL a=b\n");
+    host.build(&child, &["--platform=linux/sparc64"]).success();
+    assert_eq!(inspected(&host, &name)["Architecture"], "sparc64");
+    host.run(&["rmi", &name]).success();
+    let pull = ["pull", "-q", "--platform=linux/sparc64", &name];
+    let theirs = host.run(&pull).success().stdout.trim().to_owned();
+    assert_eq!(inspected(&host, &name)["Architecture"], "sparc64");
+    // A build for this machine needs the name.
+    host.build(&child, &["-t", "it"]).success();
+    let ours = inspected(&host, &name);
+    assert_ne!(ours["Architecture"], "sparc64");
+    host.run(&["prune", "-f", "--all"]).success();
+    let images = host.run(&["images", "--no-trunc"]).success().stdout;
+    let line = images.lines().find(|line| line.contains(&theirs)).unwrap();
+    assert!(line.starts_with(&name[..name.len() - 2]), "{images}");
+    let digest = inspected(&host, &theirs)["Digest"].clone();
+    let pinned = format!("{}@{}", &name[..name.len() - 2], digest.as_str().unwrap());
+    assert_eq!(inspected(&host, &pinned)["Architecture"], "sparc64");
+    host.run(&["rmi", &pinned]).success();
+    host.run(&["inspect", &theirs]).failure();
+}

@@ -6,6 +6,7 @@
 //! Knows: when an image of the store will do. Does not know: how a place is asked.
 
 mod caches;
+mod calling;
 mod files;
 mod newer;
 mod places;
@@ -147,7 +148,7 @@ impl<'a> Bases<'a> {
             (Policy::Newer, Some((full, old))) => {
                 match self.newer(name, (&full, &old), &mut |notice| tell(notice)) {
                     Some((full, record)) => {
-                        self.call(&full, &record.id())?;
+                        self.call_base(&full, &record.id())?;
                         (full, record)
                     }
                     None => (full, old),
@@ -198,7 +199,7 @@ impl<'a> Bases<'a> {
         let bring = move || {
             tell(Notice::Fetching(&remote.told));
             let record = bases.fetch_announced(&name, &full, &remote)?;
-            bases.call(&full.local_name(), &record.id())
+            bases.call_base(&full.local_name(), &record.id())
         };
         supplies.add_image(found.tree.image, &found.tree.layers, Box::new(bring));
         Ok(found)
@@ -236,21 +237,6 @@ impl<'a> Bases<'a> {
         Ok(record)
     }
 
-    /// Gives a base image its name. The name of an image for this machine is not taken away by one
-    /// for another platform.
-    fn call(&self, name: &Name, id: &ImageId) -> Result<(), Error> {
-        let is_taken = || -> Result<bool, Error> {
-            let ours = self.for_platform(&Platform::default());
-            let old = self.store.name(name)?;
-            let old = old.map(|id| self.store.image(&id)).transpose()?.flatten();
-            Ok(old.is_some_and(|old| ours.is_for_platform(&old)))
-        };
-        match self.platform != Platform::default() && is_taken()? {
-            true => Ok(()),
-            false => Ok(self.session.set_name(name, id)?),
-        }
-    }
-
     /// Finds the image `name` for the platform in the store; `None` if it would have to be fetched.
     ///
     /// # Errors
@@ -280,7 +266,7 @@ impl<'a> Bases<'a> {
             (_, None) => self.fetch(name, &mut |place| tell(Notice::Fetching(place)))?,
             (Policy::Newer, Some((full, old))) => match self.newer(name, (&full, &old), tell) {
                 Some((full, record)) => {
-                    self.session.set_name(&full, &record.id())?;
+                    self.call(&full, &record.id())?;
                     record
                 }
                 None => old,
@@ -353,7 +339,7 @@ impl<'a> Bases<'a> {
             fetching(&asked.told(name));
             self.fetch_from_registry(asked)
         })?;
-        self.session.set_name(&full.local_name(), &record.id())?;
+        self.call(&full.local_name(), &record.id())?;
         Ok(record)
     }
 
