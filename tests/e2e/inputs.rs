@@ -10,6 +10,8 @@ use rbuild_testkit::{
     http::{Ending, Reply, Seen, Server},
 };
 
+use serde_json::Value;
+
 use crate::surroundings::{host, host_with};
 
 /// Reads `/out` of the image `it`.
@@ -146,6 +148,20 @@ fn i1_t40_a_git_repository_is_a_context_and_no_ignore_file_counts() {
     host.run(&["bud", &url("#no-such")])
         .failure()
         .saying("no-such");
+
+    // Provenance says which commit that was.
+    let told = ["--provenance=mode=min", "-o", "told", &url("?branch=other")];
+    host.run(&[&["bud"], &told[..]].concat()).success();
+    let told = fs::read(host.scratch.path().join("told/provenance.json")).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let built = &told["predicate"]["buildDefinition"];
+    let context = &built["resolvedDependencies"][0];
+    assert_eq!(context["uri"], format!("git+{}@refs/heads/other", url("")));
+    let commit = String::from_utf8(shell(&host, "git rev-parse other")).unwrap();
+    assert_eq!(context["digest"]["gitCommit"], commit.trim());
+    let source = &built["externalParameters"]["configSource"];
+    assert_eq!(source["uri"], context["uri"]);
+    assert_eq!(source["digest"], context["digest"]);
 
     let named = format!("src={}", url("#other"));
     host.build(

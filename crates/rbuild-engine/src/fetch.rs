@@ -19,7 +19,7 @@ use std::io;
 
 pub use add::Fetcher;
 pub use archive::{archive_codec, unpack_archive};
-pub use context::{ContextFetcher, FetchedContext, MAX_DOCKERFILE};
+pub use context::{ContextFetcher, Fetched, FetchedContext, MAX_DOCKERFILE, Revision};
 
 /// Bytes from outside could not be made into a directory.
 #[derive(Debug, thiserror::Error)]

@@ -8,11 +8,12 @@ use std::{
     io::{self, Read, Seek},
 };
 
-use rbuild_context::{Download, Git, GitRequest, GitSource, download};
+use rbuild_context::{Download, Downloaded, Git, GitRequest, GitSource, download};
 use rbuild_http::{Client, Url};
 use rbuild_layer::{
     Codec, Decoder, Ownership, RootEntry, UnpackOptions, Whiteouts, is_tar, sniff, unpack,
 };
+use rbuild_oci::Digest;
 use rbuild_sys::{Dir, effective_ids};
 
 use super::{
@@ -35,6 +36,24 @@ pub enum FetchedContext {
     Tree(Dir),
     /// A Dockerfile's text, and no files.
     Dockerfile(Vec<u8>),
+}
+
+/// A build context that was somewhere else.
+#[derive(Debug)]
+pub struct Fetched {
+    /// What it turned out to be.
+    pub context: FetchedContext,
+    /// Which of all that have been there.
+    pub revision: Revision,
+}
+
+/// What tells one state of a place from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revision {
+    /// A commit, all of its digits.
+    Commit(String),
+    /// What a server sent.
+    Bytes(Digest),
 }
 
 /// Fetches build contexts.
@@ -67,7 +86,7 @@ impl ContextFetcher<'_> {
     ///
     /// # Errors
     /// [`FetchError::Fetch`] too.
-    pub fn url(&self, url: &Url, into: &Dir) -> Result<FetchedContext, FetchError> {
+    pub fn url(&self, url: &Url, into: &Dir) -> Result<Fetched, FetchError> {
         let from = format!("`{url}`");
         let mut file = nameless(into).map_err(|source| FetchError::Store {
             from: from.clone(),
@@ -80,12 +99,17 @@ impl ContextFetcher<'_> {
             authorization: self.authorization,
             size_limit: MAX_ARCHIVE,
         };
-        download(self.http, &wanted, &mut file)?;
+        let Downloaded::New(remote) = download(self.http, &wanted, &mut file)? else {
+            unreachable!("nothing was known")
+        };
         file.rewind().map_err(|source| FetchError::Read {
             from: from.clone(),
             source,
         })?;
-        from_stream(&mut file, into, &from)
+        Ok(Fetched {
+            context: from_stream(&mut file, into, &from)?,
+            revision: Revision::Bytes(remote.digest),
+        })
     }
 
     /// The files of `source`, checked out into the empty directory `into`.
@@ -97,13 +121,16 @@ impl ContextFetcher<'_> {
         source: &GitSource,
         request: &GitRequest<'_>,
         into: &Dir,
-    ) -> Result<FetchedContext, FetchError> {
+    ) -> Result<Fetched, FetchError> {
         let request = GitRequest {
             authorization: request.authorization.or(self.authorization),
             ..*request
         };
         let checkout = self.git.fetch(source, &request, into)?;
-        Ok(FetchedContext::Tree(checkout.tree))
+        Ok(Fetched {
+            context: FetchedContext::Tree(checkout.tree),
+            revision: Revision::Commit(checkout.commit),
+        })
     }
 }
 

@@ -306,15 +306,15 @@ impl<'a> Finished<'a> {
     /// The same, ready for delivery.
     fn done(&'a self, ground: &Ground<'a>, store: &Store) -> Result<Done<'a>, Failure> {
         let Ground {
-            args,
             order,
             subject,
             supplies,
             imports,
+            ..
         } = *ground;
         let variant = self.variant;
         Ok(Done {
-            saying: Saying::of((args, order), (&subject.source, variant), store)?,
+            saying: Saying::of(order, (subject, variant), store)?,
             resolved: &variant.resolved,
             results: Results {
                 plan: &variant.plan,
