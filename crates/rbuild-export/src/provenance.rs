@@ -66,6 +66,8 @@ pub struct Provenance<'a> {
     pub file: (&'a str, &'a str),
     /// Where contexts come from.
     pub origins: &'a Origins,
+    /// What ADD has fetched, by the step and the number of the item.
+    pub fetched: &'a BTreeMap<(StepId, usize), Material>,
     /// The stage that was asked for.
     pub target: Option<&'a str>,
     /// What was given for ARGs.
@@ -190,14 +192,8 @@ impl Provenance<'_> {
             };
             found.insert(uri, value);
         }
-        for step in &self.plan.steps {
-            for (uri, digest) in fetched(step) {
-                let mut value = json!({ "uri": uri });
-                if let Some((algorithm, digest)) = digest {
-                    value["digest"] = json!({ algorithm: digest });
-                }
-                found.insert(uri, value);
-            }
+        for (id, step) in (0..).map(StepId).zip(&self.plan.steps) {
+            found.extend(self.added(id, step));
         }
         let mut all: Vec<Value> = found.into_values().collect();
         if self.detail == Detail::Max {
@@ -210,6 +206,30 @@ impl Provenance<'_> {
             }));
         }
         all
+    }
+
+    /// What step `id` takes from elsewhere, by its places. What was not fetched has the digest that
+    /// it must have, if the Dockerfile says one.
+    fn added(&self, id: StepId, step: &Step) -> BTreeMap<String, Value> {
+        let Op::Copy(copy) = &step.op else {
+            return BTreeMap::new();
+        };
+        let mut found = BTreeMap::new();
+        for (number, item) in copy.items.iter().enumerate() {
+            let Some((url, must)) = place(item) else {
+                continue;
+            };
+            let fetched = self.fetched.get(&(id, number));
+            let uri = without_logins(fetched.map_or(url, |it| &it.uri));
+            let mut value = json!({ "uri": uri });
+            if let Some(fetched) = fetched {
+                value["digest"] = fetched.digest_set();
+            } else if let Some((algorithm, digits)) = must {
+                value["digest"] = json!({ algorithm: digits });
+            }
+            found.insert(uri, value);
+        }
+        found
     }
 
     fn steps(&self) -> Vec<Value> {
@@ -275,26 +295,21 @@ fn confidential(plan: &Plan) -> (BTreeMap<&str, bool>, BTreeMap<&str, bool>) {
     (secrets, agents)
 }
 
-/// What `step` fetches: where from, and the algorithm and digest that it must have.
-fn fetched(step: &Step) -> Vec<(String, Option<(&'static str, &str)>)> {
-    let Op::Copy(copy) = &step.op else {
-        return Vec::new();
-    };
-    let items = copy.items.iter().filter_map(|item| match item {
+/// Where `item` is, if that is elsewhere, and what the Dockerfile says that it must be.
+fn place(item: &Item) -> Option<(&str, Option<(&'static str, &str)>)> {
+    match item {
         Item::Url { url, checksum, .. } => {
-            let digest = checksum
-                .as_deref()
-                .and_then(|it| it.strip_prefix("sha256:"));
-            Some((without_logins(url), digest.map(|it| ("sha256", it))))
+            let checksum = checksum.as_deref();
+            let digits = checksum.and_then(|it| it.strip_prefix("sha256:"));
+            Some((url, digits.map(|it| ("sha256", it))))
         }
         Item::Git { url, checksum, .. } => {
             // The start of a number is no digest.
             let commit = checksum.as_deref().filter(|it| it.len() == 40);
-            Some((without_logins(url), commit.map(|it| ("gitCommit", it))))
+            Some((url, commit.map(|it| ("gitCommit", it))))
         }
         Item::Path(_) | Item::Inline { .. } => None,
-    });
-    items.collect()
+    }
 }
 
 /// Proxies are this machine's business, and may have passwords.

@@ -19,6 +19,7 @@ use crate::{
     cli::AttestArgs,
     dockerfile::STANDARD_INPUT,
     failure::Failure,
+    fetched::Fetched,
     order::Order,
     output::{Ends, Output},
     settings,
@@ -134,6 +135,7 @@ impl Saying {
     pub fn of(
         order: &Order,
         (subject, variant): (&Subject, &Variant),
+        fetched: &Fetched,
         store: &Store,
     ) -> Result<Self, Failure> {
         let now = settings::now();
@@ -148,6 +150,7 @@ impl Saying {
                 platform: &Platform::default(),
                 file: (&called(&subject.source), &subject.source.text),
                 origins: &subject.origins,
+                fetched: &fetched.all(),
                 target: order.targets.iter().find_map(|it| it.stage.as_deref()),
                 build_args: &order.inputs.build_args,
                 labels: &order.inputs.labels,

@@ -16,14 +16,14 @@ use std::{
 use rbuild_context::{Asked, ContextSpec, GitDir, GitRequest, NamedContext, NamedSource};
 use rbuild_engine::{
     BuildContext, Ignoring,
-    fetch::{ContextFetcher, FetchedContext, Fetcher, Revision},
+    fetch::{ContextFetcher, FetchedContext, Fetcher},
 };
 use rbuild_export::{Material, Origins};
 use rbuild_plan::{ContextKind, Plan, Source};
 use rbuild_store::Session;
 use rbuild_sys::Dir;
 
-use crate::{failure::Failure, report, settings};
+use crate::{failure::Failure, fetched::material, report, settings};
 
 /// The main context, before its Dockerfile is read.
 pub enum Main {
@@ -154,7 +154,7 @@ impl Opener<'_> {
             git: self.fetcher.git,
             authorization,
         };
-        let (fetched, uri) = match spec {
+        let fetched = match spec {
             ContextSpec::Local(path) => {
                 let mut file = File::open(path).map_err(|error| {
                     Failure::message(format!("cannot open the build context {from}: {error}"))
@@ -170,8 +170,7 @@ impl Opener<'_> {
             ContextSpec::Url(url) => {
                 report::note(&format!("fetching {url}"));
                 let authorization = self.fetcher.authorization(Asked::File, &url.host());
-                let fetched = fetcher(authorization.as_deref()).url(url, &into)?;
-                (fetched, url.to_string())
+                fetcher(authorization.as_deref()).url(url, &into)?
             }
             ContextSpec::Git(source) => {
                 report::note(&format!("fetching {source}"));
@@ -183,15 +182,10 @@ impl Opener<'_> {
                     authorization: authorization.as_deref(),
                     checksum: None,
                 };
-                let fetched = fetcher(None).git(source, &request, &into)?;
-                (fetched, source.locator())
+                fetcher(None).git(source, &request, &into)?
             }
         };
-        let digest = match fetched.revision {
-            Revision::Commit(commit) => ("gitCommit", commit),
-            Revision::Bytes(digest) => ("sha256", digest.hex()),
-        };
-        Ok((fetched.context, Some(Material { uri, digest })))
+        Ok((fetched.context, Some(material(&fetched.remote))))
     }
 }
 

@@ -13,11 +13,10 @@ use rbuild_http::{Client, Url};
 use rbuild_layer::{
     Codec, Decoder, Ownership, RootEntry, UnpackOptions, Whiteouts, is_tar, sniff, unpack,
 };
-use rbuild_oci::Digest;
 use rbuild_sys::{Dir, effective_ids};
 
 use super::{
-    FetchError,
+    FetchError, Remote, Revision,
     archive::{HEADER, RATIO_LIMIT},
 };
 
@@ -43,17 +42,8 @@ pub enum FetchedContext {
 pub struct Fetched {
     /// What it turned out to be.
     pub context: FetchedContext,
-    /// Which of all that have been there.
-    pub revision: Revision,
-}
-
-/// What tells one state of a place from all others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revision {
-    /// A commit, all of its digits.
-    Commit(String),
-    /// What a server sent.
-    Bytes(Digest),
+    /// What was there.
+    pub remote: Remote,
 }
 
 /// Fetches build contexts.
@@ -108,7 +98,10 @@ impl ContextFetcher<'_> {
         })?;
         Ok(Fetched {
             context: from_stream(&mut file, into, &from)?,
-            revision: Revision::Bytes(remote.digest),
+            remote: Remote {
+                uri: url.to_string(),
+                revision: Revision::Bytes(remote.digest),
+            },
         })
     }
 
@@ -129,7 +122,10 @@ impl ContextFetcher<'_> {
         let checkout = self.git.fetch(source, &request, into)?;
         Ok(Fetched {
             context: FetchedContext::Tree(checkout.tree),
-            revision: Revision::Commit(checkout.commit),
+            remote: Remote {
+                uri: source.locator(),
+                revision: Revision::Commit(checkout.commit),
+            },
         })
     }
 }

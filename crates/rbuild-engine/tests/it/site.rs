@@ -310,7 +310,10 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
         Event::Output { stream, line, .. } => {
             writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
         }
-        Event::Frozen { .. } | Event::Known { .. } | Event::Recorded { .. } => Ok(()),
+        Event::Frozen { .. }
+        | Event::Known { .. }
+        | Event::Recorded { .. }
+        | Event::Fetched { .. } => Ok(()),
         Event::Unmatched { step, item } => {
             writeln!(out, "unmatched {item} of {}", title(step))
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use expect_test::{ExpectFile, expect_file};
 use rbuild_dockerfile::parse;
 use rbuild_oci::{BlobDigest, Digest, ImageConfig, Name, Platform};
-use rbuild_plan::{BaseImage, ImageRef, Inputs, Plan, Planning, plan};
+use rbuild_plan::{BaseImage, ImageRef, Inputs, Plan, Planning, StepId, plan};
 
 use super::{Detail, Material, Origins, Provenance, without_logins};
 
@@ -72,6 +72,11 @@ fn check(detail: Detail, times: Option<(i64, i64)>, expected: &ExpectFile) {
         )]),
         locals: BTreeSet::from(["dockerfile".to_owned()]),
     };
+    let b = Material {
+        uri: "https://files.example/b.txt".to_owned(),
+        digest: ("sha256", Digest::of(b"b").hex()),
+    };
+    let fetched = BTreeMap::from([((StepId(1), 0), b)]);
     let provenance = Provenance {
         detail,
         builder: None,
@@ -79,6 +84,7 @@ fn check(detail: Detail, times: Option<(i64, i64)>, expected: &ExpectFile) {
         platform: &platform,
         file: ("Dockerfile", DOCKERFILE),
         origins: &origins,
+        fetched: &fetched,
         target: None,
         build_args: &args,
         labels: &BTreeMap::from([("a.b".to_owned(), "c".to_owned())]),
@@ -150,6 +156,7 @@ fn where_files_are_on_this_machine_is_not_told() {
         platform: &platform,
         file: ("Dockerfile", ""),
         origins: &Origins::default(),
+        fetched: &BTreeMap::new(),
         target: None,
         build_args: &BTreeMap::new(),
         labels: &BTreeMap::new(),

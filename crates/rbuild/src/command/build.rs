@@ -28,6 +28,7 @@ use crate::{
     exchange::{self, KeyBook, Results},
     explanation::explain,
     failure::Failure,
+    fetched::Fetched,
     forecast,
     listeners::Listeners,
     network,
@@ -241,6 +242,7 @@ impl Site<'_> {
             variant,
             states,
             keys: listeners.keys,
+            fetched: listeners.fetched,
         })
     }
 
@@ -300,6 +302,7 @@ struct Finished<'a> {
     /// After each step.
     states: Vec<State>,
     keys: KeyBook,
+    fetched: Fetched,
 }
 
 impl<'a> Finished<'a> {
@@ -314,7 +317,7 @@ impl<'a> Finished<'a> {
         } = *ground;
         let variant = self.variant;
         Ok(Done {
-            saying: Saying::of(order, (subject, variant), store)?,
+            saying: Saying::of(order, (subject, variant), &self.fetched, store)?,
             resolved: &variant.resolved,
             results: Results {
                 plan: &variant.plan,

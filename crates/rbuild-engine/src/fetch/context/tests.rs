@@ -9,9 +9,9 @@ use rbuild_sys::Dir;
 use rbuild_testkit::http::{Ending, Reply, Server};
 use tar::EntryType::{Regular, Symlink};
 
-use super::{ContextFetcher, FetchedContext, Revision};
+use super::{ContextFetcher, FetchedContext};
 use crate::fetch::{
-    FetchError,
+    FetchError, Revision,
     samples::{compressed, packed},
 };
 
@@ -142,7 +142,7 @@ fn urls_are_fetched_and_understood_by_content() {
         let fetched = fetcher.url(&url, &into);
         if path == "/Dockerfile" {
             let revision = Revision::Bytes(Digest::of(b"FROM scratch"));
-            assert_eq!(fetched.as_ref().unwrap().revision, revision);
+            assert_eq!(fetched.as_ref().unwrap().remote.revision, revision);
         }
         assert_eq!(found(fetched.map(|it| it.context)), expected);
     };
