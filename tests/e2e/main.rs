@@ -40,6 +40,7 @@ mod mounts;
 mod network;
 mod outputs;
 mod parallel;
+mod partial;
 mod platforms;
 mod policy;
 mod privilege;
