@@ -5,6 +5,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use rbuild_oci::Platform;
 use rbuild_plan::Extent;
 
 mod attest;
@@ -242,7 +243,11 @@ pub struct RunArgs {
     /// The network
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,
-    /// The image
+    /// Of a list of images, run that for this platform; an image must be for it [default: this
+    /// machine's, of a list]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<Platform>,
+    /// The image, or a list of images
     #[arg(value_name = "NAME")]
     pub image: String,
     /// Command and arguments [default: the image's CMD]

@@ -17,7 +17,7 @@ use crate::{
     confine::{Insecure, confines},
     containers_conf::ContainersConf,
     failure::Failure,
-    find::find,
+    find::find_for,
     network, report, settings, signals,
 };
 
@@ -39,7 +39,7 @@ pub fn execute(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
     let store = settings::store(global)?;
     let session = store.begin()?;
-    let image = find(&store, &args.image)?;
+    let image = find_for(&store, &args.image, args.platform.as_ref())?;
     let config: ImageConfig = serde_json::from_str(&image.record.config)?;
     let argv = argv(&config, args)?;
 
