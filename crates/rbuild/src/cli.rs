@@ -208,6 +208,7 @@ const RUN_NOTES: &str = "\
 The command gets the sandbox of RUN (docker's default capabilities, a network of its own), changed by
 the flags below. What it writes is gone when it ends; so are the processes it leaves behind.
 With -it it has a terminal: rbuild run -it NAME sh.
+A command for another architecture needs an emulator on this machine, as a RUN does.
 
 Exit status: that of the command, 128 + N after signal N, 137 after --timeout; 125 if it cannot be
 started, 126 if the program cannot be executed, 127 if it is not there.";

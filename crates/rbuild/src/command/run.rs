@@ -16,6 +16,7 @@ use crate::{
     cli::{Global, RunArgs},
     confine::{Insecure, confines},
     containers_conf::ContainersConf,
+    emulation,
     failure::Failure,
     find::find_for,
     network, report, settings, signals,
@@ -46,6 +47,9 @@ pub fn execute(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
     let staged = session.new_layer()?;
     let bottoms = crate::bottoms::make(&session)?;
     let sandbox = Sandbox::new(entered, &bottoms.scratch, &confines.confinement)?;
+    if let Some(platform) = config.platform() {
+        emulation::enable_or_note(&platform, &sandbox);
+    }
     let mut dirs = Vec::new();
     for layer in image.record.layers.iter().rev() {
         let gone = || {
