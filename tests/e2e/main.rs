@@ -20,6 +20,7 @@ mod descriptions;
 mod differential;
 mod disk;
 mod durability;
+mod emulation;
 mod examples;
 mod exchange;
 mod fault;
