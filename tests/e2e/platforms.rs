@@ -154,6 +154,53 @@ fn stages_of_this_machine_compile_for_others() {
     assert!(host.scratch.path().join("flat/what").is_file());
 }
 
+/// Commands for two platforms, that of `linux/sparc64` ending with `status`: each waits for the
+/// other one, the first one afterwards `longer`.
+fn meeting(longer: &str, status: u8) -> String {
+    format!(
+        "FROM --platform=$BUILDPLATFORM alpine AS tools\nRUN echo tool > /tool\n\
+         FROM tools AS build\nARG TARGETARCH\nRUN --mount=type=cache,target=/m \\\n  \
+         touch /m/$TARGETARCH; for i in $(seq 600); do \\\n  \
+         [ $(ls /m | wc -l) = 2 ] && break; sleep .1; done; [ $i != 600 ] || exit 9; \\\n  \
+         [ $TARGETARCH = arm ] || exit {status}; {longer}\n\
+         FROM scratch\nCOPY --from=build /tool /tool\n"
+    )
+}
+
+#[test]
+fn platforms_are_built_at_the_same_time_and_what_they_share_once() {
+    for flags in [&[][..], &["--no-cache"]] {
+        let Some(host) = host() else { return };
+        let flags = [&["--jobs=2", "-t", "it"], flags].concat();
+        let built = build(&host, &meeting("true", 0), &flags).success();
+        for line in [
+            "[linux/arm/v6 tools 1/1] RUN echo tool > /tool\n",
+            "[linux/sparc64 tools 1/1] RUN echo tool > /tool  (cached)\n",
+        ] {
+            assert!(built.stderr.contains(line), "{}", built.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_failure_for_one_platform_ends_the_others() {
+    let Some(host) = host() else { return };
+    let flags = ["--jobs=2", "--on-failure=keep"];
+    let failed = build(&host, &meeting("sleep 3600", 7), &flags).failure();
+    failed
+        .saying("the build for linux/sparc64 has failed")
+        .saying("status 7")
+        .saying("kept as image");
+}
+
+#[test]
+fn one_job_builds_platform_after_platform() {
+    let Some(host) = host() else { return };
+    let built = build(&host, CROSS, &["--jobs=1"]).success().stderr;
+    let first = built.rfind("[linux/arm/v6 ");
+    assert!(first < built.find("[linux/sparc64 "), "{built}");
+}
+
 #[test]
 fn one_cache_serves_all_platforms() {
     let Some(mut host) = host() else { return };

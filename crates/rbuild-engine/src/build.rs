@@ -1,26 +1,22 @@
 //! A build: everything that its steps work with, and the states that they lead to.
 //!
 //! Knows: which state a tree of the plan is in. Does not know: what a step does ([`crate::work`]),
-//! nor which is next ([`crate::schedule`]).
+//! nor when ([`crate::builds`]).
 
-use std::{collections::BTreeMap, iter::successors, num::NonZero, time::Duration};
+use std::{collections::BTreeMap, iter::successors, time::Duration};
 
-use rbuild_plan::{ImageRef, Key, Plan, Source, StepId, Tree};
+use rbuild_plan::{ImageRef, Key, Plan, Source, SourceDigest, StepId, Tree, step_key};
 use rbuild_sandbox::{CapabilitySet, Mount};
 use rbuild_store::{LayerId, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
     BaseTree, BuildContext, Caching, Error, Event, Imports, Memory, Runner, Supplies,
-    deferred::Deferred,
-    fetch::Fetcher,
-    remains::{Failed, Failure},
-    selection::Staging,
-    step::mounts::Confidential,
-    trees::Trees,
-    work::Work,
-    workers::{Made, Steps},
+    fetch::Fetcher, selection::Staging, step::mounts::Confidential, trees::Trees,
 };
+
+/// In place of what a step reads, before it is read.
+const UNREAD: SourceDigest = SourceDigest::Content([0; 32]);
 
 /// All that a build works with.
 pub struct Builder<'a> {
@@ -56,8 +52,6 @@ pub struct Builder<'a> {
     pub caching: &'a Caching,
     /// What is remembered of earlier builds, to explain why steps are executed.
     pub memory: &'a Memory,
-    /// So many steps are executed at the same time; the result does not depend on it.
-    pub jobs: NonZero<usize>,
     /// Is told what happens, by several threads.
     pub emit: &'a (dyn Fn(Event) + Sync),
 }
@@ -84,89 +78,60 @@ pub struct State {
     pub is_renewed: bool,
 }
 
+impl State {
+    /// A tree that no step has made.
+    fn of(key: Key, layers: Vec<LayerId>) -> Self {
+        Self {
+            key,
+            layers,
+            added: None,
+            is_renewed: false,
+        }
+    }
+}
+
 impl Builder<'_> {
-    /// Executes all steps of `plan`, each when what it needs is done; returns the state after each.
-    ///
-    /// # Errors
-    /// [`Error::Step`] with the step that failed; the results of those before it stay cached.
-    pub fn build(&self, plan: &Plan) -> Result<Vec<State>, Box<Failed>> {
-        let trees = Trees {
-            builder: self,
-            plan,
-            deferred: &Deferred::of(plan),
-        };
-        let built = loop {
-            let built = self.execute(trees);
-            match built.and_then(|states| self.complete(trees, states)) {
-                Err(failed) if self.is_settled_by_disbelief(&failed.error) => {}
-                other => break other,
-            }
-        };
-        // A build that failed has read the context too.
-        for context in self.named_contexts.values().chain([self.context]) {
-            context.save(self.session);
-        }
-        self.memory.save(plan, self.session);
-        built
-    }
-
-    fn execute(&self, trees: Trees<'_>) -> Result<Vec<State>, Box<Failed>> {
-        let plan = trees.plan;
-        let execute = |id: StepId, made: &Made<State>| {
-            let state = |tree: &Tree| {
-                let of = |id: StepId| made[id.0 as usize].get().cloned();
-                let state = self.state(plan, tree, &of);
-                state.expect("a step starts when what it needs is done")
-            };
-            Work::new(trees, id, &state).execute()
-        };
-        let steps = Steps {
-            execute: &execute,
-            stop: &|failure| match failure.error {
-                // The build goes on without it.
-                Error::Import { .. } => {}
-                _ => self.runner.stop(),
-            },
-            jobs: self.jobs,
-        };
-        steps.of(plan).map_err(|stopped| {
-            let Failure { error, remains } = *stopped.failure;
-            Box::new(Failed {
-                error,
-                remains: remains.or_else(|| trees.deferred.take()),
-                states: stopped.made,
-            })
-        })
-    }
-
     /// Makes sure that what the targets consist of is there.
-    fn complete(&self, trees: Trees<'_>, states: Vec<State>) -> Result<Vec<State>, Box<Failed>> {
+    pub(crate) fn complete(&self, trees: Trees<'_>, states: &[State]) -> Result<(), Error> {
         let plan = trees.plan;
-        let bring = || {
-            for &target in &plan.targets {
-                let base = plan
-                    .base_image(target)
-                    .and_then(|name| self.bases.get(name));
-                base.map_or(Ok(()), |base| self.supplies.bring_image(&base.image))?;
-                let steps = plan
-                    .stage(target)
-                    .history
-                    .iter()
-                    .filter_map(|entry| entry.step);
-                let added = steps.filter_map(|step| states[step.0 as usize].added);
-                let layers: Vec<LayerId> = added.map(|(layer, _)| layer).collect();
-                trees.layers(&layers)?;
-            }
-            Ok(())
-        };
-        match bring() {
-            Ok(()) => Ok(states.iter().map(|it| trees.settled(it)).collect()),
-            Err(error) => Err(Box::new(Failed {
-                error,
-                remains: trees.deferred.take(),
-                states: states.into_iter().map(Some).collect(),
-            })),
+        for &target in &plan.targets {
+            let base = plan
+                .base_image(target)
+                .and_then(|name| self.bases.get(name));
+            base.map_or(Ok(()), |base| self.supplies.bring_image(&base.image))?;
+            let steps = plan
+                .stage(target)
+                .history
+                .iter()
+                .filter_map(|entry| entry.step);
+            let added = steps.filter_map(|step| states[step.0 as usize].added);
+            let layers: Vec<LayerId> = added.map(|(layer, _)| layer).collect();
+            trees.layers(&layers)?;
         }
+        Ok(())
+    }
+
+    /// What tells the steps of `plan` from others, as far as that is known before: with another
+    /// name they are different, with the same one equal, or reading different files.
+    pub(crate) fn names(&self, plan: &Plan) -> Vec<(Key, String)> {
+        let mut names: Vec<(Key, String)> = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let key = |tree: &Tree| {
+                let of = |id: StepId| Some(State::of(names[id.0 as usize].0, Vec::new()));
+                let state = self.state(plan, tree, &of);
+                state.expect("a build has all its base images").key
+            };
+            let sources = step.op.sources().into_iter();
+            let sources = sources.map(|source| match source.tree() {
+                Some(tree) => SourceDigest::Tree(key(tree)),
+                None => UNREAD,
+            });
+            let secrets = step.op.counted_secrets().into_iter().map(|_| UNREAD);
+            let read: Vec<SourceDigest> = sources.chain(secrets).collect();
+            let name = step_key(step, &key(&step.parent), &read);
+            names.push((name, step.title.clone()));
+        }
+        names
     }
 
     /// Whether `error` is that an imported layer cannot be had, and the same build can do without.
@@ -191,20 +156,11 @@ impl Builder<'_> {
         made: &dyn Fn(StepId) -> Option<State>,
     ) -> Option<State> {
         match tree {
-            Tree::Empty => Some(State {
-                key: Key::of_empty_tree(&plan.platform()),
-                layers: Vec::new(),
-                added: None,
-                is_renewed: false,
-            }),
+            Tree::Empty => Some(State::of(Key::of_empty_tree(&plan.platform()), Vec::new())),
             Tree::Image(image) => {
                 let base = self.bases.get(image)?;
-                Some(State {
-                    key: Key::of_image_tree(&base.tree_key, &image.platform),
-                    layers: base.layers.clone(),
-                    added: None,
-                    is_renewed: false,
-                })
+                let key = Key::of_image_tree(&base.tree_key, &image.platform);
+                Some(State::of(key, base.layers.clone()))
             }
             Tree::Step(id) => made(*id),
         }

@@ -10,6 +10,7 @@ use crate::{
     Error,
     build::{Builder, State},
     deferred::Deferred,
+    renewed::Renewed,
     trees::Trees,
     work::{Found, Work},
 };
@@ -66,6 +67,7 @@ impl Builder<'_> {
             builder: self,
             plan,
             deferred: &Deferred::default(),
+            renewed: &Renewed::default(),
         };
         let mut expected: Vec<Expectation> = Vec::with_capacity(plan.steps.len());
         let mut forecasts = Vec::with_capacity(plan.steps.len());

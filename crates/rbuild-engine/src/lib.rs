@@ -6,6 +6,7 @@
 
 mod bases;
 mod build;
+mod builds;
 mod caching;
 mod context;
 mod deferred;
@@ -15,6 +16,7 @@ mod error;
 mod event;
 pub mod fetch;
 mod forecast;
+mod graph;
 mod imports;
 mod layout;
 mod lines;
@@ -23,6 +25,7 @@ mod load;
 mod memory;
 mod pull;
 mod remains;
+mod renewed;
 mod schedule;
 mod selection;
 mod shelf;
@@ -34,6 +37,7 @@ mod workers;
 
 pub use bases::{BaseTree, Bases, Extent, Notice, Policy, Resolved};
 pub use build::{Bottoms, Builder, State};
+pub use builds::build_all;
 pub use caching::{Caching, Stages};
 pub use context::{BuildContext, Ignoring};
 pub use error::Error;

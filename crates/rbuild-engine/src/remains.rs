@@ -15,6 +15,7 @@ use crate::{
     Error,
     build::{Builder, State},
     deferred::Deferred,
+    renewed::Renewed,
     step::run::shell,
     trees::{Layers, Trees},
     work::{Work, commit},
@@ -23,11 +24,13 @@ use crate::{
 /// A build that failed.
 #[derive(Debug)]
 pub struct Failed {
+    /// Which of the builds that were done together.
+    pub build: usize,
     /// Why.
     pub error: Error,
     /// The tree of the RUN that failed; `None` if it was something else.
     pub remains: Option<Remains>,
-    /// The state after each step that was done.
+    /// The state after each of its steps that was done.
     pub states: Vec<Option<State>>,
 }
 
@@ -89,6 +92,7 @@ impl Remains {
             builder,
             plan,
             deferred: &Deferred::default(),
+            renewed: &Renewed::default(),
         };
         let stands_on = (self.parent.clone(), self.sources.clone());
         let work = Work::on(trees, self.step, stands_on);

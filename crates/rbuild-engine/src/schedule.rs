@@ -3,59 +3,56 @@
 //! Knows: what each step waits for, what is running and done.
 //! Does not know: threads, time, what a step does.
 //!
-//! Invariant: of the steps that may start, the first of the Dockerfile does; so one worker
-//! executes them in the order of the plan, and the result never depends on how many there are.
+//! Invariant: of the steps that may start, the first of the Dockerfile does, for the first plan that
+//! has one; so one worker executes plan after plan, each in its order, and the result never depends on how many there are.
 
 use std::collections::BTreeSet;
 
-use rbuild_plan::{Plan, StepId};
+use crate::graph::Graph;
 
-/// The steps of a plan that are not done yet.
+/// The steps of a graph that are not done yet, by number.
 #[derive(Debug)]
 pub struct Schedule {
     /// For each step: those that wait for it.
-    waiting: Vec<Vec<StepId>>,
+    waiting: Vec<Vec<usize>>,
     /// For each step: how many steps it still waits for.
     missing: Vec<usize>,
-    ready: BTreeSet<StepId>,
+    ready: BTreeSet<usize>,
     running: usize,
 }
 
 impl Schedule {
-    /// Nothing of `plan` has started.
-    pub fn new(plan: &Plan) -> Self {
-        let ids = || (0..).map(StepId).take(plan.steps.len());
+    /// Nothing of `graph` has started.
+    pub fn new(graph: &Graph) -> Self {
         let mut schedule = Self {
-            waiting: vec![Vec::new(); plan.steps.len()],
-            missing: vec![0; plan.steps.len()],
+            waiting: vec![Vec::new(); graph.len()],
+            missing: graph.needs().iter().map(BTreeSet::len).collect(),
             ready: BTreeSet::new(),
             running: 0,
         };
-        for id in ids() {
-            let needs = plan.needs(id);
-            schedule.missing[id.0 as usize] = needs.len();
+        for (number, needs) in graph.needs().iter().enumerate() {
             if needs.is_empty() {
-                schedule.ready.insert(id);
+                schedule.ready.insert(number);
             }
-            for before in needs {
-                schedule.waiting[before.0 as usize].push(id);
+            for &before in needs {
+                schedule.waiting[before].push(number);
             }
         }
         schedule
     }
 
     /// Takes a step that may start; `None` if there is none now.
-    pub fn start(&mut self) -> Option<StepId> {
+    pub fn start(&mut self) -> Option<usize> {
         let next = self.ready.pop_first()?;
         self.running += 1;
         Some(next)
     }
 
-    /// Step `id`, which was started, is done.
-    pub fn finish(&mut self, id: StepId) {
+    /// Step `number`, which was started, is done.
+    pub fn finish(&mut self, number: usize) {
         self.running -= 1;
-        for waiting in std::mem::take(&mut self.waiting[id.0 as usize]) {
-            let missing = &mut self.missing[waiting.0 as usize];
+        for waiting in std::mem::take(&mut self.waiting[number]) {
+            let missing = &mut self.missing[waiting];
             *missing -= 1;
             if *missing == 0 {
                 self.ready.insert(waiting);

@@ -11,6 +11,7 @@ use crate::{
     Error,
     build::{Builder, State},
     deferred::Deferred,
+    renewed::Renewed,
     work::Work,
 };
 
@@ -20,6 +21,7 @@ pub(crate) struct Trees<'a> {
     pub builder: &'a Builder<'a>,
     pub plan: &'a Plan,
     pub deferred: &'a Deferred,
+    pub renewed: &'a Renewed,
 }
 
 impl Trees<'_> {

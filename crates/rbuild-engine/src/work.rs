@@ -148,6 +148,10 @@ impl Work<'_> {
         state.is_renewed |= absence == Absence::Expired;
         let created = now();
         self.record(&keys, &state, created)?;
+        if state.is_renewed {
+            let record = record_of(&state, created);
+            self.trees.renewed.add(definition, record);
+        }
         self.builder.memory.executed(self.id, account);
         self.tell_recorded(keys, created);
         (self.builder.emit)(Event::Finished(self.id));
@@ -385,9 +389,21 @@ impl Work<'_> {
         tree.map_or_else(|| source.map_or(main, context), Root::Tree)
     }
 
-    /// What an earlier build recorded for the step as it is defined: nothing that counts, if what it
-    /// reads is made anew.
+    /// What this build has made anew for the step as it is defined, or an earlier one recorded: that
+    /// does not count if what it reads is made anew.
     pub fn defined(&self, definition: &Key) -> Result<Found, Error> {
+        if let Some(record) = self.trees.renewed.find(definition)
+            && let Found::Hit(state, created) = self.recorded(&record)?
+        {
+            let is_renewed = true;
+            return Ok(Found::Hit(
+                State {
+                    is_renewed,
+                    ..state
+                },
+                created,
+            ));
+        }
         let mut sources = self.sources.iter().flatten();
         match sources.any(|source| source.is_renewed) {
             true => Ok(Found::Miss(Absence::Unknown)),
@@ -418,20 +434,22 @@ impl Work<'_> {
         }
     }
 
-    /// The state that `record` leads to, if that can be had.
+    /// The state that `record` leads to, if that can be had and counts.
     fn known(&self, record: &CacheRecord) -> Result<Found, Error> {
-        let Builder {
-            caching,
-            session,
-            imports,
-            ..
-        } = self.builder;
-        if caching.is_expired(record.created, now()) {
+        if self.builder.caching.is_expired(record.created, now()) {
             return Ok(Found::Miss(Absence::Expired));
         }
         if self.is_anew() {
             return Ok(Found::Miss(Absence::Unasked));
         }
+        self.recorded(record)
+    }
+
+    /// The same, however old it is.
+    fn recorded(&self, record: &CacheRecord) -> Result<Found, Error> {
+        let Builder {
+            session, imports, ..
+        } = self.builder;
         let key = Key::from_bytes(*record.state.as_bytes());
         let mut state = self.expected_state(key);
         if let Some(layer) = record.layer {
@@ -439,23 +457,17 @@ impl Work<'_> {
             if state.layers.contains(&layer) {
                 return Ok(Found::Miss(Absence::Unknown));
             }
-            if session.finished_layer(&layer)?.is_none() && !imports.offers(&layer) {
-                state.layers.push(layer);
-                state.added = Some((layer, record.created));
-                return Ok(Found::Known(state, layer));
-            }
             state.layers.push(layer);
             state.added = Some((layer, record.created));
+            if session.finished_layer(&layer)?.is_none() && !imports.offers(&layer) {
+                return Ok(Found::Known(state, layer));
+            }
         }
         Ok(Found::Hit(state, record.created))
     }
 
     fn record(&self, keys: &[Key], state: &State, created: i64) -> Result<(), Error> {
-        let record = CacheRecord {
-            layer: state.added.map(|(layer, _)| layer),
-            state: store_key(&state.key),
-            created: state.added.map_or(created, |(_, created)| created),
-        };
+        let record = record_of(state, created);
         for key in keys {
             self.builder.session.record(&store_key(key), &record)?;
         }
@@ -467,6 +479,15 @@ impl Work<'_> {
             step: self.id,
             source: Box::new(source),
         }
+    }
+}
+
+/// What is kept of `state`, `created` at that time if it has nothing that is older.
+fn record_of(state: &State, created: i64) -> CacheRecord {
+    CacheRecord {
+        layer: state.added.map(|(layer, _)| layer),
+        state: store_key(&state.key),
+        created: state.added.map_or(created, |(_, created)| created),
     }
 }
 

@@ -14,17 +14,29 @@ use std::{
     thread,
 };
 
-use rbuild_plan::{Plan, StepId};
+use crate::{
+    graph::{Graph, Task},
+    schedule::Schedule,
+};
 
-use crate::schedule::Schedule;
+/// What each step made.
+pub struct Made<'a, T> {
+    graph: &'a Graph,
+    /// By number; empty until it is done.
+    steps: Vec<OnceLock<T>>,
+}
 
-/// What each step made; empty until it is done.
-pub type Made<T> = [OnceLock<T>];
+impl<T> Made<'_, T> {
+    /// What `task` made; `None` until it is done.
+    pub fn by(&self, task: Task) -> Option<&T> {
+        self.steps[self.graph.number(task)].get()
+    }
+}
 
 /// Executes a step, when all that it needs is made.
-type Execute<'a, T, E> = dyn Fn(StepId, &Made<T>) -> Result<T, E> + Sync + 'a;
+type Execute<'a, T, E> = dyn Fn(Task, &Made<'_, T>) -> Result<T, E> + Sync + 'a;
 
-/// What is to be done with the steps of a plan.
+/// What is to be done with the steps of a graph.
 pub struct Steps<'a, T, E> {
     /// What is done with each.
     pub execute: &'a Execute<'a, T, E>,
@@ -39,21 +51,24 @@ pub struct Steps<'a, T, E> {
 pub struct Stopped<T, E> {
     /// The first failure.
     pub failure: E,
-    /// What each step made, if it was executed.
-    pub made: Vec<Option<T>>,
+    /// What each step of each plan made, if it was executed.
+    pub made: Vec<Vec<Option<T>>>,
 }
 
 impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
-    /// Executes every step of `plan`; returns what each made. After a failure no step starts, and
-    /// what those return that run does not count.
+    /// Executes every step of `graph`; returns what each made, plan by plan. After a failure no step
+    /// starts, and what those return that run does not count.
     ///
     /// # Errors
     /// The first failure, and what was made until the others had stopped.
-    pub fn of(&self, plan: &Plan) -> Result<Vec<T>, Stopped<T, E>> {
+    pub fn of(&self, graph: &Graph) -> Result<Vec<Vec<T>>, Stopped<T, E>> {
         let board = Board {
-            made: plan.steps.iter().map(|_| OnceLock::new()).collect(),
+            made: Made {
+                graph,
+                steps: (0..graph.len()).map(|_| OnceLock::new()).collect(),
+            },
             progress: Mutex::new(Progress {
-                schedule: Schedule::new(plan),
+                schedule: Schedule::new(graph),
                 is_over: false,
             }),
             failure: Mutex::new(None),
@@ -61,28 +76,28 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
             changed: Condvar::new(),
         };
         thread::scope(|scope| {
-            for _ in 1..self.jobs.get().min(plan.steps.len()) {
+            for _ in 1..self.jobs.get().min(graph.len()) {
                 scope.spawn(|| self.worker(&board));
             }
             self.worker(&board);
         });
         let failure = board.failure.into_inner();
         let failure = failure.unwrap_or_else(PoisonError::into_inner);
-        let made = board.made.into_iter().map(OnceLock::into_inner);
+        let made = board.made.steps.into_iter().map(OnceLock::into_inner);
         match failure {
             Some(failure) => Err(Stopped {
                 failure,
-                made: made.collect(),
+                made: graph.by_plan(made.collect()),
             }),
-            None => Ok(made.flatten().collect()),
+            None => Ok(graph.by_plan(made.flatten().collect())),
         }
     }
 
-    fn worker(&self, board: &Board<T, E>) {
+    fn worker(&self, board: &Board<'_, T, E>) {
         let _alarm = Alarm(board);
-        while let Some(id) = board.next() {
-            match (self.execute)(id, &board.made) {
-                Ok(made) => board.finish(id, made),
+        while let Some(number) = board.next() {
+            match (self.execute)(board.made.graph.task(number), &board.made) {
+                Ok(made) => board.finish(number, made),
                 Err(failure) if board.end() == Ended::Now => {
                     (self.stop)(&failure);
                     board.keep(failure);
@@ -94,8 +109,8 @@ impl<T: Send + Sync, E: Send> Steps<'_, T, E> {
 }
 
 /// What the workers share.
-struct Board<T, E> {
-    made: Vec<OnceLock<T>>,
+struct Board<'a, T, E> {
+    made: Made<'a, T>,
     progress: Mutex<Progress>,
     changed: Condvar,
     /// The first one.
@@ -113,7 +128,7 @@ struct Progress {
 }
 
 /// Lets no worker wait for one that panicked; the panic goes on when all have ended.
-struct Alarm<'a, T, E>(&'a Board<T, E>);
+struct Alarm<'a, T, E>(&'a Board<'a, T, E>);
 
 impl<T, E> Drop for Alarm<'_, T, E> {
     fn drop(&mut self) {
@@ -134,12 +149,12 @@ enum Ended {
     Before,
 }
 
-impl<T, E> Board<T, E> {
-    /// Step `id` has `made` something.
-    fn finish(&self, id: StepId, made: T) {
-        let first = self.made[id.0 as usize].set(made);
+impl<T, E> Board<'_, T, E> {
+    /// Step `number` has `made` something.
+    fn finish(&self, number: usize, made: T) {
+        let first = self.made.steps[number].set(made);
         debug_assert!(first.is_ok(), "a step is executed once");
-        self.lock().schedule.finish(id);
+        self.lock().schedule.finish(number);
         self.changed.notify_all();
     }
 
@@ -159,15 +174,15 @@ impl<T, E> Board<T, E> {
     }
 
     /// Waits for a step that may start; `None` when no more will.
-    fn next(&self) -> Option<StepId> {
+    fn next(&self) -> Option<usize> {
         let mut progress = self.lock();
         loop {
             let abandoned = self.abandoned.load(Ordering::Relaxed);
             if abandoned || progress.is_over || progress.schedule.is_done() {
                 return None;
             }
-            if let Some(id) = progress.schedule.start() {
-                return Some(id);
+            if let Some(number) = progress.schedule.start() {
+                return Some(number);
             }
             progress = self
                 .changed

@@ -24,7 +24,7 @@ use crate::{
     order::Order,
     output::Ends,
     planning::Resolved,
-    uploads::{Hashed, Uploads},
+    uploads::{CONNECTIONS, Hashed, Uploads},
 };
 
 /// Takes layers as they are finished.
@@ -106,29 +106,6 @@ impl<'a> Beside<'a> {
         (ahead, Finished(finished))
     }
 
-    /// Calls `build`, which tells `ahead` what happens, and meanwhile hashes and sends what comes
-    /// out as `finished`; returns when what was begun is done. Failures are left to the commit and
-    /// the outputs, which do it again.
-    pub fn during<T, E>(
-        &self,
-        (ahead, finished): (&Ahead, Finished),
-        build: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
-        let failed = &Arc::new(AtomicBool::new(false));
-        let stop = &|| failed.load(Ordering::Relaxed);
-        thread::scope(|scope| {
-            let (hashed, layers) = channel();
-            scope.spawn(move || self.hash(&finished, &hashed, stop));
-            if !self.uploads.is_empty() {
-                scope.spawn(move || self.uploads.send(&layers, failed));
-            }
-            let built = build();
-            failed.store(built.is_err(), Ordering::Relaxed);
-            let _ = ahead.layers.send(None);
-            built
-        })
-    }
-
     fn hash(&self, finished: &Finished, hashed: &Sender<Hashed>, stop: impl Fn() -> bool) {
         let Place { store, session } = self.place;
         for (step, layer) in finished.0.iter().map_while(|layer| layer) {
@@ -141,6 +118,34 @@ impl<'a> Beside<'a> {
             }
         }
     }
+}
+
+/// Calls `build`, which tells what is ahead of each plan what happens, and meanwhile hashes and sends
+/// what comes out as finished; returns when what was begun is done. Failures are left to the commit
+/// and the outputs, which do it again.
+pub fn during<T, E>(
+    plans: Vec<(&Beside<'_>, &Ahead, Finished)>,
+    build: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let failed = &Arc::new(AtomicBool::new(false));
+    let stop = &|| failed.load(Ordering::Relaxed);
+    let connections = (CONNECTIONS / plans.len().max(1)).max(1);
+    let aheads: Vec<&Ahead> = plans.iter().map(|(_, ahead, _)| *ahead).collect();
+    thread::scope(|scope| {
+        for (beside, _, finished) in plans {
+            let (hashed, layers) = channel();
+            scope.spawn(move || beside.hash(&finished, &hashed, stop));
+            if !beside.uploads.is_empty() {
+                scope.spawn(move || beside.uploads.send(&layers, connections, failed));
+            }
+        }
+        let built = build();
+        failed.store(built.is_err(), Ordering::Relaxed);
+        for ahead in aheads {
+            let _ = ahead.layers.send(None);
+        }
+        built
+    })
 }
 
 /// The steps whose layers the targets of `plan` consist of, if each is a layer of its own.

@@ -8,7 +8,12 @@ use rbuild_engine::{Doubt, Forecast};
 use rbuild_plan::{Plan, StepId};
 use serde_json::{Map, Value, json};
 
-use crate::{cli::CallFormat, failure::Failure, progress::labels, report};
+use crate::{
+    cli::CallFormat,
+    failure::Failure,
+    progress::{Part, labels},
+    report,
+};
 
 /// What would happen to each step of a plan.
 pub type Foretold<'a> = (&'a Plan, Vec<Forecast>);
@@ -44,7 +49,7 @@ fn object(foretold: &[Foretold<'_>]) -> Value {
 }
 
 fn steps((plan, forecasts): &Foretold<'_>) -> Vec<Value> {
-    let (labels, _) = labels(plan);
+    let (labels, _) = labels(plan, Part::Whole);
     let ids = (0..).map(StepId).zip(forecasts);
     ids.map(|(id, it)| step((plan, id), it, &labels)).collect()
 }
@@ -55,7 +60,7 @@ fn lines(foretold: &[Foretold<'_>]) -> String {
         if foretold.len() > 1 {
             lines.push_str(&format!("for {}\n", plan.platform()));
         }
-        let (labels, stages) = labels(plan);
+        let (labels, stages) = labels(plan, Part::Whole);
         for (id, forecast) in (0..).map(StepId).zip(forecasts) {
             if let Some(stage) = stages.get(&id) {
                 lines.push_str(&format!("{stage}\n"));

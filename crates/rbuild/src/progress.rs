@@ -31,13 +31,22 @@ pub struct Progress {
     cancel: Cancel,
 }
 
+/// What a plan is of what is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The steps for one of several platforms, which each line tells then.
+    Platform,
+}
+
 /// Most bytes of output that a quiet build keeps to show when it fails.
 const KEPT: usize = 64 << 10;
 
 impl Progress {
     /// Ready to draw a build of `plan`, which `cancel` ends.
-    pub fn new(plan: &Plan, quiet: bool, cancel: Cancel) -> Self {
-        let (labels, stages) = labels(plan);
+    pub fn new((plan, part): (&Plan, Part), quiet: bool, cancel: Cancel) -> Self {
+        let (labels, stages) = labels(plan, part);
         Self {
             labels,
             titles: plan.steps.iter().map(|step| step.title.clone()).collect(),
@@ -136,8 +145,13 @@ impl Progress {
     }
 }
 
-/// `[builder 2/5]` for each step; and what is shown before the first of each stage.
-pub fn labels(plan: &Plan) -> (Vec<String>, HashMap<StepId, String>) {
+/// `[builder 2/5]` for each step, or `[linux/arm64 builder 2/5]`; and what is shown before the first
+/// of each stage.
+pub fn labels(plan: &Plan, part: Part) -> (Vec<String>, HashMap<StepId, String>) {
+    let platform = match part {
+        Part::Whole => String::new(),
+        Part::Platform => format!("{} ", plan.platform()),
+    };
     let mut labels = Vec::with_capacity(plan.steps.len());
     let mut stages = HashMap::new();
     let mut position: HashMap<StageId, usize> = HashMap::new();
@@ -155,10 +169,13 @@ pub fn labels(plan: &Plan) -> (Vec<String>, HashMap<StepId, String>) {
         let number = position.entry(step.stage).or_insert(0);
         if *number == 0 {
             let id = StepId(u32::try_from(index).expect("a plan has at most 10,000 steps"));
-            stages.insert(id, format!("[{name}] FROM {}", base(plan, &stage.base)));
+            stages.insert(
+                id,
+                format!("[{platform}{name}] FROM {}", base(plan, &stage.base)),
+            );
         }
         *number += 1;
-        labels.push(format!("[{name} {number}/{total}]"));
+        labels.push(format!("[{platform}{name} {number}/{total}]"));
     }
     (labels, stages)
 }

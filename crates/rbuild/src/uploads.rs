@@ -28,8 +28,8 @@ use crate::{
     planning::Resolved,
 };
 
-/// Blobs that are uploaded at the same time.
-const CONNECTIONS: usize = 4;
+/// Blobs that are uploaded at the same time, for all platforms of a build.
+pub const CONNECTIONS: usize = 4;
 
 /// What goes to registries, as far as that is known before the build.
 pub struct Uploads<'a> {
@@ -124,9 +124,10 @@ impl<'a> Uploads<'a> {
         self.ways.is_empty()
     }
 
-    /// Sends the layers of the base images, and those that come, until there are no more, or the
-    /// build has `failed`: then nobody waits for registries, which may be slow.
-    pub fn send(&self, layers: &Receiver<Hashed>, failed: &Arc<AtomicBool>) {
+    /// Sends the layers of the base images, and those that come, `connections` at the same time, until
+    /// there are no more, or the build has `failed`: then nobody waits for registries, which may be
+    /// slow.
+    pub fn send(&self, layers: &Receiver<Hashed>, connections: usize, failed: &Arc<AtomicBool>) {
         let (blobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         let sender = |_| {
@@ -134,7 +135,7 @@ impl<'a> Uploads<'a> {
             let failed = Arc::clone(failed);
             thread::spawn(move || push_all(&store, &waiting, &|| failed.load(Ordering::Relaxed)))
         };
-        let senders: Vec<_> = (0..CONNECTIONS).map(sender).collect();
+        let senders: Vec<_> = (0..connections).map(sender).collect();
         let stop = &|| failed.load(Ordering::Relaxed);
         let press = Press {
             place: self.place,

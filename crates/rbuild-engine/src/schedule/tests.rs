@@ -4,6 +4,7 @@ use expect_test::{Expect, expect};
 use rbuild_plan::{Inputs, Plan, Planning, plan};
 
 use super::Schedule;
+use crate::graph::Graph;
 
 pub(crate) fn planned(dockerfile: &str) -> Plan {
     let (file, diagnostics) = rbuild_dockerfile::parse(dockerfile);
@@ -17,15 +18,32 @@ pub(crate) fn planned(dockerfile: &str) -> Plan {
 /// Starts all that may start, then ends all that was started, and again: a line each time.
 #[track_caller]
 fn check(dockerfile: &str, expected: &Expect) {
-    let plan = planned(dockerfile);
-    let mut schedule = Schedule::new(&plan);
+    check_all(&[dockerfile], expected);
+}
+
+/// The same of several plans, of which steps are equal that are called the same.
+#[track_caller]
+fn check_all(dockerfiles: &[&str], expected: &Expect) {
+    let plans: Vec<Plan> = dockerfiles.iter().map(|it| planned(it)).collect();
+    let steps = plans.iter().flat_map(|plan| &plan.steps);
+    let titles: Vec<&str> = steps.map(|step| &step.title[..]).collect();
+    let graph = Graph::of(&plans).queue(&titles);
+    let mut schedule = Schedule::new(&graph);
     let mut waves = String::new();
     while !schedule.is_done() {
         let wave: Vec<_> = std::iter::from_fn(|| schedule.start()).collect();
-        let titles: Vec<_> = wave.iter().map(|id| &plan.step(*id).title[..]).collect();
+        let of = |&number: &usize| {
+            let task = graph.task(number);
+            let title = &plans[task.build].step(task.step).title;
+            match plans.len() {
+                1 => title.clone(),
+                _ => format!("{}: {title}", task.build),
+            }
+        };
+        let titles: Vec<String> = wave.iter().map(of).collect();
         writeln!(waves, "{}", titles.join(" | ")).unwrap();
-        for id in wave {
-            schedule.finish(id);
+        for number in wave {
+            schedule.finish(number);
         }
     }
     expected.assert_eq(&waves);
@@ -93,6 +111,37 @@ fn a_stage_can_come_after_another_without_needing_it() {
             RUN a1
             RUN a2
             RUN b
+        "#]],
+    );
+}
+
+#[test]
+fn plans_do_not_wait_for_each_other() {
+    check_all(
+        &[
+            "FROM scratch\nRUN a1\nRUN a2\n",
+            "FROM scratch\nRUN b1\nRUN b2\n",
+        ],
+        &expect![[r#"
+            0: RUN a1 | 1: RUN b1
+            0: RUN a2 | 1: RUN b2
+        "#]],
+    );
+}
+
+#[test]
+fn of_equal_steps_one_starts_and_the_others_wait_for_it() {
+    check_all(
+        &[
+            "FROM scratch AS own\nRUN a\nFROM scratch\nRUN same\nRUN a2\nCOPY --from=own /x /\n",
+            "FROM scratch\n",
+            "FROM scratch\nRUN same\nRUN b2\n",
+            "FROM scratch\nRUN same\nRUN c2\n",
+        ],
+        &expect![[r#"
+            0: RUN a | 0: RUN same
+            0: RUN a2 | 2: RUN same | 3: RUN same
+            0: COPY --from=own /x / | 2: RUN b2 | 3: RUN c2
         "#]],
     );
 }

@@ -10,7 +10,10 @@ use std::{
 use rbuild_plan::StepId;
 
 use super::{Made, Steps};
-use crate::schedule::tests::planned;
+use crate::{
+    graph::{Graph, Task},
+    schedule::tests::planned,
+};
 
 const DIAMOND: &str = "FROM scratch AS base\nRUN base\nFROM base AS a\nRUN a\nFROM base AS b\n\
                        RUN b\nFROM base\nCOPY --from=a /x /\nCOPY --from=b /x /\n";
@@ -22,18 +25,20 @@ fn diamond(
     stop: &(dyn Fn(&&'static str) + Sync),
 ) -> Result<Vec<Vec<u32>>, &'static str> {
     let plan = planned(DIAMOND);
-    let execute = |id: StepId, made: &Made<Vec<u32>>| {
-        step(id)?;
-        let before = plan.needs(id).into_iter();
-        let before = before.flat_map(|id| made[id.0 as usize].get().unwrap().clone());
-        Ok(before.chain([id.0]).collect())
+    let execute = |task: Task, made: &Made<'_, Vec<u32>>| {
+        step(task.step)?;
+        let before = plan.needs(task.step).into_iter();
+        let before = before.flat_map(|step| made.by(Task { step, ..task }).unwrap().clone());
+        Ok(before.chain([task.step.0]).collect())
     };
     let steps = Steps {
         execute: &execute,
         stop,
         jobs: NonZero::new(jobs).unwrap(),
     };
-    steps.of(&plan).map_err(|stopped| stopped.failure)
+    let made = steps.of(&Graph::of([&plan]));
+    made.map(|mut plans| plans.remove(0))
+        .map_err(|stopped| stopped.failure)
 }
 
 #[test]
@@ -110,7 +115,8 @@ fn others_can_end_while_they_are_being_stopped() {
     let (sender, receiver) = channel();
     let (both, receiver) = (Barrier::new(2), Mutex::new(receiver));
     let stopped = Barrier::new(2);
-    let execute = |id: StepId, _: &Made<()>| {
+    let execute = |task: Task, _: &Made<'_, ()>| {
+        let id = task.step;
         if matches!(id.0, 1 | 2) {
             both.wait();
         }
@@ -131,5 +137,5 @@ fn others_can_end_while_they_are_being_stopped() {
         stop: &stop,
         jobs: NonZero::new(2).unwrap(),
     };
-    assert!(steps.of(&planned(DIAMOND)).is_err());
+    assert!(steps.of(&Graph::of([&planned(DIAMOND)])).is_err());
 }

@@ -9,6 +9,7 @@
 mod archives;
 mod attack;
 mod bases;
+mod builds;
 mod cache;
 mod copy;
 mod hostile;

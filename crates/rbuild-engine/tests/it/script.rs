@@ -6,13 +6,17 @@
 //! say TEXT          scold TEXT         env PATH         fail STATUS  starve STATUS  nothing
 //! seen TARGET PATH  (writes what the bind mount at TARGET shows)
 //! new PATH          (writes what nobody has written before)
+//! meet              (waits until another command meets it)
 //! ```
 //!
 //! Commands are separated by `;`. What they do depends on the tree and the environment alone.
 
 use std::{
     io::{Read, Write},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Barrier, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rbuild_engine::Runner;
@@ -21,6 +25,9 @@ use rbuild_sys::{Dir, FileKind};
 
 /// The next thing that is new.
 static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Where two commands meet.
+static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
 
 /// Plays commands.
 pub struct Script;
@@ -104,6 +111,7 @@ impl Scene<'_> {
                 self.write(second, shown.as_bytes());
             }
             "fail" | "starve" => return Some(rest.parse().unwrap()),
+            "meet" => drop(MEETING.wait()),
             "nothing" => {}
             _ => unreachable!("no command `{verb}`"),
         }

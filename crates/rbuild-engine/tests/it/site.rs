@@ -14,7 +14,7 @@ use std::{
 use rbuild_context::Git;
 use rbuild_engine::{
     Bases, Bottoms, BuildContext, Builder, Caching, Confidential, Error, Event, Forecast, Ignoring,
-    Imports, Memory, State, Supplies, fetch::Fetcher,
+    Imports, Memory, State, Supplies, build_all, fetch::Fetcher,
 };
 use rbuild_http::{Client, Settings};
 use rbuild_layer::{Form, PackOptions, pack};
@@ -143,7 +143,9 @@ impl Site {
                 recorded.lock().unwrap().push((keys.clone(), *created));
             }
         };
-        let result = self.with_builder(&order, &emit, |builder| builder.build(&plan));
+        let result = self.with_builder(&order, &emit, |builder| {
+            build_all(&[(builder, &plan)], order.jobs).map(|mut states| states.remove(0))
+        });
         Built {
             events: events.into_inner().unwrap(),
             whys: whys.into_inner().unwrap(),
@@ -151,6 +153,32 @@ impl Site {
             recorded: recorded.into_inner().unwrap(),
             result: result.map_err(|failed| failed.error),
         }
+    }
+
+    /// Builds `dockerfiles` together, otherwise as `order` says; returns the events, with the number
+    /// of the build before each, and the number of the one that failed.
+    pub fn together(&self, dockerfiles: &[&str], order: Order<'_>) -> (String, Option<usize>) {
+        let plan = |&dockerfile: &&str| planned(&Order::from(dockerfile));
+        let plans: Vec<Plan> = dockerfiles.iter().map(plan).collect();
+        let events = &Mutex::new(String::new());
+        let emits = plans.iter().enumerate().map(|(number, plan)| {
+            move |event: Event| {
+                let mut line = String::new();
+                tell(plan, &event, &mut line);
+                let mut events = events.lock().unwrap();
+                line.lines()
+                    .for_each(|line| writeln!(events, "{number}: {line}").unwrap());
+            }
+        });
+        let emits: Vec<_> = emits.collect();
+        let result = self.with_builder(&order, &|_| (), |builder| {
+            let builders = emits.iter().map(|emit| Builder { emit, ..*builder });
+            let builders: Vec<Builder<'_>> = builders.collect();
+            let builds: Vec<_> = builders.iter().zip(&plans).collect();
+            build_all(&builds, order.jobs)
+        });
+        let events = events.lock().unwrap().clone();
+        (events, result.err().map(|failed| failed.build))
     }
 
     /// What a build would do, a line for each step.
@@ -226,7 +254,6 @@ impl Site {
             imports: &imports,
             caching: &order.caching,
             memory: &Memory::of(b"site"),
-            jobs: order.jobs,
             emit,
         })
     }

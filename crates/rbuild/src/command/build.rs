@@ -2,21 +2,25 @@
 //!
 //! ```text
 //! context → text → parse → for each platform: plan ⇄ base images
-//!     → for each platform: build (steps become frozen layers)
+//!     → build, for all platforms together (steps become frozen layers)
 //!     → for each target: commit → outputs
 //! ```
 
 use std::process::ExitCode;
 
-use rbuild_engine::{Bottoms, Builder, Confined, Event, Imports, State, Supplies, fetch::Fetcher};
+use rbuild_dockerfile::Diagnostic;
+use rbuild_engine::{
+    Bottoms, Builder, Confined, Event, Imports, State, Supplies, build_all, fetch::Fetcher,
+};
 use rbuild_http::Client;
+use rbuild_plan::Plan;
 use rbuild_registry::SignaturePolicy;
 use rbuild_sandbox::{Console, Sandbox};
 use rbuild_store::Store;
 
 use super::{call, pull::policy};
 use crate::{
-    ahead::Beside,
+    ahead::{Beside, during},
     attest::Saying,
     bottoms,
     cli::{BuildArgs, CallFormat, Global, PlanArgs},
@@ -36,7 +40,7 @@ use crate::{
     order::Order,
     output::Ends,
     planning::{Absent, Search},
-    progress::Progress,
+    progress::{Part, Progress},
     registry::{self, Registry},
     report, settings, signals,
     subject::{Subject, Variant, advise},
@@ -179,10 +183,7 @@ impl Site<'_> {
         if let Purpose::Forecast(format) = purpose {
             return self.foretell(&ground, format);
         }
-        let mut finished = Vec::with_capacity(subject.variants.len());
-        for variant in &subject.variants {
-            finished.push(self.build(&ground, variant)?);
-        }
+        let finished = self.build(&ground)?;
         let done = finished.iter().map(|it| it.done(&ground, store));
         let done: Vec<Done<'_>> = done.collect::<Result<_, _>>()?;
         deliver_all((args, order), self.ends, &done)?;
@@ -205,51 +206,88 @@ impl Site<'_> {
         forecast::print(&foretold, format)
     }
 
-    /// Executes the steps for one platform.
-    fn build<'b>(
-        &self,
-        ground: &Ground<'_>,
-        variant: &'b Variant,
-    ) -> Result<Finished<'b>, Failure> {
+    /// Executes the steps for all platforms.
+    fn build<'b>(&self, ground: &Ground<'b>) -> Result<Vec<Finished<'b>>, Failure> {
         let Ground {
             args,
             order,
             subject,
             ..
         } = *ground;
-        let plan = &*variant.plan;
-        if subject.variants.len() > 1 && !args.quiet {
-            report::note(&format!("building for {}", plan.platform()));
+        let variants = &subject.variants;
+        let beside = |variant: &'b Variant| {
+            let planned = (&*variant.plan, &variant.resolved);
+            Beside::of(order, grouping(args), self.ends, planned)
+        };
+        let besides: Vec<Beside<'_>> = variants.iter().map(beside).collect();
+        let mut listeners = Vec::with_capacity(variants.len());
+        let mut finished = Vec::with_capacity(variants.len());
+        for (variant, beside) in variants.iter().zip(&besides) {
+            let (ahead, layers) = beside.ahead(&variant.plan);
+            listeners.push(Listeners::new(ahead, self.progress(ground, variant)));
+            finished.push(layers);
         }
-        let planned = (plan, &variant.resolved);
-        let beside = Beside::of(order, grouping(args), self.ends, planned);
-        let (ahead, finished) = beside.ahead(plan);
-        let listeners = Listeners::new(ahead, self.progress(ground, variant));
-        let emit = |event| listeners.hear(&event);
-        let builder = self.builder(ground, variant, &emit);
-        let built = beside.during((&listeners.ahead, finished), || builder.build(plan));
-        let states = built.map_err(|failed| {
-            let runner = self.afterwards;
-            let aftermath = Aftermath {
-                builder: Builder { runner, ..builder },
-                source: &subject.source,
-                variant,
-                console: self.console,
-            };
-            aftermath.of(*failed, &order.on_failure, &listeners.progress)
-        })?;
-        let (file, source) = (&subject.file, &subject.source);
-        advise((file, source), &listeners.unmatched.findings(file, plan))?;
-        Ok(Finished {
+        let aheads = besides.iter().zip(&listeners).zip(finished);
+        let aheads = aheads.map(|((beside, it), finished)| (beside, &it.ahead, finished));
+        let built = during(aheads.collect(), || self.execute(ground, &listeners))?;
+        advise_all(subject, &listeners)?;
+        let parts = variants.iter().zip(built).zip(listeners);
+        let finished = parts.map(|((variant, states), listeners)| Finished {
             variant,
             states,
             keys: listeners.keys,
             fetched: listeners.fetched,
+        });
+        Ok(finished.collect())
+    }
+
+    /// The state after each step, for each platform; `listeners` hear what happens for theirs.
+    fn execute(
+        &self,
+        ground: &Ground<'_>,
+        listeners: &[Listeners],
+    ) -> Result<Vec<Vec<State>>, Failure> {
+        let Ground {
+            args,
+            order,
+            subject,
+            ..
+        } = *ground;
+        let emits = listeners.iter();
+        let emits: Vec<_> = emits.map(|it| |event: Event| it.hear(&event)).collect();
+        let variants = subject.variants.iter();
+        let builders = variants.clone().zip(&emits);
+        let builders = builders.map(|(variant, emit)| self.builder(ground, variant, emit));
+        let builders: Vec<Builder<'_>> = builders.collect();
+        let plans = variants.map(|variant| &*variant.plan);
+        let builds: Vec<(&Builder<'_>, &Plan)> = builders.iter().zip(plans).collect();
+        build_all(&builds, settings::jobs(args.steps.jobs)).map_err(|failed| {
+            let build = failed.build;
+            let runner = self.afterwards;
+            if builds.len() > 1 && signals::status().is_none() {
+                let platform = builds[build].1.platform();
+                report::note(&format!("the build for {platform} has failed"));
+            }
+            let aftermath = Aftermath {
+                builder: Builder {
+                    runner,
+                    ..builders[build]
+                },
+                source: &subject.source,
+                variant: &subject.variants[build],
+                console: self.console,
+            };
+            aftermath.of(*failed, &order.on_failure, &listeners[build].progress)
         })
     }
 
     fn progress(&self, ground: &Ground<'_>, variant: &Variant) -> Progress {
-        Progress::new(&variant.plan, ground.args.quiet, self.runner.cancel.clone())
+        let plan = &*variant.plan;
+        let part = match ground.subject.variants.len() {
+            1 => Part::Whole,
+            _ => Part::Platform,
+        };
+        Progress::new((plan, part), ground.args.quiet, self.runner.cancel.clone())
     }
 
     fn builder<'b>(
@@ -259,11 +297,11 @@ impl Site<'_> {
         emit: &'b (dyn Fn(Event) + Sync),
     ) -> Builder<'b> {
         let Ground {
-            args,
             order,
             subject,
             supplies,
             imports,
+            ..
         } = *ground;
         Builder {
             store: self.ends.store,
@@ -282,10 +320,23 @@ impl Site<'_> {
             imports,
             caching: &variant.caching,
             memory: &variant.memory,
-            jobs: settings::jobs(args.steps.jobs),
             emit,
         }
     }
+}
+
+/// Tells which wildcards have matched nothing in trees, once where that is so for each platform.
+fn advise_all(subject: &Subject, listeners: &[Listeners]) -> Result<(), Failure> {
+    let (file, source) = (&subject.file, &subject.source);
+    let mut all: Vec<Diagnostic> = Vec::new();
+    for (variant, listeners) in subject.variants.iter().zip(listeners) {
+        for finding in listeners.unmatched.findings(file, &variant.plan) {
+            if !all.contains(&finding) {
+                all.push(finding);
+            }
+        }
+    }
+    advise((file, source), &all)
 }
 
 /// What is built, and what there is for it.
