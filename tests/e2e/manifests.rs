@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rbuild_testkit::{Host, Need, Output, Registry};
+use rbuild_testkit::{Base, Host, Need, Output, Registry};
 use serde_json::Value;
 
 use crate::{archives::peer, surroundings::host_with};
@@ -195,9 +195,7 @@ fn lists_are_shown_named_and_removed_beside_images() {
     assert_eq!(json[0]["IsManifestList"], true);
     host.run(&["tag", "both", "pair:1"]).success();
     // All names or none.
-    host.run(&["tag", "both", "new", "one"])
-        .failure()
-        .saying("is the name of an image");
+    host.run(&["tag", "both", "new", "O!"]).failure();
     host.run(&["manifest", "inspect", "new"]).failure();
     assert_eq!(
         platforms(&listed(&host, "pair:1")),
@@ -212,6 +210,52 @@ fn lists_are_shown_named_and_removed_beside_images() {
         format!("Untagged: localhost/pair:1\nDeleted: {id}\n")
     );
     assert!(names().contains("localhost/one:latest "));
+}
+
+#[test]
+fn a_name_is_that_of_an_image_or_of_a_list() {
+    let Some(host) = with_images(&["docker-registry"]) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/both:1", registry.address());
+    host.run(&["push", "one", &format!("docker://{name}")])
+        .success();
+    let is_list = |name: &str| match host.run(&["manifest", "exists", name]).status {
+        0 => true,
+        1 => false,
+        status => panic!("{status}"),
+    };
+    let image = ["inspect", "--type=image"];
+    both(&host);
+    let ways: [&dyn Fn(&str) -> Vec<String>; 3] = [
+        &|name| ["tag", "one", name].map(str::to_owned).to_vec(),
+        &|name| ["import", "root.tar", name].map(str::to_owned).to_vec(),
+        &|name| ["bud", "-t", name, "ctx"].map(str::to_owned).to_vec(),
+    ];
+    host.scratch
+        .file("ctx/Dockerfile", "FROM one\nLABEL a=b\n")
+        .unwrap();
+    let root = host.scratch.path().join("root.tar");
+    fs::copy(Base::Busybox.archive(), root).unwrap();
+    for way in ways {
+        host.run(&["tag", "both", "it"]).success();
+        assert!(is_list("it"));
+        // As podman: the name moves, whoever has it.
+        host.run(&[&image[..], &["it"]].concat()).failure();
+        let args = way("it");
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        host.run(&args).success();
+        assert!(!is_list("it"), "{args:?}");
+        host.run(&[&image[..], &["it"]].concat()).success();
+    }
+    host.run(&["tag", "both", &name]).success();
+    // What a build fetches does not take a list's name, what a user fetches does.
+    host.build(&format!("FROM {name}\nLABEL c=d\n"), &["--pull=always"])
+        .success();
+    assert!(is_list(&name));
+    host.run(&["pull", "--policy=always", &name]).success();
+    assert!(!is_list(&name));
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Session {
     }
 
     /// Makes `index` what `name` stands for; its images are in the store. Atomic; replaces an older
-    /// one.
+    /// one, and takes the name away from an image.
     ///
     /// # Errors
     /// [`crate::Error::Write`] if the disk refuses; the older one stays then.
@@ -64,7 +64,8 @@ impl Session {
             self.replace(&indexes, file.as_bytes(), &record::encode(index))?;
             self.sync_names(&indexes)
         };
-        write().writing(|| format!("the index `{name}`"))
+        write().writing(|| format!("the index `{name}`"))?;
+        self.store().remove_name(name).map(drop)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Names of images: one symlink each, replaced by rename, removed by unlink.
 //!
 //! The file name is the name with `/` and `%` percent-encoded.
+//!
+//! Invariant: a name that an image gets is not that of an index any more, nor the other way round.
+//! Where a crash has left both, the image counts.
 
 use rbuild_oci::{Digest, ImageId, Name};
 
@@ -11,7 +14,8 @@ use crate::{
 };
 
 impl Session {
-    /// Lets `name` lead to image `id`, which is in the store. Atomic; replaces an older one.
+    /// Lets `name` lead to image `id`, which is in the store. Atomic; replaces an older one, and an
+    /// index of that name.
     ///
     /// # Errors
     /// [`crate::Error::Write`] if the disk refuses; the older one stays then.
@@ -28,7 +32,8 @@ impl Session {
             names.rename(self.staging(), &temporary, encode(name.as_str()).as_bytes())?;
             self.sync_names(&names)
         };
-        write().writing(|| format!("the name `{name}`"))
+        write().writing(|| format!("the name `{name}`"))?;
+        self.store().remove_index(name).map(drop)
     }
 }
 

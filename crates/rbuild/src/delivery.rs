@@ -90,9 +90,9 @@ fn deliver(
     images: &[Made<'_>],
 ) -> Result<(), Failure> {
     let list = image_list::list(ends.store, images)?;
-    match images.len() {
-        1 => image_list::uncall(ends.session, &target.names)?,
-        _ => image_list::call(ends.session, &list, &target.names)?,
+    // The commit has given them to a single one.
+    if images.len() > 1 {
+        image_list::call(ends.session, &list, &target.names)?;
     }
     if let Some(name) = &order.list {
         image_list::add(ends.session, name, &list)?;

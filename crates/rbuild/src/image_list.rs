@@ -47,20 +47,6 @@ pub fn call(session: &Session, index: &IndexRecord, names: &[Name]) -> Result<()
     for name in names {
         let _lock = lock(session, name)?;
         session.set_index(name, index)?;
-        session.store().remove_name(name)?;
-    }
-    Ok(())
-}
-
-/// Takes `names`, which an image has got, away from lists: who asks for another platform must not get
-/// an older image.
-///
-/// # Errors
-/// If the store cannot be written.
-pub fn uncall(session: &Session, names: &[Name]) -> Result<(), Failure> {
-    for name in names {
-        let _lock = lock(session, name)?;
-        session.store().remove_index(name)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What pulled images are called in the store.
 //!
 //! Knows: that a name stands for one image, while a registry has one for each platform under it.
-//! Does not know: lists of images, which only users make.
+//! Does not know: what is on lists of images: only users make them, and no build takes their names.
 //!
 //! Invariant: an image that loses its name to one for another platform is still called by its
 //! digest, so that it is found, shown and kept until somebody removes it. One that loses it to a
@@ -13,9 +13,12 @@ use rbuild_store::ImageRecord;
 use crate::{Error, bases::Bases};
 
 impl Bases<'_> {
-    /// Gives the base image `id` the name `name`. The name of an image for this machine is not taken
-    /// away by a base for another platform.
+    /// Gives the base image `id` the name `name`. That of an image for this machine is not taken away
+    /// by a base for another platform, and that of a list by none.
     pub(super) fn call_base(&self, name: &Name, id: &ImageId) -> Result<(), Error> {
+        if self.store.index(name)?.is_some() {
+            return Ok(());
+        }
         let ours = self.for_platform(&Platform::default());
         let taken = self.named(name)?;
         match taken.is_some_and(|old| ours.is_for_platform(&old)) {
@@ -24,7 +27,7 @@ impl Bases<'_> {
         }
     }
 
-    /// Gives the image `id` the name `name`, whoever has it.
+    /// Gives the image `id` the name `name`, whoever has it, a list too.
     pub(super) fn call(&self, name: &Name, id: &ImageId) -> Result<(), Error> {
         if let Some(old) = self.named(name)?
             && !self.is_for_platform(&old)

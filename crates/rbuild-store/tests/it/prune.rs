@@ -92,6 +92,11 @@ fn what_an_index_lists_is_left() {
     };
     let list = name("a.b/list:1");
     session.set_index(&list, &index).unwrap();
+    // A name moves, whatever had it.
+    session.set_name(&list, &listed).unwrap();
+    assert_eq!(store.index(&list).unwrap(), None);
+    session.set_index(&list, &index).unwrap();
+    assert_eq!(store.name(&list).unwrap(), None);
     drop(session);
     assert_eq!(store.indexes().unwrap(), [(list.clone(), index)]);
     assert_eq!(store.prune(&all()).unwrap().unwrap(), []);

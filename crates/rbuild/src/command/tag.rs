@@ -9,14 +9,16 @@ use crate::{
     cli::{Global, RmiArgs, TagArgs, UntagArgs},
     failure::Failure,
     find::{find, index_id, look_up, look_up_index, new_name},
+    image_list,
     report::print,
     settings,
 };
 
-/// Gives an image, or else a list of images, more names: all of them or none.
+/// Gives an image, or else a list of images, more names: all of them or none. Whatever had them
+/// loses them.
 ///
 /// # Errors
-/// If there is no such image, a name is not one, or a list shall have that of an image.
+/// If there is no such image, or a name is not one.
 pub fn add(global: &Global, args: &TagArgs) -> Result<ExitCode, Failure> {
     let store = settings::store(global)?;
     let names: Vec<_> = args
@@ -28,10 +30,7 @@ pub fn add(global: &Global, args: &TagArgs) -> Result<ExitCode, Failure> {
     if look_up(&store, &args.image)?.is_none()
         && let Some((_, index)) = look_up_index(&store, &args.image)?
     {
-        refuse_taken(&store, &names)?;
-        for name in names {
-            session.set_index(&name, &index)?;
-        }
+        image_list::call(&session, &index, &names)?;
         return Ok(ExitCode::SUCCESS);
     }
     let image = find(&store, &args.image)?;
@@ -39,17 +38,6 @@ pub fn add(global: &Global, args: &TagArgs) -> Result<ExitCode, Failure> {
         session.set_name(&name, &image.id)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses names for a list that images have.
-fn refuse_taken(store: &Store, names: &[Name]) -> Result<(), Failure> {
-    for name in names {
-        if store.name(name)?.is_some() {
-            let message = format!("`{name}` is the name of an image");
-            return Err(Failure::message(message));
-        }
-    }
-    Ok(())
 }
 
 /// Takes names away from an image: those that are given, or all.
