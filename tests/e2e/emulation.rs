@@ -147,6 +147,27 @@ fn a_run_neither_sees_nor_changes_interpreters_nor_the_emulator() {
     assert_eq!(registered(), before);
 }
 
+#[test]
+fn what_a_command_does_to_interpreters_ends_with_it() {
+    let Some(host) = host(&[]) else { return };
+    if is_executed_anyway() {
+        return; // Nothing of ours is there to be changed.
+    }
+    let dockerfile = "FROM --platform=$BUILDPLATFORM alpine AS own\n\
+        RUN --security=insecure mkdir -p /mnt && mount -t binfmt_misc none /mnt && echo -1 > /mnt/0 && \
+        printf :0:M::odd!::/bin/busybox:F > /mnt/register && \
+        printf :1:M::odd!::/bin/busybox:F > /mnt/register && echo 0 > /mnt/status\n\
+        RUN --security=insecure mkdir -p /mnt && mount -t binfmt_misc none /mnt && \
+        (cd /mnt && ls && head -n 1 status && head -n 1 0 && grep ^flags 0) > /left\n\
+        FROM alpine-arm64\nCOPY --from=own /left /left\nRUN uname -m >> /left\n";
+    let flags = ["--platform=linux/arm64", "-t", "it"];
+    let flags = [&flags[..], &["--allow=security.insecure"]].concat();
+    build(&host, dockerfile, &flags).success();
+    let said = run(&host, &["run", "it", "cat", "/left"]).success().stdout;
+    let expected = "0\nregister\nstatus\nenabled\nenabled\nflags: POCF\naarch64\n";
+    assert_eq!(said, expected);
+}
+
 /// Runs a command where programs for arm64 are executed by the program that comes before it.
 const REGISTERED: &str = r#"
 set -e

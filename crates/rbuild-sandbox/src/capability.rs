@@ -60,6 +60,9 @@ impl CapabilitySet {
     /// All that there are; in a user namespace they reach no further than it does.
     pub const ALL: Self = Self((1 << NAMES.len()) - 1);
 
+    /// What it takes to mount.
+    pub const SYS_ADMIN: Self = Self(1 << 21);
+
     /// The set as the kernel writes it: bit n is capability n.
     pub const fn bits(self) -> u64 {
         self.0

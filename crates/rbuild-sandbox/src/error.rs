@@ -180,6 +180,13 @@ pub enum Error {
         source: sys::Error,
     },
 
+    /// What a command has registered stays, for those that come after it.
+    #[error("cannot remove the interpreters that the command has registered in `binfmt_misc`")]
+    OtherInterpreters {
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
     /// There is no network but the host's, or none.
     #[error("cannot have a private network")]
     NoPrivateNetwork(#[source] Arc<Self>),

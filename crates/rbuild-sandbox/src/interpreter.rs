@@ -2,20 +2,23 @@
 //! understand, for commands of this process alone.
 //!
 //! A user namespace may have a `binfmt_misc` of its own, which its processes are then looked up in
-//! instead of the host's. It is attached nowhere: nobody sees it, no command can change it, and it
-//! ends with its descriptor. `docs/adr/0012-interpreters.md`.
+//! instead of the host's. It is attached nowhere: nobody sees it, and it ends with its descriptor.
+//! Only a command that may mount can change it: what that has done is undone afterwards.
+//! `docs/adr/0012-interpreters.md`.
 //!
-//! Does not know: which programs need which.
+//! Does not know: which programs need which, nor which commands may mount.
 //!
 //! Invariant: nothing is ever registered for processes outside of our user namespace.
 //!
 //! Linux, Documentation/admin-guide/binfmt-misc.rst.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Write,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::AsRawFd,
     path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use rbuild_sys::{self as sys, Depth, Dir, MountLimits, clone_mount, limit_mount, new_mount};
@@ -39,8 +42,23 @@ pub struct Interpreter {
 /// The interpreters of our user namespace, as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Interpreters {
-    _mount: OwnedFd,
+    /// The file system: a file for each that is registered, called by its number.
+    dir: Dir,
+    all: Vec<Interpreter>,
+    changes: Mutex<Changes>,
 }
+
+/// Who may change what is registered, and what is to be there afterwards.
+#[derive(Debug, Default)]
+struct Changes {
+    /// So many commands that may do so are running.
+    running: usize,
+    /// The file of each of ours: no other one ever has its number.
+    files: BTreeMap<Vec<u8>, u64>,
+}
+
+/// Files that are no interpreters.
+const CONTROLS: [&[u8]; 2] = [b"register", b"status"];
 
 /// Nobody changes a program of the host by way of `/proc/PID/exe` of what it interprets
 /// (CVE-2019-5736), not even one that is the user's own.
@@ -59,15 +77,73 @@ impl Interpreters {
         }
         let prepare = |source| Error::NoInterpreters { source };
         let mount = new_mount("binfmt_misc", &[], MountLimits::INERT).map_err(prepare)?;
-        let dir = Dir::from_fd(mount);
-        for (number, interpreter) in all.iter().enumerate() {
-            let registered = register(&dir, number, interpreter);
-            registered.map_err(|source| Error::Interpreter {
+        let interpreters = Self {
+            dir: Dir::from_fd(mount),
+            all: all.to_vec(),
+            changes: Mutex::default(),
+        };
+        interpreters.complete(&mut interpreters.changes())?;
+        Ok(interpreters)
+    }
+
+    /// Calls `run`, which runs a command that may change what is registered; undoes that when it has
+    /// ended, or when the last such command has of those that run at the same time.
+    pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.changes().running += 1;
+        let ran = run();
+        let mut changes = self.changes();
+        changes.running -= 1;
+        if changes.running == 0 {
+            let undone = self.remove_others(&changes);
+            undone.map_err(|source| Error::OtherInterpreters { source })?;
+            self.complete(&mut changes)?;
+        }
+        ran
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes what is not ours, and lets count what is.
+    fn remove_others(&self, changes: &Changes) -> Result<(), sys::Error> {
+        for entry in self.dir.entries()? {
+            let name = &entry.name[..];
+            if CONTROLS.contains(&name) {
+                continue;
+            }
+            let is_ours = changes.files.get(name) == Some(&self.dir.stat(name)?.ino);
+            self.write(name, if is_ours { "1" } else { "-1" })?;
+        }
+        self.write(b"status", "1")
+    }
+
+    /// Registers those that are missing.
+    fn complete(&self, changes: &mut Changes) -> Result<(), Error> {
+        for (number, interpreter) in self.all.iter().enumerate() {
+            let name = number.to_string().into_bytes();
+            let file = || {
+                if sys::Error::absent(self.dir.stat(&name))?.is_none() {
+                    register(&self.dir, number, interpreter)?;
+                }
+                Ok(self.dir.stat(&name)?.ino)
+            };
+            let file = file().map_err(|source| Error::Interpreter {
                 program: interpreter.program.clone(),
                 source,
             })?;
+            changes.files.insert(name, file);
         }
-        Ok(Self { _mount: dir.into() })
+        Ok(())
+    }
+
+    fn write(&self, name: &[u8], text: &str) -> Result<(), sys::Error> {
+        let written = self.dir.write(name)?.write_all(text.as_bytes());
+        written.map_err(|source| sys::Error {
+            call: "write",
+            operand: String::from_utf8_lossy(name).into_owned(),
+            source,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use rbuild_sys::{self as sys, Dir, Ended, Errno, NetworkNamespace, SpawnError, spawn};
 
 use crate::{
+    capability::CapabilitySet,
     control_group::{ControlGroup, Leaf},
     ending::{Cancel, Running},
     error::Error,
@@ -57,6 +58,20 @@ impl Sandbox {
     /// # Errors
     /// When the command could not be started; what it does itself is in [`Exit`].
     pub fn run(
+        &self,
+        spec: &Spec<'_>,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Exit, Error> {
+        let may_mount = spec.capabilities.contains(CapabilitySet::SYS_ADMIN);
+        match self.interpreters().filter(|_| may_mount) {
+            Some(interpreters) => interpreters.guarded(|| self.run_alone(spec, cancel, output)),
+            None => self.run_alone(spec, cancel, output),
+        }
+    }
+
+    /// The same; what it does to interpreters stays.
+    fn run_alone(
         &self,
         spec: &Spec<'_>,
         cancel: &Cancel,

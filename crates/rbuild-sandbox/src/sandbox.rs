@@ -156,6 +156,11 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Those that were registered, if that has happened.
+    pub(crate) fn interpreters(&self) -> Option<&Interpreters> {
+        self.interpreters.get()
+    }
+
     /// Makes sure that there is the network of commands with [`Network::Private`]: the first call
     /// starts it, the others wait until then.
     ///
