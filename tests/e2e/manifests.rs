@@ -221,33 +221,23 @@ fn a_name_is_that_of_an_image_or_of_a_list() {
     let name = format!("{}/both:1", registry.address());
     host.run(&["push", "one", &format!("docker://{name}")])
         .success();
-    let is_list = |name: &str| match host.run(&["manifest", "exists", name]).status {
-        0 => true,
-        1 => false,
-        status => panic!("{status}"),
-    };
-    let image = ["inspect", "--type=image"];
+    let is_list = |name: &str| host.run(&["manifest", "exists", name]).status == 0;
+    let is_image = |name: &str| host.run(&["inspect", "--type=image", name]).status == 0;
     both(&host);
-    let ways: [&dyn Fn(&str) -> Vec<String>; 3] = [
-        &|name| ["tag", "one", name].map(str::to_owned).to_vec(),
-        &|name| ["import", "root.tar", name].map(str::to_owned).to_vec(),
-        &|name| ["bud", "-t", name, "ctx"].map(str::to_owned).to_vec(),
-    ];
-    host.scratch
-        .file("ctx/Dockerfile", "FROM one\nLABEL a=b\n")
-        .unwrap();
+    let dockerfile = "FROM one\nLABEL a=b\n";
+    host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
     let root = host.scratch.path().join("root.tar");
     fs::copy(Base::Busybox.archive(), root).unwrap();
-    for way in ways {
-        host.run(&["tag", "both", "it"]).success();
-        assert!(is_list("it"));
+    for way in [
+        &["tag", "one", "it"][..],
+        &["import", "root.tar", "it"],
+        &["bud", "-t", "it", "ctx"],
+    ] {
         // As podman: the name moves, whoever has it.
-        host.run(&[&image[..], &["it"]].concat()).failure();
-        let args = way("it");
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        host.run(&args).success();
-        assert!(!is_list("it"), "{args:?}");
-        host.run(&[&image[..], &["it"]].concat()).success();
+        host.run(&["tag", "both", "it"]).success();
+        assert!(is_list("it") && !is_image("it"));
+        host.run(way).success();
+        assert!(!is_list("it") && is_image("it"), "{way:?}");
     }
     host.run(&["tag", "both", &name]).success();
     // What a build fetches does not take a list's name, what a user fetches does.

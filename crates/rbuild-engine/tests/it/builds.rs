@@ -27,7 +27,7 @@ fn anew(jobs: usize) -> Order<'static> {
 }
 
 #[track_caller]
-fn check(dockerfiles: &[&str], order: Order<'_>, failed: Option<usize>, expected: &Expect) {
+fn check(dockerfiles: &[&str], order: &Order<'_>, failed: Option<usize>, expected: &Expect) {
     let Some(site) = Site::new() else { return };
     let (events, failed_here) = site.together(dockerfiles, order);
     expected.assert_eq(&events);
@@ -41,7 +41,7 @@ fn one_worker_does_one_build_after_the_other() {
             "FROM scratch\nRUN say a1\nRUN say a2\n",
             "FROM scratch\nRUN say b1\nRUN say b2\n",
         ],
-        order(1),
+        &order(1),
         None,
         &expect![[r#"
             0: started RUN say a1
@@ -68,7 +68,7 @@ fn two_workers_do_two_builds_at_the_same_time() {
         "FROM scratch\nRUN meet; write /a x\n",
         "FROM scratch\nRUN meet; write /b x\n",
     ];
-    let (_, failed) = site.together(&dockerfiles, order(2));
+    let (_, failed) = site.together(&dockerfiles, &order(2));
     assert_eq!(failed, None);
 }
 
@@ -77,7 +77,7 @@ fn what_builds_have_in_common_is_executed_once() {
     for order in [order(1), anew(1)] {
         check(
             &[A, B],
-            order,
+            &order,
             None,
             &expect![[r#"
                 0: started RUN new /tool
@@ -96,7 +96,7 @@ fn what_builds_have_in_common_is_executed_once() {
 fn nobody_waits_for_a_lock_where_builds_have_steps_in_common() {
     for order in [order(4), anew(4)] {
         let Some(site) = Site::new() else { return };
-        let (events, failed) = site.together(&[A, B, A, B], order);
+        let (events, failed) = site.together(&[A, B, A, B], &order);
         let count = |what: &str| events.lines().filter(|line| line.contains(what)).count();
         let counts = ["started RUN", "cached RUN", "started COPY", "cached COPY"].map(count);
         assert_eq!(counts, [1, 3, 2, 2], "{events}");
@@ -107,8 +107,8 @@ fn nobody_waits_for_a_lock_where_builds_have_steps_in_common() {
 #[test]
 fn what_was_made_anew_is_another_time_the_next_time() {
     let Some(site) = Site::new() else { return };
-    site.together(&[A, B], order(1));
-    let (events, _) = site.together(&[A, B], anew(1));
+    site.together(&[A, B], &order(1));
+    let (events, _) = site.together(&[A, B], &anew(1));
     assert!(events.starts_with("0: started RUN new /tool\n"), "{events}");
     assert!(events.contains("1: cached RUN new /tool\n"), "{events}");
 }
@@ -121,7 +121,7 @@ fn the_first_failure_ends_all_builds() {
             "FROM scratch\nRUN fail 3\nRUN say b\n",
             "FROM scratch\nRUN say c\n",
         ],
-        order(1),
+        &order(1),
         Some(1),
         &expect![[r#"
             0: started RUN say a

@@ -157,7 +157,7 @@ impl Site {
 
     /// Builds `dockerfiles` together, otherwise as `order` says; returns the events, with the number
     /// of the build before each, and the number of the one that failed.
-    pub fn together(&self, dockerfiles: &[&str], order: Order<'_>) -> (String, Option<usize>) {
+    pub fn together(&self, dockerfiles: &[&str], order: &Order<'_>) -> (String, Option<usize>) {
         let plan = |&dockerfile: &&str| planned(&Order::from(dockerfile));
         let plans: Vec<Plan> = dockerfiles.iter().map(plan).collect();
         let events = &Mutex::new(String::new());
@@ -171,7 +171,7 @@ impl Site {
             }
         });
         let emits: Vec<_> = emits.collect();
-        let result = self.with_builder(&order, &|_| (), |builder| {
+        let result = self.with_builder(order, &|_| (), |builder| {
             let builders = emits.iter().map(|emit| Builder { emit, ..*builder });
             let builders: Vec<Builder<'_>> = builders.collect();
             let builds: Vec<_> = builders.iter().zip(&plans).collect();
