@@ -406,6 +406,7 @@ impl Work<'_> {
         }
         let mut sources = self.sources.iter().flatten();
         match sources.any(|source| source.is_renewed) {
+            true if self.is_anew() => Ok(Found::Miss(Absence::Unasked)),
             true => Ok(Found::Miss(Absence::Unknown)),
             false => self.lookup(definition),
         }

@@ -173,6 +173,24 @@ fn old_results_expire_also_those_that_changed_nothing() {
 }
 
 #[test]
+fn k2_what_is_asked_for_needs_no_other_reason() {
+    let dockerfile = "FROM scratch AS a\nCOPY f /\nFROM scratch AS b\nCOPY --from=a /f /\n";
+    let anew = Order {
+        caching: Caching::refreshed(),
+        ..Order::from(dockerfile)
+    };
+    check(
+        dockerfile,
+        |_| {},
+        anew,
+        &expect![[r#"
+        COPY f /: the cache is not used
+        COPY --from=a /f /: the cache is not used
+    "#]],
+    );
+}
+
+#[test]
 fn wish_7_what_must_be_known_is_not_executed() {
     let Some(site) = Site::new() else { return };
     site.file("f", "one");

@@ -203,8 +203,9 @@ pub struct StepArgs {
           default_value_t = true, default_missing_value = "true",
           action = clap::ArgAction::Set)]
     pub skip_unused_stages: bool,
-    /// Execute up to N steps at the same time, when they do not need each other; the result does
-    /// not depend on it; 0: no limit [default: the CPUs that this process may use]
+    /// Execute up to N steps at the same time, of all platforms together, when they do not need each
+    /// other; the result does not depend on it; 0: no limit [default: the CPUs that this process may
+    /// use]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Execute every step, even if its result is known
