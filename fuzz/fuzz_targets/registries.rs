@@ -27,7 +27,10 @@ fuzz_target!(|text: &str| {
         let pushed = registries.push_endpoint(&name);
         assert!(understood || pushed.is_ok());
     }
-    let _ = (registries.short_name_mode(), registries.credential_helpers());
+    let _ = (
+        registries.short_name_mode(),
+        registries.credential_helpers(),
+    );
     // Read again, a file changes nothing.
     let before = registries.names(&NAMES[0].parse().expect("it is one"));
     assert_eq!(registries.add(text).is_ok(), understood);
