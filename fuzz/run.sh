@@ -37,6 +37,13 @@ seed() {
     fi
 }
 
+# `unpack` makes and removes files all the time: in memory it is ten times as fast.
+if [ -z "${TMPDIR-}" ] && [ -d /dev/shm ]; then
+    TMPDIR=$(mktemp -d /dev/shm/rbuild-fuzz-XXXXXX)
+    export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
+fi
+
 # A tar of a few members has some kilobytes.
 longest() {
     case $1 in
