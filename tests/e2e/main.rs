@@ -35,6 +35,7 @@ mod language;
 mod limits;
 mod logins;
 mod manifests;
+mod matrix;
 mod mistakes;
 mod mounts;
 mod network;
