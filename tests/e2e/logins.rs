@@ -2,7 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use rbuild_testkit::{Base, Host, Need, Output, Registry, TokenServer, need};
+use rbuild_testkit::{
+    Base, Host, Need, Output, Registry, Size, TokenServer,
+    fault_registry::{Access, FaultRegistry},
+    need,
+};
 
 const NEEDS: &[Need] = &[
     Need::Rbuild,
@@ -242,11 +246,12 @@ fn a_client_certificate_is_shown_to_its_host() {
     push().success();
 }
 
-/// Makes `NAME.crt` for this machine, which is its own authority, and `NAME.key`; returns the path
-/// without its ending.
-fn certificate(host: &Host, name: &str) -> String {
+/// Makes `NAME.crt` for this machine, also called `registry.test`, which is its own authority, and
+/// `NAME.key`; returns the path without its ending.
+pub fn certificate(host: &Host, name: &str) -> String {
     let dir = host.scratch.dir("certs").unwrap();
-    let options = "req -x509 -newkey rsa:2048 -nodes -days 2 -addext subjectAltName=IP:127.0.0.1 \
+    let options = "req -x509 -newkey rsa:2048 -nodes -days 2 \
+                   -addext subjectAltName=IP:127.0.0.1,DNS:registry.test \
                    -addext basicConstraints=critical,CA:FALSE";
     let (key, crt) = (format!("{name}.key"), format!("{name}.crt"));
     let subject = format!("/CN={name}");
@@ -293,4 +298,59 @@ fn registries_conf_moves_names_and_blocks_them() {
     let names = rbuild(&host, &["images", "--format", "{{.Name}}"]).stdout;
     assert!(names.contains("moved.invalid/thing"), "{names}");
     refused(&pull("blocked.invalid/x"), "`blocked.invalid` is blocked");
+}
+
+#[test]
+fn a_short_name_of_several_registries_is_asked_about_as_the_mode_says() {
+    let Some(host) = need(NEEDS) else { return };
+    let registries = ["first", "second"].map(|_| FaultRegistry::start(Access::Open, Vec::new()));
+    let addresses = registries.each_ref().map(FaultRegistry::address);
+    host.import(Base::Busybox);
+    for address in &addresses {
+        let image = format!("{address}/x:1");
+        host.build(
+            &format!("FROM alpine\nLABEL at={address}\n"),
+            &["-t", &image],
+        )
+        .success();
+        host.run(&["push", &image]).success();
+        host.run(&["rmi", &image]).success();
+    }
+    let command = |mode: &str, args: &[&str]| {
+        let [first, second] = &addresses;
+        let text = format!(
+            "unqualified-search-registries = ['{first}', '{second}']\n\
+             short-name-mode = '{mode}'\n[aliases]\ny = '{second}/x'\n"
+        );
+        let conf = host.scratch.file(&format!("{mode}.conf"), text).unwrap();
+        let mut command = host.rbuild(args);
+        command.env("CONTAINERS_REGISTRIES_CONF", conf);
+        command
+    };
+    let run = |mode: &str, args: &[&str]| Output::of(&mut command(mode, args)).unwrap();
+    for args in [&["pull", "x:1"][..], &["bud", "ctx"]] {
+        host.scratch.file("ctx/Dockerfile", "FROM x:1\n").unwrap();
+        let refused = run("enforcing", args).failure();
+        let [first, second] = &addresses;
+        let refused = refused.saying(&format!("may mean `{first}/x:1`, `{second}/x:1`"));
+        refused.saying("short-name-mode");
+    }
+    run("enforcing", &["pull", "y:1"]).success();
+    for mode in ["permissive", "disabled"] {
+        let said = run(mode, &["pull", "x:1"]).success();
+        assert!(said.says(&format!("from {}/x:1", addresses[0])), "{said}");
+    }
+    for (mode, typed, at) in [("enforcing", "7\n2\n", 1), ("permissive", "1\n", 0)] {
+        let size = Size {
+            rows: 24,
+            columns: 80,
+        };
+        let mut terminal = host.started_in_terminal(&command(mode, &["pull", "x:1"]), size);
+        terminal.expect("Which image is meant?");
+        terminal.expect(&format!("2) {}/x:1", addresses[1]));
+        terminal.expect("1 to 2: ");
+        terminal.enter(typed);
+        terminal.expect(&format!("`{}/x:1` it is", addresses[at]));
+        assert!(terminal.wait().0.success());
+    }
 }

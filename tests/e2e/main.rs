@@ -45,6 +45,7 @@ mod platforms;
 mod policy;
 mod privilege;
 mod probe;
+mod proxies;
 mod prune;
 mod push_ahead;
 mod registry_faults;
