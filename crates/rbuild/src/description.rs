@@ -39,11 +39,15 @@ pub struct Description {
 }
 
 impl Description {
-    /// What `args` ask for; `epoch` is the time that `SOURCE_DATE_EPOCH` says.
+    /// What `args` ask for; `epoch` is the time that `SOURCE_DATE_EPOCH` says, and `rewrite`
+    /// whether files get it, as far as anybody says.
     ///
     /// # Errors
     /// Flags that cannot be obeyed together.
-    pub fn of(args: &DescriptionArgs, epoch: Option<i64>) -> Result<Self, Failure> {
+    pub fn of(
+        args: &DescriptionArgs,
+        (epoch, rewrite): (Option<i64>, Option<bool>),
+    ) -> Result<Self, Failure> {
         let format = match args.format {
             ImageFormat::Oci => Format::Oci,
             ImageFormat::Docker => Format::Docker,
@@ -55,7 +59,7 @@ impl Description {
                     .with_hint("leave --annotation out, or use --format oci"),
             );
         }
-        let (epoch, files) = times(args, epoch)?;
+        let (epoch, files) = times(args, epoch, rewrite)?;
         Ok(Self {
             epoch,
             files,
@@ -106,19 +110,25 @@ fn inherited(kept: bool) -> Inheritance {
 
 /// The time of all that is new, and what becomes of the times of files. Flags win over
 /// `SOURCE_DATE_EPOCH`, which is `epoch`.
-fn times(args: &DescriptionArgs, epoch: Option<i64>) -> Result<(Option<i64>, FileTimes), Failure> {
+fn times(
+    args: &DescriptionArgs,
+    epoch: Option<i64>,
+    rewrite: Option<bool>,
+) -> Result<(Option<i64>, FileTimes), Failure> {
     if let Some(exactly) = args.timestamp {
+        if rewrite == Some(false) {
+            let message = "rewrite-timestamp=false contradicts --timestamp, the time of all files";
+            return Err(Failure::message(message));
+        }
         return Ok((Some(exactly), FileTimes::Exactly { exactly }));
     }
     let epoch = args.source_date_epoch.or(epoch);
-    let files = match (epoch, args.rewrite_timestamp) {
+    let files = match (epoch, rewrite) {
         (Some(epoch), None | Some(true)) => FileTimes::AtMost(epoch),
         (_, Some(false)) | (None, None) => FileTimes::Kept,
         (None, Some(true)) => {
-            return Err(
-                Failure::message("--rewrite-timestamp needs a time to write")
-                    .with_hint("add --source-date-epoch SECONDS, or set SOURCE_DATE_EPOCH"),
-            );
+            return Err(Failure::message("rewrite-timestamp needs a time to write")
+                .with_hint("add --source-date-epoch SECONDS, or set SOURCE_DATE_EPOCH"));
         }
     };
     Ok((epoch, files))
@@ -182,7 +192,8 @@ mod tests {
         let Command::Build(args) = cli.command else {
             unreachable!("it said bud")
         };
-        let description = Description::of(&args.description, epoch);
+        let rewrite = args.description.rewrite_timestamp;
+        let description = Description::of(&args.description, (epoch, rewrite));
         let description = description.map_err(|_| "refused".to_owned())?;
         Ok(format!("{:?} {:?}", description.epoch, description.files))
     }

@@ -63,12 +63,23 @@ pub struct Order {
     pub list: Option<Name>,
     /// None but --push if there are several targets.
     pub outputs: Vec<Output>,
+    /// What is made.
+    pub product: Product,
     /// What is said of the result.
     pub attestations: Wishes,
     /// When the build began, in seconds since 1970.
     pub began: i64,
     /// What may stay in the store afterwards; of `storage.conf`, not of a flag.
     pub allowance: Allowance,
+}
+
+/// What a build makes of its last steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// An image of each target.
+    Images,
+    /// Nothing but files of the only target: nobody has asked for an image.
+    Files,
 }
 
 impl Order {
@@ -98,8 +109,14 @@ impl Order {
             contexts: contexts.kinds.clone(),
             ..inputs(args, &site)?
         };
-        let description = Description::of(&args.description, settings::epoch(&inputs.build_args)?)?;
-        Ok(Self {
+        let epoch = settings::epoch(&inputs.build_args)?;
+        let rewrite = rewrite(args.description.rewrite_timestamp, &outputs)?;
+        let description = Description::of(&args.description, (epoch, rewrite))?;
+        let is_listed = platforms.all.len() > 1 || attestations != Wishes::default();
+        for output in &outputs {
+            output.refuse_remarks(description.format, is_listed)?;
+        }
+        let mut order = Self {
             inputs: described(inputs, &description),
             platforms,
             description,
@@ -114,10 +131,32 @@ impl Order {
             targets,
             list: args.result.manifest.as_deref().map(new_name).transpose()?,
             outputs,
+            product: Product::Images,
             attestations,
             began: settings::now(),
             allowance: Allowance::configured()?,
-        })
+        };
+        order.product = Product::of(args, &order);
+        Ok(order)
+    }
+}
+
+impl Product {
+    /// What `args` ask for, by what is understood of them in `order`.
+    fn of(args: &BuildArgs, order: &Order) -> Self {
+        let result = &args.result;
+        let names_image = result.load
+            || order.list.is_some()
+            || result.iidfile.is_some()
+            || result.metadata_file.is_some()
+            || order.targets.iter().any(|target| !target.names.is_empty());
+        let is_told = order.cache_to.iter().any(CacheTo::is_inline)
+            || order.attestations != Wishes::default();
+        let is_files = !order.outputs.is_empty() && order.outputs.iter().all(Output::is_files);
+        match is_files && order.targets.len() == 1 && !names_image && !is_told {
+            true => Self::Files,
+            false => Self::Images,
+        }
     }
 }
 
@@ -143,6 +182,19 @@ fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
         ));
     }
     Ok(outputs)
+}
+
+/// Whether files get new times, by the flag and all outputs: they share their layers.
+fn rewrite(flag: Option<bool>, outputs: &[Output]) -> Result<Option<bool>, Failure> {
+    let said = outputs.iter().filter_map(|output| output.rewrite);
+    let mut said = flag.into_iter().chain(said);
+    let first = said.next();
+    match said.all(|other| Some(other) == first) {
+        true => Ok(first),
+        false => Err(Failure::message(
+            "rewrite-timestamp is true and false: all outputs have the same layers",
+        )),
+    }
 }
 
 /// Refuses what would turn out to lead nowhere when all the work is done.

@@ -17,6 +17,7 @@ use crate::{
     containers_conf::ContainersConf,
     failure::Failure,
     settings,
+    short_names::{self, ShortNames},
 };
 
 /// How often is tried again what may work next time, if nobody says.
@@ -34,6 +35,8 @@ pub struct Registry {
     pub security: Option<Security>,
     /// Who we are.
     pub credentials: CredentialSources,
+    /// What the user says of short names.
+    short_names: ShortNames,
 }
 
 impl Registry {
@@ -62,6 +65,7 @@ impl Registry {
             registries,
             security: security(args.tls_verify),
             credentials,
+            short_names: short_names::asked(),
         })
     }
 
@@ -81,6 +85,7 @@ impl Registry {
             credentials: &self.credentials,
             signatures,
             platform,
+            choose: &*self.short_names,
         }
     }
 

@@ -157,9 +157,11 @@ pub struct ResultArgs {
     pub squash: bool,
     /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
     /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
-    /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]). dest=- is standard output; the
-    /// id is not printed then. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
-    /// force-compression=true, oci-mediatypes=false; repeatable
+    /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]; push-by-digest=true without a
+    /// tag). dest=- is standard output; the id is not printed then. Where only files are asked for,
+    /// no image is made. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
+    /// force-compression=true, oci-mediatypes=false, rewrite-timestamp=BOOL,
+    /// annotation[-manifest|-manifest-descriptor|-index][[PLATFORM]].KEY=VALUE; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Send the result to the registries that its names say, as -o type=registry does: its layers
@@ -169,7 +171,7 @@ pub struct ResultArgs {
     /// Send nothing to a registry; so it is anyway without --push and -o, accepted for kaniko's users
     #[arg(long, conflicts_with = "push")]
     pub no_push: bool,
-    /// Keep the result in the store; always so, accepted for buildx's users
+    /// Keep the result in the store; so it is unless only files are asked for
     #[arg(long)]
     pub load: bool,
     /// Leave the results of the steps for --cache-from on other machines: NAME or

@@ -65,15 +65,15 @@ pub struct HistoryArgs {
     pub quiet: bool,
 }
 
-/// Show an image's configuration as JSON.
+/// Show images, and lists of images, as JSON.
 #[derive(Args, Debug)]
 #[command(after_help = FORMAT_NOTES)]
 pub struct InspectArgs {
-    /// Images, by name or id
+    /// Images or lists of them, by name or id
     #[arg(required = true, value_name = "NAME")]
     pub images: Vec<String>,
-    /// What the names are of: there are only images here
-    #[arg(short, long, value_enum, default_value_t = Inspected::Image, value_name = "TYPE")]
+    /// What the names are of
+    #[arg(short, long, value_enum, default_value_t = Inspected::All, value_name = "TYPE")]
     pub r#type: Inspected,
     /// Print by a template instead
     #[arg(short, long, value_name = "TEMPLATE")]
@@ -85,7 +85,9 @@ pub struct InspectArgs {
 pub enum Inspected {
     /// An image.
     Image,
-    /// Whatever has that name.
+    /// A list of images for several platforms.
+    Manifest,
+    /// Whatever has that name: an image, else a list.
     All,
 }
 

@@ -31,8 +31,8 @@ pub enum ManifestCommand {
     Add(ListAddArgs),
     /// Change what a list says of an image, and print its id
     Annotate(ListAnnotateArgs),
-    /// Print a list as JSON
-    Inspect(ListArgs),
+    /// Print a list, or what a registry has, as JSON
+    Inspect(ListInspectArgs),
     /// Send a list and its images to a registry or an OCI layout
     Push(Box<ListPushArgs>),
     /// Take an image out of a list, and print its id
@@ -49,6 +49,16 @@ pub struct ListArgs {
     /// Its name
     #[arg(value_name = "LIST")]
     pub list: String,
+}
+
+/// Print a list.
+#[derive(Args, Debug)]
+pub struct ListInspectArgs {
+    /// Its name; what the store has no list of is asked for at the registry, docker://NAME at once
+    #[arg(value_name = "LIST")]
+    pub list: String,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// Make a list.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use crate::amount;
 
@@ -156,6 +156,10 @@ pub struct PushArgs {
     /// Send all images and lists of the repository NAME, under their tags; DESTINATION has none
     #[arg(short, long, conflicts_with = "digestfile")]
     pub all_tags: bool,
+    /// Send the images of a list with it; with `false` the registry must have them
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
+    pub all: bool,
     /// Write the manifest in this format [default: as the image was pulled, else oci]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<ManifestFormat>,

@@ -39,6 +39,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         store: &store,
         session: &session,
     };
+    let images = images(args.all);
     for Wanted { text, thing, to } in &wanted {
         let digest = match thing {
             Thing::Image(found) => {
@@ -55,7 +56,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                 let held = session.index(name)?;
                 let index = held.as_ref().unwrap_or(known);
                 let ends = (place, &registry);
-                send_list(ends, (index, looks), to, Images::Included)?
+                send_list(ends, (index, looks), to, images)?
             }
         };
         if !args.quiet {
@@ -66,6 +67,14 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `--all` says.
+pub fn images(all: bool) -> Images {
+    match all {
+        true => Images::Included,
+        false => Images::Omitted,
+    }
 }
 
 /// Something to push.

@@ -9,14 +9,14 @@
 use std::path::Path;
 
 use rbuild_export::{
-    Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_index,
+    Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_listed,
     merged, subdirectory, write_index_archive,
 };
 use rbuild_oci::{BlobDigest, Location};
 use rbuild_store::ImageRecord;
 use rbuild_sys::Dir;
 
-use super::{Built, Kind, Made, Output, destinations};
+use super::{Built, Kind, Made, Output, Part, destinations};
 use crate::{
     destination::{in_a_layout, refer, send_index},
     failure::Failure,
@@ -41,13 +41,19 @@ impl Output {
         let (place, registry) = (built.ends.place(), built.ends.registry);
         match &self.kind {
             Kind::Names(names) => {
-                let list = image_list::list(place.store, built.images)?;
+                let mut list = image_list::list(place.store, built.images)?;
+                list.annotations = self.remarks.of(Part::Index, &all[0].made.platform);
+                for (one, listed) in all.iter().zip(&mut list.images) {
+                    place.session.put_image(&self.remarked(one))?;
+                    listed.annotations = self.remarks.of(Part::Entry, &one.made.platform);
+                }
                 image_list::call(place.session, &list, names)?;
                 Ok(None)
             }
             Kind::Registries(places) => {
                 let index = self.index(all, built)?;
                 for to in destinations(places, built.names)? {
+                    let to = self.tagged(to, index.descriptor.digest);
                     send_index((place, registry), &index, &to, Images::Included)?;
                     if is_said(all) {
                         refer((place, registry), &index, &to)?;
@@ -81,15 +87,24 @@ impl Output {
             true => in_a_layout(self.looks)?,
             false => self.looks,
         };
-        if !is_said(all) {
-            let list = image_list::list(place.store, built.images)?;
-            return Ok(export_index(place, &list, looks)?);
-        }
-        let mut exported = Vec::with_capacity(all.len());
-        for one in all {
-            exported.push((export(place, &one.record, looks)?, one.said.clone()));
-        }
-        Ok(attested(place, exported, built.names)?)
+        let records: Vec<ImageRecord> = all.iter().map(|one| self.remarked(one)).collect();
+        let index = match is_said(all) {
+            false => {
+                let list = image_list::list(place.store, built.images)?;
+                export_listed(place, (&list, &records), looks)?
+            }
+            true => {
+                let mut exported = Vec::with_capacity(all.len());
+                for (one, record) in all.iter().zip(&records) {
+                    exported.push((export(place, record, looks)?, one.said.clone()));
+                }
+                attested(place, exported, built.names)?
+            }
+        };
+        let platforms = all.iter().map(|one| &one.made.platform);
+        let entries = platforms.map(|platform| self.remarks.of(Part::Entry, platform));
+        let own = self.remarks.of(Part::Index, &all[0].made.platform);
+        Ok(index.annotated(&own, &entries.collect::<Vec<_>>()))
     }
 }
 
@@ -101,7 +116,7 @@ fn is_said(all: &[Said<'_>]) -> bool {
 /// The files of each image, and what is said of them, in a directory of its own if there are several.
 fn write_directories(path: &Path, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
     for one in all {
-        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
+        let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
         let files = one.files(&tree, built)?;
         match all.len() {
             1 => files.write_to(path)?,
@@ -114,13 +129,13 @@ fn write_directories(path: &Path, all: &[Said<'_>], built: Built<'_>) -> Result<
 /// The same in one tar.
 fn write_tar(target: &Target, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
     if let [one] = all {
-        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
+        let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
         let files = one.files(&tree, built)?;
         return target.write(&mut |out| Ok(files.write_tar(out)?));
     }
     let split = Split::new(built.ends.session)?;
     for one in all {
-        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
+        let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
         split.add(&one.made.platform, &one.files(&tree, built)?)?;
     }
     target.write(&mut |out| Ok(split.write_tar(out)?))

@@ -1,11 +1,11 @@
 //! `rbuild manifest push`: a list, with its images, to elsewhere.
 
-use rbuild_export::{Images, Looks, Place};
+use rbuild_export::{Looks, Place};
 use rbuild_oci::Location;
 
 use crate::{
     cli::{Global, ListPushArgs},
-    command::push::{compress, format, home, send_list, tell},
+    command::push::{compress, format, home, images, send_list, tell},
     failure::Failure,
     find::find_index,
     registry::Registry,
@@ -35,11 +35,8 @@ pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
         store: &store,
         session: &session,
     };
-    let images = match args.all {
-        true => Images::Included,
-        false => Images::Omitted,
-    };
-    let digest = send_list((place, &registry), (&index, wished), &destination, images)?;
+    let ends = (place, &registry);
+    let digest = send_list(ends, (&index, wished), &destination, images(args.all))?;
     if !args.quiet {
         report::note(&format!("pushed {name} to {destination}: {digest}"));
     }
