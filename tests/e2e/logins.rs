@@ -354,3 +354,59 @@ fn a_short_name_of_several_registries_is_asked_about_as_the_mode_says() {
         assert!(terminal.wait().0.success());
     }
 }
+
+#[test]
+fn drop_ins_win_by_their_names_and_aliases_that_podman_remembers_are_known() {
+    let Some(host) = need(NEEDS) else { return };
+    let registries = ["first", "second"].map(|_| FaultRegistry::start(Access::Open, Vec::new()));
+    let [first, second] = registries.each_ref().map(FaultRegistry::address);
+    host.import(Base::Busybox);
+    for (address, name) in [(&first, "x"), (&second, "x"), (&first, "deep/y")] {
+        let image = format!("{address}/{name}:1");
+        host.run(&["push", "alpine", &image]).success();
+    }
+    let home = host.scratch.dir("home").unwrap();
+    let file = |path: &str, text: String| host.scratch.file(path, text).unwrap();
+    let config = "home/.config/containers";
+    let search = |at: &str| format!("unqualified-search-registries = ['{at}']\n");
+    // It is pulled, and from that registry.
+    let check = |name: &str, from: usize, path: &str| {
+        let asked = |registry: &FaultRegistry| {
+            let requests = registry.requests();
+            requests.iter().filter(|it| it.contains(path)).count()
+        };
+        let before = registries.each_ref().map(asked);
+        let mut command = host.rbuild(&["pull", "--retry=0", name]);
+        Output::of(command.env("HOME", &home)).unwrap().success();
+        let after = registries.each_ref().map(asked);
+        assert!(after[from] > before[from], "{name}");
+        assert_eq!(after[1 - from], before[1 - from], "{name}");
+    };
+    file(&format!("{config}/registries.conf"), search(&first));
+    file(
+        &format!("{config}/registries.conf.d/10.conf"),
+        search("no.invalid"),
+    );
+    file(
+        &format!("{config}/registries.conf.d/20.conf"),
+        search(&second),
+    );
+    file(
+        &format!("{config}/registries.conf.d/30.off"),
+        search("no.invalid"),
+    );
+    check("x:1", 1, "/v2/x/manifests/1");
+    let wildcard = format!("[[registry]]\nprefix = '*.site.test'\nlocation = '{first}/deep'\n");
+    file(&format!("{config}/registries.conf.d/05.conf"), wildcard);
+    check("a.site.test/y:1", 0, "/v2/deep/y/manifests/1");
+    let alias = format!("[aliases]\n'x' = '{first}/x'\n");
+    file("home/.cache/containers/short-name-aliases.conf", alias);
+    check("x:1", 0, "/v2/x/manifests/1");
+    let broken = host.scratch.file(
+        &format!("{config}/registries.conf.d/40.conf"),
+        "[[registry]",
+    );
+    let mut command = host.rbuild(&["pull", "x:1"]);
+    let output = Output::of(command.env("HOME", &home)).unwrap().failure();
+    output.saying(&broken.unwrap().display().to_string());
+}

@@ -5,7 +5,8 @@
 //! program unpacked is compared, as that program shows it; an exit status proves nothing. The root
 //! itself is left out: no layer says anything of it, and podman gives it mode 0555, umoci 0755.
 
-use rbuild_testkit::{Host, Need, Output, Registry, Tree, need, unpack};
+use rbuild_testkit::{Account, Host, Need, Output, Registry, Tree, need, unpack};
+use serde_json::{Value, json};
 
 use crate::{archives::peer, surroundings::host_with};
 
@@ -323,4 +324,57 @@ fn we_have_the_files_that_umoci_packs() {
     let place = format!("oci:{}:again", layout.display());
     let id = host.run(&["pull", "-q", &place]).success().stdout;
     assert_eq!(exported(host, id.trim_end()), site.tree);
+}
+
+/// What a command of the image finds: who and where it is, and what it may do with files.
+const LOOK: &str = "id -u; id -g; pwd; echo $A $B $PATH; cat 'with space'; ls -ln /srv/app; \
+    cat program 2>&1; echo no > soft 2>&1; ls -A / | grep -v -e dev -e proc -e sys -e run -e etc";
+
+/// crun refuses hosts with hybrid control groups, so that hierarchy is hidden from it.
+#[test]
+fn podman_runs_our_archive_as_we_run_the_image() {
+    let needs = [Need::Root, Need::Tool("podman"), Need::Tool("crun")];
+    let Some(site) = host_with(&needs).and_then(|_| Site::new(&["podman"])) else {
+        return;
+    };
+    let host = &site.host;
+    let ours = host.run(&["run", "rich:1", "sh", "-c", LOOK]);
+    for format in ["docker-archive", "oci-archive"] {
+        host.run(&["save", "--format", format, "-o", format, "rich:1"])
+            .success();
+        let script = format!(
+            "umount /sys/fs/cgroup/unified 2> /dev/null; \
+             podman() {{ command podman --root $PWD/roots --runroot $PWD/roots-run \
+                 --storage-driver vfs --cgroup-manager cgroupfs \"$@\"; }}; \
+             podman load -q -i {format} >&2 && podman run --rm --runtime crun --cgroups=disabled \
+                 --network=none --ulimit=nofile=1024:1024 --ulimit=nproc=1000:1000 {} \
+                 sh -c \"$1\"; status=$?; podman rmi -f {0} >&2; rm -rf roots roots-run; exit $status",
+            site.id
+        );
+        let mut command = Account::root().unwrap().command("unshare");
+        command
+            .args(["-m", "bash", "-c", &script, "bash", LOOK])
+            .current_dir(host.scratch.path());
+        let theirs = Output::of(&mut command).unwrap();
+        assert_eq!(theirs.stdout, ours.stdout, "{format}: {theirs}");
+        assert_eq!(theirs.status, ours.status, "{format}: {theirs}");
+    }
+    assert!(ours.says("/srv/app\n1 two words /"), "{ours}");
+}
+
+#[test]
+fn umoci_makes_a_bundle_that_says_what_we_run() {
+    let Some(site) = Site::new(&[]) else { return };
+    let layout = site.host.push_to_layout("rich:1");
+    unpack(&site.host, &layout, "it").unwrap();
+    let bundle = site.host.scratch.path().join("unpacked/bundle-0/config.json");
+    let said: Value = serde_json::from_str(&std::fs::read_to_string(bundle).unwrap()).unwrap();
+    let process = &said["process"];
+    assert_eq!(process["args"], json!(["cat", "/srv/app/with space"]));
+    assert_eq!((&process["cwd"], &process["user"]["uid"]), (&json!("/srv/app"), &json!(1)));
+    assert_eq!(process["user"]["gid"], 2);
+    let env = process["env"].as_array().unwrap();
+    assert!(env.contains(&json!("A=1")) && env.contains(&json!("B=two words")));
+    let ours = site.host.run(&["run", "rich:1"]).success().stdout;
+    assert_eq!(ours, "s\n");
 }
