@@ -441,6 +441,18 @@ fn history_images_and_inspect_show_what_templates_ask_for() {
     // Both may be of the same second, so only the other direction is certain.
     assert!(listed(&["since=it:1"]).is_empty());
     assert!(listed(&["before=alpine"]).is_empty());
+    assert_eq!(listed(&["until=1h"]), Vec::<String>::new());
+    assert_eq!(listed(&["label!=kind"]), ["localhost/alpine:latest"]);
+    let of_id = format!("id={}", &id(&host, "it:1")[..12]);
+    assert_eq!(listed(&[&of_id]), ["localhost/it:1"]);
+    assert!(listed(&["readonly=true"]).is_empty());
+    assert_eq!(listed(&["intermediate=false"]).len(), 2);
+    let plain = history(&["--human=false", "--format", "{{.Size}} {{.Created}}"]);
+    let (bytes, time) = plain.lines().next().unwrap().split_once(' ').unwrap();
+    assert!(
+        bytes.parse::<u64>().is_ok() && time.contains('T'),
+        "{plain}"
+    );
     let json: Value =
         serde_json::from_str(&host.run(&["images", "--json"]).success().stdout).unwrap();
     let named = |image: &Value| image["Names"] == serde_json::json!(["localhost/it:1"]);
@@ -450,6 +462,14 @@ fn history_images_and_inspect_show_what_templates_ask_for() {
         .saying("sha256:");
     host.run(&["untag", "it:1"]).success();
     assert_eq!(listed(&["dangling=true"]), ["<none>"]);
+    host.run(&["tag", "alpine", "second:1"]).success();
+    host.run(&["images", "-a", "--history", "alpine"])
+        .success()
+        .saying("HISTORY")
+        .saying("localhost/alpine:latest, localhost/second:1");
+    let pruned = host.run(&["rmi", "--prune"]).success().stdout;
+    assert!(pruned.starts_with("Deleted: ") && pruned.lines().count() == 1);
+    assert_eq!(listed(&[]).len(), 2);
 }
 
 #[test]

@@ -280,7 +280,9 @@ fn members(path: &Path) -> BTreeMap<String, String> {
         let path = clean(&entry.path_bytes());
         let mut more = format!("{} ", entry.header().mtime().unwrap());
         for extension in entry.pax_extensions().unwrap().into_iter().flatten() {
-            let (key, value) = extension.map(|it| (it.key_bytes(), it.value_bytes())).unwrap();
+            let (key, value) = extension
+                .map(|it| (it.key_bytes(), it.value_bytes()))
+                .unwrap();
             if key.starts_with(b"SCHILY.xattr.") {
                 more += &format!("{} {value:?} ", String::from_utf8_lossy(key));
             }

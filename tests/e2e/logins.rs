@@ -410,3 +410,51 @@ fn drop_ins_win_by_their_names_and_aliases_that_podman_remembers_are_known() {
     let output = Output::of(command.env("HOME", &home)).unwrap().failure();
     output.saying(&broken.unwrap().display().to_string());
 }
+
+/// A program that keeps one login in a file.
+const KEEPER: &str = "#!/bin/sh\ncase $1 in\nstore) cat > \"$KEPT\" ;;\nerase) rm \"$KEPT\" ;;\n\
+    get) cat \"$KEPT\" 2> /dev/null || { echo credentials not found in native keychain; exit 1; } ;;\nesac\n";
+
+#[test]
+fn a_login_is_read_from_standard_input_kept_by_a_program_and_forgotten() {
+    let Some(host) = need(NEEDS) else { return };
+    let registry = Registry::start_with(&host, "", &htpasswd(&host)).unwrap();
+    let address = registry.address();
+    host.import(Base::Busybox);
+    let keeper = host.scratch.file("bin/docker-credential-keeper", KEEPER);
+    fs::set_permissions(keeper.unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = |name: &str| host.scratch.path().join(name);
+    let run = |file: &str, args: &[&str], input: &str| {
+        let mut command = host.rbuild(args);
+        command
+            .env("REGISTRY_AUTH_FILE", path(file))
+            .env("KEPT", path("kept"))
+            .env("PATH", format!("{}:/usr/bin:/bin", path("bin").display()));
+        Output::of_input(&mut command, input.as_bytes()).unwrap()
+    };
+    let login = ["login", "-u", "user", "--password-stdin", &address];
+    let who = ["login", "--get-login", &address];
+    let push = ["push", "alpine", &format!("{address}/a:1")];
+    for file in ["plain.json", "kept.json"] {
+        if file == "kept.json" {
+            let text = format!(r#"{{"credHelpers":{{"{address}":"keeper"}}}}"#);
+            host.scratch.file(file, text).unwrap();
+        }
+        refused(&run(file, &login, "wrong-secret\n"), "status 401");
+        refused(&run(file, &who, ""), "nobody is logged in");
+        run(file, &login, "secret\n").success();
+        assert_eq!(run(file, &who, "").success().stdout, "user\n", "{file}");
+        run(file, &push, "").success();
+        let text = fs::read_to_string(path(file)).unwrap();
+        // dXNlcjpzZWNyZXQ= is `user:secret`.
+        let is_in_file = text.contains("dXNlcjpzZWNyZXQ=");
+        assert_eq!(is_in_file, file == "plain.json", "{text}");
+        assert_eq!(path("kept").exists(), !is_in_file);
+        run(file, &["logout", "--all"], "").success();
+        refused(&run(file, &who, ""), "nobody is logged in");
+        assert!(!path("kept").exists());
+        refused(&run(file, &push, ""), "no login is known");
+    }
+    let without_user = ["login", "--password-stdin", &address];
+    refused(&run("plain.json", &without_user, "secret\n"), "--username");
+}

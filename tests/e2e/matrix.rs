@@ -38,7 +38,7 @@ impl Site {
     #[track_caller]
     fn new(tools: &[&'static str]) -> Option<Self> {
         let mut needs: Vec<Need> = tools.iter().map(|tool| Need::Tool(tool)).collect();
-        needs.extend(["docker-registry", "umoci"].map(Need::Tool));
+        needs.extend(["docker-registry", "skopeo", "umoci"].map(Need::Tool));
         let host = host_with(&needs)?;
         host.build(RICH, &["-t", "rich:1"]).success();
         let id = host.run(&["inspect", "--format", "{{.Id}}", "rich:1"]);
@@ -81,6 +81,15 @@ impl Site {
         assert_eq!(id.trim_end(), self.id, "{cell}: the configuration");
         assert_eq!(exported(&other, &self.id), self.tree, "{cell}");
         other.run(&["store", "check"]).success();
+        if place.starts_with("docker://") {
+            let again = format!("{place}-again");
+            other.run(&["push", "-q", &self.id, &again]).success();
+            let raw = |place: &str| {
+                let inspect = ["inspect", "--raw", "--tls-verify=false", place];
+                peer(&self.host, "skopeo", &inspect)
+            };
+            assert_eq!(raw(&again), raw(place), "{cell}: it leaves as it came");
+        }
     }
 
     /// Looks at what podman or buildah, called `program`, have of `place`.
@@ -367,11 +376,18 @@ fn umoci_makes_a_bundle_that_says_what_we_run() {
     let Some(site) = Site::new(&[]) else { return };
     let layout = site.host.push_to_layout("rich:1");
     unpack(&site.host, &layout, "it").unwrap();
-    let bundle = site.host.scratch.path().join("unpacked/bundle-0/config.json");
+    let bundle = site
+        .host
+        .scratch
+        .path()
+        .join("unpacked/bundle-0/config.json");
     let said: Value = serde_json::from_str(&std::fs::read_to_string(bundle).unwrap()).unwrap();
     let process = &said["process"];
     assert_eq!(process["args"], json!(["cat", "/srv/app/with space"]));
-    assert_eq!((&process["cwd"], &process["user"]["uid"]), (&json!("/srv/app"), &json!(1)));
+    assert_eq!(
+        (&process["cwd"], &process["user"]["uid"]),
+        (&json!("/srv/app"), &json!(1))
+    );
     assert_eq!(process["user"]["gid"], 2);
     let env = process["env"].as_array().unwrap();
     assert!(env.contains(&json!("A=1")) && env.contains(&json!("B=two words")));

@@ -69,9 +69,10 @@ pub struct LoginArgs {
     /// Only print who is logged in
     #[arg(long)]
     pub get_login: bool,
-    /// Keep the login in FILE [env: REGISTRY_AUTH_FILE] [default:
-    /// $XDG_RUNTIME_DIR/containers/auth.json, else ~/.config/containers/auth.json]
-    #[arg(long, value_name = "FILE")]
+    /// Keep the login in FILE, which docker understands too if it is for a whole registry
+    /// [env: REGISTRY_AUTH_FILE] [default: $XDG_RUNTIME_DIR/containers/auth.json, else
+    /// ~/.config/containers/auth.json]
+    #[arg(long, value_name = "FILE", visible_alias = "compat-auth-file")]
     pub authfile: Option<PathBuf>,
     /// As for pull
     #[arg(long, value_name = "DIR")]
@@ -92,7 +93,7 @@ pub struct LogoutArgs {
     #[arg(short, long, conflicts_with = "registry")]
     pub all: bool,
     /// Remove the login from FILE [env: REGISTRY_AUTH_FILE] [default: as for login]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", visible_alias = "compat-auth-file")]
     pub authfile: Option<PathBuf>,
 }
 
@@ -168,6 +169,12 @@ pub struct PushArgs {
     /// Write the digest of the manifest to FILE
     #[arg(long, value_name = "FILE")]
     pub digestfile: Option<PathBuf>,
+    /// Delete a list when it is sent; images stay
+    #[arg(long)]
+    pub rm: bool,
+    /// Send no signatures; none are sent anyway, accepted for podman's users
+    #[arg(long)]
+    pub remove_signatures: bool,
     /// Print nothing
     #[arg(short, long)]
     pub quiet: bool,

@@ -65,6 +65,9 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         if let Some(file) = &args.digestfile {
             tell(file, &digest)?;
         }
+        if let (Thing::List(name, _), true) = (thing, args.rm) {
+            store.remove_index(name)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
