@@ -445,6 +445,8 @@ fn a_login_is_read_from_standard_input_kept_by_a_program_and_forgotten() {
         run(file, &login, "secret\n").success();
         assert_eq!(run(file, &who, "").success().stdout, "user\n", "{file}");
         run(file, &push, "").success();
+        let elsewhere = ["login", "--get-login", "elsewhere.example"];
+        refused(&run(file, &elsewhere, ""), "nobody is logged in");
         let text = fs::read_to_string(path(file)).unwrap();
         // dXNlcjpzZWNyZXQ= is `user:secret`.
         let is_in_file = text.contains("dXNlcjpzZWNyZXQ=");
@@ -457,4 +459,32 @@ fn a_login_is_read_from_standard_input_kept_by_a_program_and_forgotten() {
     }
     let without_user = ["login", "--password-stdin", &address];
     refused(&run("plain.json", &without_user, "secret\n"), "--username");
+}
+
+#[test]
+fn logins_of_other_programs_are_found_in_the_usual_order() {
+    let Some(host) = need(NEEDS) else { return };
+    let registry = Registry::start_with(&host, "", &htpasswd(&host)).unwrap();
+    let address = registry.address();
+    host.import(Base::Busybox);
+    let home = host.scratch.dir("home").unwrap();
+    let runtime = host.scratch.dir("runtime").unwrap();
+    let run = |args: &[&str]| {
+        let mut command = host.rbuild(args);
+        command.env("HOME", &home).env("XDG_RUNTIME_DIR", &runtime);
+        Output::of(&mut command).unwrap()
+    };
+    let who = ["login", "--get-login", &address];
+    // The last one is asked first. base64: a:x, b:x, user:secret.
+    for (file, auth, user) in [
+        ("home/.docker/config.json", "YTp4", "a"),
+        ("home/.config/containers/auth.json", "Yjp4", "b"),
+        ("runtime/containers/auth.json", "dXNlcjpzZWNyZXQ=", "user"),
+    ] {
+        refused(&run(&["push", "alpine", &format!("{address}/a:1")]), "401");
+        let text = format!(r#"{{"auths":{{"{address}":{{"auth":"{auth}"}}}}}}"#);
+        host.scratch.file(file, text).unwrap();
+        assert_eq!(run(&who).success().stdout.trim_end(), user);
+    }
+    run(&["push", "alpine", &format!("{address}/a:1")]).success();
 }

@@ -120,7 +120,10 @@ pub fn security(tls_verify: Option<bool>) -> Option<Security> {
 }
 
 /// The files that may have logins, best first: the one that is named, or the usual ones.
-fn auth_files(flag: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+///
+/// # Errors
+/// If the one that is named is not there.
+pub fn auth_files(flag: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     if let Some(path) = flag {
         fs::metadata(path).map_err(|error| {
             Failure::message(format!("cannot read `{}`: {error}", path.display()))

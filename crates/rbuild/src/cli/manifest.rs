@@ -174,8 +174,11 @@ pub struct ListPushArgs {
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<ManifestFormat>,
     /// Delete the list when it is sent
-    #[arg(long)]
+    #[arg(short = 'p', long, visible_alias = "purge")]
     pub rm: bool,
+    /// Send no signatures; none are sent anyway, accepted for podman's users
+    #[arg(long)]
+    pub remove_signatures: bool,
     /// Write the digest of the list to FILE
     #[arg(long, value_name = "FILE")]
     pub digestfile: Option<PathBuf>,

@@ -66,7 +66,7 @@ pub struct LoginArgs {
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
-    /// Only print who is logged in
+    /// Only print who is logged in, by this file or any other that `pull` looks into
     #[arg(long)]
     pub get_login: bool,
     /// Keep the login in FILE, which docker understands too if it is for a whole registry

@@ -126,6 +126,12 @@ impl<'a> Attributes<'a> {
                     false => Format::Docker,
                 });
             }
+            "mode" if value == "copy" => {}
+            "mode" => {
+                return Err(format!(
+                    "`{part}`: what is in the directory stays, only mode=copy is supported"
+                ));
+            }
             "registry.insecure" => {
                 return Err(format!("`{key}` is --tls-verify=false here"));
             }
@@ -223,7 +229,7 @@ mod tests {
             "type=oci,dest=-,name=x:1",
             &Kind::OciArchive(Target::Stdout, Some("x:1".to_owned())),
         );
-        check("dest=d,type=local", &Kind::Local("d".into()));
+        check("dest=d,type=local,mode=copy", &Kind::Local("d".into()));
         check("type=tar,dest=f", &Kind::Tar(file("f")));
         check("type=docker,dest=f", &Kind::DockerArchive(file("f"), None));
         check("type=docker,dest=d,tar=false", &Kind::Directory("d".into()));
@@ -275,6 +281,7 @@ mod tests {
             "type=oci,dest=x,colour=blue",
             "type=oci,dest=x,push-by-digest=true",
             "type=registry,registry.insecure=true",
+            "type=local,dest=x,mode=delete",
             "type=local,dest=x,annotation.a=b",
             "type=docker,dest=x,annotation.a=b",
             "type=registry,oci-mediatypes=false,annotation.a=b",
