@@ -84,6 +84,38 @@ fn a_list_is_made_changed_and_removed() {
 }
 
 #[test]
+fn a_list_is_run_as_its_image_for_the_platform() {
+    let Some(host) = with_images(&[]) else { return };
+    both(&host);
+    let id = manifest(&host, &["create", "--amend", "both"]).stdout;
+    let asked = |platform: &str, image: &str| host.run(&["run", "--platform", platform, image]);
+    for list in ["both", id.trim()] {
+        assert_eq!(host.run(&["run", list]).success().stdout, "one\n");
+        let other = asked("linux/arm/v6", list).success();
+        assert_eq!(other.stdout, "two\n");
+        let neither = asked("linux/s390x", list).failure();
+        assert_eq!(neither.status, 125);
+        neither
+            .saying("no image for `linux/s390x`: it is for linux/")
+            .saying(", linux/arm/v6");
+    }
+    asked("linux/s390x", "one")
+        .failure()
+        .saying("`one` has no image for `linux/s390x`");
+    let ours = platform_of(&host, "one");
+    assert_eq!(asked(&ours, "one").success().stdout, "one\n");
+    host.run(&["run", "neither"])
+        .failure()
+        .saying("no image `neither`");
+}
+
+/// What an image says that it is for.
+fn platform_of(host: &Host, image: &str) -> String {
+    let format = ["inspect", "--format", "{{.Os}}/{{.Architecture}}", image];
+    host.run(&format).success().stdout.trim().to_owned()
+}
+
+#[test]
 fn images_of_a_list_stay_when_their_names_go() {
     let Some(host) = with_images(&[]) else { return };
     both(&host);

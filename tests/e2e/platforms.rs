@@ -173,7 +173,8 @@ fn a_command_for_a_platform_that_nobody_has_is_refused_before_any_work() {
     let refused = refused.saying("commands for `linux/sparc64` cannot be executed here");
     let refused = refused
         .saying("3 | RUN [\"/f\"]")
-        .saying("qemu-user-static");
+        .saying("nobody has an interpreter for them")
+        .saying("--platform=$BUILDPLATFORM");
     assert!(!refused.says("COPY"), "{}", refused.stderr);
     host.build(run, &["--platform=windows/amd64"])
         .failure()

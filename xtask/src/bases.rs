@@ -11,13 +11,16 @@ use std::process::{Command, Stdio};
 use rbuild_testkit::Base;
 
 use crate::error::{Error, capture, run};
+use crate::foreign;
 use crate::packages::path_of;
+use crate::release::Release;
 
 /// Every base image; returns at once when they are all there.
 pub fn ensure_all() -> Result<(), Error> {
     ensure(Base::Busybox)?;
+    ensure(Base::BusyboxArm64)?;
     ensure(Base::Golang)?;
-    Ok(())
+    foreign::ensure_emulator()
 }
 
 /// Makes the archive of `base` unless it is there, and returns its path.
@@ -33,7 +36,8 @@ pub fn ensure(base: Base) -> Result<PathBuf, Error> {
     println!("making {}", archive.display());
     let part = archive.with_extension("part");
     match base {
-        Base::Busybox => busybox(&part)?,
+        Base::Busybox => busybox(&part, &own_busybox())?,
+        Base::BusyboxArm64 => foreign::with_busybox(&part, |program| busybox(&part, program))?,
         Base::Golang => golang(&part)?,
     }
     fs::rename(&part, &archive).map_err(Error::file("rename", &part))?;
@@ -73,9 +77,12 @@ const BUSYBOX_DIRS: &[(&str, u32)] = &[
     ("var/tmp", 0o1777),
 ];
 
-/// One static program and a link for each of its applets.
-fn busybox(archive: &Path) -> Result<(), Error> {
-    let program = path_of("busybox").expect("`packages::ensure` was asked for it");
+fn own_busybox() -> PathBuf {
+    path_of("busybox").expect("`packages::ensure` was asked for it")
+}
+
+/// The static program `busybox` and a link for each applet that this machine's has.
+fn busybox(archive: &Path, program: &Path) -> Result<(), Error> {
     let root = archive.with_extension("root");
     let _ = fs::remove_dir_all(&root);
     fs::create_dir(&root).map_err(Error::file("create", &root))?;
@@ -87,9 +94,9 @@ fn busybox(archive: &Path) -> Result<(), Error> {
         set_mode(&root.join(name), 0o644)?;
     }
     let copy = root.join("bin/busybox");
-    fs::copy(&program, &copy).map_err(Error::file("copy", &program))?;
+    fs::copy(program, &copy).map_err(Error::file("copy", program))?;
     set_mode(&copy, 0o755)?;
-    for applet in capture(Command::new(&program).arg("--list-full"))?.lines() {
+    for applet in capture(Command::new(own_busybox()).arg("--list-full"))?.lines() {
         let link = root.join(applet);
         if applet != "bin/busybox" && link.parent().is_some_and(Path::is_dir) {
             symlink("/bin/busybox", &link).map_err(Error::file("create", &link))?;
@@ -151,92 +158,4 @@ fn golang(archive: &Path) -> Result<(), Error> {
         eprintln!("{}", fs::read_to_string(&log).unwrap_or_default());
     }
     made
-}
-
-/// Which distribution release the Go image is made of.
-#[derive(Debug, PartialEq, Eq)]
-struct Release {
-    suite: String,
-    components: &'static str,
-    mirror: String,
-}
-
-impl Release {
-    /// The host's own release and mirror where the host is Debian or Ubuntu,
-    /// so that nothing but the configured mirror is asked; else Debian 12.
-    fn of_host() -> Self {
-        let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let targets = Command::new("apt-get")
-            .args([
-                "indextargets",
-                "--format",
-                "$(CODENAME) $(REPO_URI)",
-                "Created-By: Packages",
-            ])
-            .output();
-        let targets = targets.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        Self::from_texts(&os_release, &targets.unwrap_or_default())
-    }
-
-    fn from_texts(os_release: &str, targets: &str) -> Self {
-        let value = |key: &str| {
-            let mut lines = os_release.lines();
-            lines.find_map(|line| Some(line.strip_prefix(key)?.trim_matches('"').to_owned()))
-        };
-        let suite = value("VERSION_CODENAME=").unwrap_or_else(|| "bookworm".to_owned());
-        let own = targets.lines().filter_map(|line| line.split_once(' '));
-        let mirror = own.into_iter().find(|(codename, _)| *codename == suite);
-        let Some((_, mirror)) = mirror else {
-            return Self {
-                suite: "bookworm".to_owned(),
-                components: "main",
-                mirror: "http://deb.debian.org/debian".to_owned(),
-            };
-        };
-        let ubuntu = value("ID=").is_some_and(|id| id == "ubuntu");
-        let components = if ubuntu { "main,universe" } else { "main" };
-        Self {
-            mirror: mirror.to_owned(),
-            suite,
-            components,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(os_release: &str, targets: &str, expected: (&str, &str, &str)) {
-        let Release {
-            suite,
-            components,
-            mirror,
-        } = Release::from_texts(os_release, targets);
-        assert_eq!((suite.as_str(), components, mirror.as_str()), expected);
-    }
-
-    #[test]
-    fn the_host_release_and_mirror_are_used_where_they_can_be() {
-        check(
-            "ID=debian\nVERSION_CODENAME=trixie\n",
-            "trixie-updates http://m/u\ntrixie http://m/debian\n",
-            ("trixie", "main", "http://m/debian"),
-        );
-        check(
-            "ID=ubuntu\nVERSION_CODENAME=noble\n",
-            "noble http://m/ubuntu\n",
-            ("noble", "main,universe", "http://m/ubuntu"),
-        );
-    }
-
-    #[test]
-    fn another_host_gets_debian() {
-        check(
-            "ID=fedora\n",
-            "",
-            ("bookworm", "main", "http://deb.debian.org/debian"),
-        );
-    }
 }

@@ -5,14 +5,13 @@
 
 mod builder;
 mod crowded;
+mod disk;
 mod measure;
 mod report;
 mod transfer;
 mod workload;
 
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
 use rbuild_testkit::{Base, Scratch};
 
@@ -31,12 +30,6 @@ const ROUNDS: u32 = 5;
 
 /// The rows that need the large base image.
 const ON_GOLANG: [&str; 2] = ["go-multi-stage", "pull-large-base"];
-
-/// ext4 does not use an inode again soon after its deletion, and looks at each of
-/// those for every new file: 10,000 files cost 1.3 s of system time right after as many were
-/// deleted, and 0.3 s eight seconds later. So
-/// what one builder throws away must not be paid for by the next one.
-const SETTLING: Duration = Duration::from_secs(8);
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -188,9 +181,6 @@ impl Course<'_> {
             surroundings.scratch.file(&path, content)?;
         }
         let mut command = surroundings.build(builder, workload.name, phase);
-        if phase != Phase::Cached {
-            thread::sleep(SETTLING);
-        }
         measure(&mut command)
     }
 }

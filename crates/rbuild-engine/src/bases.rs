@@ -346,9 +346,8 @@ impl<'a> Bases<'a> {
         let Ok(config) = serde_json::from_str::<ImageConfig>(&record.config) else {
             return false;
         };
-        let variant = config.variant.as_deref();
-        let own = Platform::new(&config.os, &config.architecture, variant);
-        config.architecture.is_empty() || own.matches(&self.platform)
+        let own = config.platform();
+        own.is_none_or(|own| own.matches(&self.platform))
     }
 
     fn is_complete(&self, record: &ImageRecord) -> Result<bool, Error> {

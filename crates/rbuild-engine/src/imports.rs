@@ -19,7 +19,7 @@ use rbuild_store::{CacheRecord, Key as StoreKey, LayerId, Session};
 use crate::{
     Error, Supplies,
     layout::Layout,
-    pull::{Origin, Wanted},
+    pull::{Origin, Stock, Wanted},
     shelf::Shelf,
 };
 
@@ -135,6 +135,7 @@ fn bring<'a>(
         let wanted = Wanted {
             origin: &place.origin(),
             session,
+            stock: &Stock::new(session),
             blob: &blob,
             diff_id,
             id,

@@ -3,6 +3,9 @@
 //!
 //! Invariant: nothing becomes visible before its digest, size and diff id were right.
 
+mod patchwork;
+mod stock;
+
 use std::{
     io::{self, Read, Write},
     sync::{
@@ -17,9 +20,13 @@ use rbuild_oci::{
     media_type,
 };
 use rbuild_registry::Repository;
-use rbuild_store::{BlobWriter, Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session};
+use rbuild_store::{
+    BlobWriter, Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session, StagedLayer,
+};
 
 use crate::{directory::Directory, docker_archive::Parts, layout::Layout, shelf::ShelfError};
+use patchwork::Patchwork;
+pub(crate) use stock::Stock;
 
 /// Layers that are fetched at the same time.
 const CONNECTIONS: usize = 4;
@@ -206,11 +213,13 @@ fn layers(
         });
     }
     let ids = layer_ids(&diff_ids);
+    let stock = Stock::new(session);
     let mut wanted = Vec::with_capacity(diff_ids.len());
     for (index, (blob, &diff_id)) in blobs.iter().zip(&diff_ids).enumerate() {
         wanted.push(Wanted {
             origin,
             session,
+            stock: &stock,
             blob,
             diff_id,
             id: ids[index],
@@ -259,6 +268,8 @@ fn fetch_all(wanted: &[Wanted<'_>]) -> Result<Vec<ImageLayer>, PullError> {
 pub(crate) struct Wanted<'a> {
     pub origin: &'a Origin<'a>,
     pub session: &'a Session,
+    /// What may be used for the blob.
+    pub stock: &'a Stock<'a>,
     pub blob: &'a Descriptor,
     pub diff_id: DiffId,
     pub id: LayerId,
@@ -297,25 +308,55 @@ impl Wanted<'_> {
         look().map_err(|source| self.store_error(source))
     }
 
-    /// Blob → store, and at the same time → decompressed → hashed → tree. Returns the tar's size.
+    /// Fetches the layer; returns the size of its tar.
     fn unpack(&self) -> Result<u64, PullError> {
+        if let Origin::Registry(repository) = self.origin
+            && let Some(mut patchwork) = Patchwork::of(repository, self.blob, self.stock)
+        {
+            // What the store has was guessed; if it was something else, all is fetched.
+            let staged = self.stage()?;
+            match self.unpack_into(&staged, &mut patchwork) {
+                Ok(size) => return self.commit(staged, size),
+                Err(_) => self.drop(staged)?,
+            }
+        }
+        let staged = self.stage()?;
+        let size = self.unpack_into(&staged, &mut self.origin.blob(self.blob)?)?;
+        self.commit(staged, size)
+    }
+
+    fn stage(&self) -> Result<StagedLayer, PullError> {
+        let staged = self.session.new_layer();
+        staged.map_err(|source| self.store_error(source))
+    }
+
+    fn drop(&self, staged: StagedLayer) -> Result<(), PullError> {
+        let dropped = self.session.drop_layer(staged);
+        dropped.map_err(|source| self.store_error(source))
+    }
+
+    fn commit(&self, staged: StagedLayer, size: u64) -> Result<u64, PullError> {
+        let record = LayerRecord {
+            parent: self.parent,
+            diff_id: Some(self.diff_id),
+            tar_size: Some(size),
+        };
+        let committed = self.session.commit_layer(staged, self.id, &record);
+        committed.map_err(|source| self.store_error(source))?;
+        Ok(size)
+    }
+
+    /// `bytes` → store, and at the same time → decompressed → hashed → tree. Returns the tar's size.
+    fn unpack_into(&self, staged: &StagedLayer, bytes: &mut dyn Read) -> Result<u64, PullError> {
         let compression = media_type::layer_compression(&self.blob.media_type)
             .expect("a manifest with other layers is refused");
-        let staged = self
-            .session
-            .new_layer()
-            .map_err(|source| self.store_error(source))?;
         let mut blob = self
             .session
             .blob()
             .map_err(|source| self.store_error(source))?;
         // One byte more than announced tells that there is more.
-        let fetched = self
-            .origin
-            .blob(self.blob)?
-            .take(self.blob.size.saturating_add(1));
         let mut keeping = Keeping {
-            from: fetched,
+            from: bytes.take(self.blob.size.saturating_add(1)),
             copy: &mut blob,
         };
         let mut tar = Hashing {
@@ -344,14 +385,6 @@ impl Wanted<'_> {
                 found,
             });
         }
-        let record = LayerRecord {
-            parent: self.parent,
-            diff_id: Some(found),
-            tar_size: Some(size),
-        };
-        self.session
-            .commit_layer(staged, self.id, &record)
-            .map_err(|source| self.store_error(source))?;
         Ok(size)
     }
 

@@ -9,7 +9,7 @@ use std::{
     io::{self, BufWriter, Write},
 };
 
-use rbuild_layer::{Chunks, Decoder, Encoder, EncoderOptions, pack, write_chunked};
+use rbuild_layer::{Decoder, Encoder, EncoderOptions, TableOfContents, pack, write_chunked};
 use rbuild_oci::{
     Descriptor, DiffId, Format, Hasher,
     media_type::{Compression, layer_compression},
@@ -109,7 +109,7 @@ pub(crate) fn blob(
 
 /// Whether a blob in the right compression has the wanted frames.
 fn is_cut(blob: &Descriptor, frames: Frames) -> bool {
-    frames == Frames::Any || Chunks::are_said(&blob.annotations)
+    frames == Frames::Any || TableOfContents::announced(&blob.annotations).is_some()
 }
 
 /// Compresses a layer into a new blob.

@@ -37,7 +37,7 @@ enum Member {
     Link(Vec<u8>),
 }
 
-/// The bytes of one member.
+/// Bytes of a file, such as those of one member.
 #[derive(Debug)]
 pub struct Section<'a> {
     file: &'a File,
@@ -110,11 +110,7 @@ impl Catalog {
         for _ in 0..=LINKS_LIMIT {
             match self.members.get(&path)? {
                 Member::File { offset, size } => {
-                    return Some(Section {
-                        file: &self.file,
-                        offset: *offset,
-                        left: *size,
-                    });
+                    return Some(Section::new(&self.file, *offset, *size));
                 }
                 Member::Link(target) => path.clone_from(target),
             }
@@ -123,7 +119,16 @@ impl Catalog {
     }
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
+    /// The `size` bytes of `file` from `offset` on.
+    pub fn new(file: &'a File, offset: u64, size: u64) -> Self {
+        Self {
+            file,
+            offset,
+            left: size,
+        }
+    }
+
     /// Bytes that were not read yet.
     pub fn size(&self) -> u64 {
         self.left

@@ -14,6 +14,7 @@
 //!
 //! The format is that of containers/storage, pkg/chunked; RFC 8878, 3.1.2 "Skippable Frames".
 
+mod frames;
 mod tar_split;
 mod toc;
 
@@ -36,6 +37,7 @@ use crate::{
     error::{Error, Result},
     unpack_options::Limits,
 };
+pub use frames::{Frame, TableOfContents};
 use tar_split::TarSplit;
 use toc::Toc;
 
@@ -83,11 +85,6 @@ impl Chunks {
             (POSITION.to_owned(), format!("{}:{TYPE}", place(self.toc))),
             (TAR_SPLIT.to_owned(), place(self.tar_split)),
         ])
-    }
-
-    /// Whether a descriptor with `annotations` is one of such a layer.
-    pub fn are_said(annotations: &BTreeMap<String, String>) -> bool {
-        annotations.contains_key(CHECKSUM) && annotations.contains_key(POSITION)
     }
 }
 

@@ -7,7 +7,7 @@ use rbuild_oci::media_type::Compression;
 use crate::gzip::Gzip;
 
 /// Level of gzip when none is asked for.
-const GZIP_LEVEL: u32 = 6;
+const GZIP_LEVEL: u32 = 5;
 /// Level of zstd when none is asked for.
 const ZSTD_LEVEL: u32 = 3;
 /// More threads would only take memory: each holds about 16 MiB.
@@ -19,7 +19,7 @@ pub struct EncoderOptions {
     /// The format.
     pub compression: Compression,
     /// Level in the format's own scale (gzip 0 to 9, zstd 1 to 22; others become the nearest);
-    /// `None` is 6 for gzip and 3 for zstd.
+    /// `None` is 5 for gzip and 3 for zstd.
     pub level: Option<u32>,
     /// Upper bound on the number of threads; the bytes do not depend on it.
     pub threads: usize,

@@ -26,7 +26,7 @@ mod unpack_options;
 
 pub use archive::is_tar;
 pub use catalog::{Catalog, Section};
-pub use chunked::{Chunks, write_chunked};
+pub use chunked::{Chunks, Frame, TableOfContents, write_chunked};
 pub use decode::{Codec, Decoder, sniff};
 pub use encode::{Encoder, EncoderOptions};
 pub use error::{Error, Result};

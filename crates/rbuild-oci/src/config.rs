@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::DiffId;
+use crate::{DiffId, Platform};
 
 /// `PATH` of an image that sets none (F8).
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -149,6 +149,12 @@ pub struct HistoryEntry {
 }
 
 impl ImageConfig {
+    /// What the image is for; `None` if it does not say.
+    pub fn platform(&self) -> Option<Platform> {
+        let its = || Platform::new(&self.os, &self.architecture, self.variant.as_deref());
+        (!self.architecture.is_empty()).then(its)
+    }
+
     /// The value of `name` in `Env`; the last one wins.
     pub fn env(&self, name: &str) -> Option<&str> {
         let value = |entry: &'_ String| entry.strip_prefix(name)?.strip_prefix('=').map(str::len);

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ImageConfig;
+use crate::{ImageConfig, Platform};
 
 /// The property `platform` of an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct ListedPlatform {
     /// Variant of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+}
+
+impl From<&ListedPlatform> for Platform {
+    fn from(listed: &ListedPlatform) -> Self {
+        Self::new(&listed.os, &listed.architecture, listed.variant.as_deref())
+    }
 }
 
 impl From<&ImageConfig> for ListedPlatform {

@@ -118,33 +118,20 @@ impl Index {
     /// [`ManifestError::Platform`] if there is none.
     pub fn choose(&self, platform: &Platform) -> Result<Descriptor, ManifestError> {
         let entries = self.0.manifests();
-        let offers: Vec<(Option<Platform>, &spec::Descriptor)> = entries
-            .iter()
-            .map(|entry| (entry.platform().as_ref().map(platform_of), entry))
-            .collect();
-        let exact = offers
-            .iter()
-            .find(|(offer, _)| offer.as_ref() == Some(platform));
-        let found = exact.or_else(|| {
-            offers.iter().find(|(offer, _)| match offer {
-                Some(offer) => offer.matches(platform),
-                None => entries.len() == 1,
-            })
-        });
-        let Some((_, entry)) = found else {
-            let mut names: Vec<String> = offers
-                .iter()
-                .filter_map(|(offer, _)| offer.as_ref().map(Platform::to_string))
-                .collect();
-            names.retain(|name| name != "unknown/unknown");
-            names.sort();
-            names.dedup();
-            return Err(ManifestError::Platform {
-                platform: platform.clone(),
-                available: names.join(", "),
-            });
-        };
-        trusted(entry)
+        let offers = entries.iter().map(|it| it.platform().as_ref());
+        let offers: Vec<Option<Platform>> = offers.map(|it| it.map(platform_of)).collect();
+        if let Some(chosen) = platform.choose(&offers) {
+            return trusted(&entries[chosen]);
+        }
+        let said = offers.iter().flatten();
+        let mut names: Vec<String> = said.map(Platform::to_string).collect();
+        names.retain(|name| name != "unknown/unknown");
+        names.sort();
+        names.dedup();
+        Err(ManifestError::Platform {
+            platform: platform.clone(),
+            available: names.join(", "),
+        })
     }
 
     /// All that is listed, each with what it is called: the whole name where containerd wrote one,

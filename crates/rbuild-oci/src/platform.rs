@@ -56,6 +56,19 @@ impl Platform {
             && self.architecture == wanted.architecture
             && (self.variant == wanted.variant || wanted.variant.is_none())
     }
+
+    /// Which of `offers` a request for `self` means: what is exactly that, else the first that fits.
+    /// An offer that does not say what it is for (`None`) fits if it is the only one.
+    pub fn choose(&self, offers: &[Option<Self>]) -> Option<usize> {
+        if let [None] = offers {
+            return Some(0);
+        }
+        let said = |fits: &dyn Fn(&Self) -> bool| {
+            let mut offers = offers.iter();
+            offers.position(|offer| offer.as_ref().is_some_and(fits))
+        };
+        said(&|offer| offer == self).or_else(|| said(&|offer| offer.matches(self)))
+    }
 }
 
 impl FromStr for Platform {
@@ -110,6 +123,23 @@ mod tests {
         check("linux/arm64/v8", "linux/arm64");
         check("linux/arm", "linux/arm/v7");
         check("linux/arm/v6", "linux/arm/v6");
+    }
+
+    #[test]
+    fn the_exact_platform_is_chosen_else_the_first_that_fits() {
+        let chosen = |wanted: &str, offers: &[&str]| {
+            let offer = |text: &&str| text.parse::<Platform>().ok();
+            let offers: Vec<Option<Platform>> = offers.iter().map(offer).collect();
+            wanted.parse::<Platform>().unwrap().choose(&offers)
+        };
+        let both = ["linux/amd64/v3", "linux/amd64", "linux/arm64"];
+        assert_eq!(chosen("linux/amd64", &both), Some(1));
+        assert_eq!(chosen("linux/amd64", &both[..1]), Some(0));
+        assert_eq!(chosen("linux/amd64/v2", &both), None);
+        assert_eq!(chosen("linux/s390x", &both), None);
+        assert_eq!(chosen("linux/s390x", &[""]), Some(0));
+        assert_eq!(chosen("linux/s390x", &["", ""]), None);
+        assert_eq!(chosen("linux/s390x", &[]), None);
     }
 
     #[test]

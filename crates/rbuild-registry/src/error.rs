@@ -104,6 +104,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Only all of it can be had.
+    #[error("the registry does not serve parts of {what}")]
+    Indivisible {
+        /// The object.
+        what: String,
+    },
     /// Larger than such an object may be.
     #[error("{what} has more than {limit} bytes")]
     TooLarge {

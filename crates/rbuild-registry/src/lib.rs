@@ -21,11 +21,12 @@ mod repository;
 mod signature_policy;
 mod sigstore;
 mod tags;
+mod transfer;
 mod upload;
 
 pub use auth::{Bearer, Challenge, best_challenge, parse_token};
 pub use auth_file::{AuthFile, Entry, edited, emptied};
-pub use blob::BlobReader;
+pub use blob::{BlobReader, PartReader};
 pub use credential_helper::{erase as erase_login, get as get_login, store as store_login};
 pub use credentials::{CredentialSources, Login};
 pub use error::{Error, Result};

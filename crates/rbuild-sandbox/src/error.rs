@@ -160,6 +160,26 @@ pub enum Error {
         name: &'static str,
     },
 
+    /// Interpreters would be everybody's.
+    #[error("what root registers would count for others too")]
+    InterpretersOfAll,
+
+    /// The user namespace cannot have interpreters of its own.
+    #[error("cannot mount a `binfmt_misc` of the build's own")]
+    NoInterpreters {
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
+    /// The kernel does not take an interpreter.
+    #[error("cannot register the interpreter `{}`", .program.display())]
+    Interpreter {
+        /// Which.
+        program: PathBuf,
+        /// The kernel's answer.
+        source: sys::Error,
+    },
+
     /// There is no network but the host's, or none.
     #[error("cannot have a private network")]
     NoPrivateNetwork(#[source] Arc<Self>),
@@ -383,6 +403,15 @@ impl Error {
             }
             Self::NoController { .. } | Self::GroupInUse { .. } | Self::GroupNotOurs { .. } => {
                 "start the build alone in a group that is this user's: systemd-run --user --scope -p Delegate=yes rbuild ...".to_owned()
+            }
+            Self::InterpretersOfAll => {
+                "register it for all, as `qemu-user-static` does when it is installed, or build as a user without privileges".to_owned()
+            }
+            Self::NoInterpreters { .. } => {
+                "a build can have its own from Linux 6.7 on; else ask the administrator to install `qemu-user-static`, which registers its programs for all".to_owned()
+            }
+            Self::Interpreter { .. } => {
+                "it must be executable, in a file system that is not mounted with `noexec`".to_owned()
             }
             Self::NoPrivateNetwork(reason) => match &**reason {
                 Self::NoPasta => {

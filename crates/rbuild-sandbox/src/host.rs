@@ -10,6 +10,7 @@ use rbuild_sys::{
 use crate::{
     control_group::controllers,
     enter::{Ids, enter, is_full_root, status_field, subordinate_ids, sysctl},
+    interpreter::Interpreters,
     private_network::PrivateNetwork,
     program::ping_groups,
 };
@@ -48,6 +49,8 @@ pub struct Host {
     pub fuse: Probe,
     /// Whether commands can have a network of their own with a way out.
     pub private_network: Probe,
+    /// Whether programs for other machines can be executed by interpreters of a build's own.
+    pub interpreters: Probe,
     /// Whether they can be kept from abstract sockets of the host's network.
     pub scope: Probe,
 }
@@ -84,6 +87,7 @@ impl Host {
             limits: controllers().map_err(|error| error.to_string()),
             fuse: open("/dev/fuse"),
             private_network: answer("private network"),
+            interpreters: answer("interpreters"),
             scope: scope(),
         })
     }
@@ -110,12 +114,14 @@ fn in_namespaces(dir: &Path) -> String {
         Ok(_) | Err(SpawnError::Step { .. }) => Ok(()),
     };
     let overlay = try_overlay(dir);
+    let interpreters = Interpreters::register(&entered.ids, &[]).map(drop);
     let network = PrivateNetwork::start(&entered.guardian, &ping_groups(0)).map(drop);
     [
         line("namespaces", Ok(&())),
         line("proc", proc.as_ref().map_err(|e| e as _)),
         line("overlay", overlay.as_ref().map_err(|e| e as _)),
         line("private network", network.as_ref().map_err(|e| e as _)),
+        line("interpreters", interpreters.as_ref().map_err(|e| e as _)),
     ]
     .concat()
 }

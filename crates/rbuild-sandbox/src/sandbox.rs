@@ -22,6 +22,7 @@ use crate::{
     enter::{Entered, Ids},
     error::Error,
     etc_files::{EtcFile, Reach},
+    interpreter::{Interpreter, Interpreters},
     ops::{Calls, ControlGroups, DEVICES, Fixture, Op, Surroundings, Writes, limits},
     private_network::PrivateNetwork,
     program::ping_groups,
@@ -32,6 +33,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Sandbox {
     pub(crate) guardian: Guardian,
+    /// Whose processes commands are.
+    ids: Ids,
+    /// What the kernel executes programs of other machines by, if it was told.
+    interpreters: OnceLock<Interpreters>,
     around: Surroundings,
     /// Whether the kernel lets us mount a /sys; found out when a command needs it.
     own_sys: OnceLock<bool>,
@@ -108,6 +113,8 @@ impl Sandbox {
         };
         Ok(Self {
             guardian: entered.guardian,
+            ids: entered.ids,
+            interpreters: OnceLock::new(),
             control_group: entered.control_group,
             around,
             private_network: OnceLock::new(),
@@ -134,6 +141,19 @@ impl Sandbox {
     pub(crate) fn unused_name(&self) -> Vec<u8> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         format!("of-run-{number}").into_bytes()
+    }
+
+    /// Lets the kernel execute programs for other machines by `interpreters`, in commands of this
+    /// process; those of the host count no more for them. Once; nothing of it is left afterwards.
+    ///
+    /// # Errors
+    /// [`Error::InterpretersOfAll`] where there is no user namespace but the host's,
+    /// [`Error::NoInterpreters`] before Linux 6.7, [`Error::Interpreter`] for one that cannot be executed.
+    pub fn register(&self, interpreters: &[Interpreter]) -> Result<(), Error> {
+        let registered = Interpreters::register(&self.ids, interpreters)?;
+        // A second call that got so far had none to register: the first descriptor does for both.
+        let _ = self.interpreters.set(registered);
+        Ok(())
     }
 
     /// Makes sure that there is the network of commands with [`Network::Private`]: the first call

@@ -176,6 +176,16 @@ impl Dir {
             .map(File::from)
     }
 
+    /// Opens the regular file `name`, which is there, for writing; what it has stays.
+    ///
+    /// # Errors
+    /// `LOOP` for a symlink.
+    pub fn write(&self, name: &[u8]) -> Result<File> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = fs::openat(&self.0, name, flags, Mode::empty()).on("openat", name)?;
+        regular(fd, name)
+    }
+
     /// Opens the regular file `name` for reading and writing, creating it if it is missing.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! Where the base images of tests are: tar archives made by
-//! `cargo xtask test` under `target/bases/`.
+//! `cargo xtask test` under `target/bases/`; beside them, what executes those for arm64.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub enum Base {
     /// Statically linked busybox with its applets; stands in for `alpine`.
     Busybox,
+    /// The same for arm64.
+    BusyboxArm64,
     /// Debian with a Go toolchain; stands in for `golang`.
     Golang,
 }
@@ -17,6 +19,7 @@ impl Base {
     pub fn archive(self) -> PathBuf {
         let name = match self {
             Self::Busybox => "busybox.tar",
+            Self::BusyboxArm64 => "busybox-arm64.tar",
             Self::Golang => "golang.tar",
         };
         target_dir().join("bases").join(name)
@@ -26,9 +29,24 @@ impl Base {
     pub fn image(self) -> &'static str {
         match self {
             Self::Busybox => "alpine:latest",
+            Self::BusyboxArm64 => "alpine-arm64:latest",
             Self::Golang => "golang:latest",
         }
     }
+
+    /// What its programs are for; `None`: this machine.
+    pub fn platform(self) -> Option<&'static str> {
+        match self {
+            Self::Busybox | Self::Golang => None,
+            Self::BusyboxArm64 => Some("linux/arm64"),
+        }
+    }
+}
+
+/// A static QEMU for programs for arm64, which nobody has installed; it may not exist. It is the
+/// only file in its directory.
+pub fn emulator() -> PathBuf {
+    target_dir().join("bases/qemu/qemu-aarch64-static")
 }
 
 /// Cargo's target directory: the one in which this very program was built.

@@ -128,6 +128,11 @@ impl FaultRegistry {
         self.server.address.to_string()
     }
 
+    /// From now on `fault` happens too.
+    pub fn add_fault(&self, fault: Fault) {
+        lock(&self.state).faults.push(fault);
+    }
+
     /// Gives repository `name` a blob.
     pub fn add_blob(&self, name: &str, bytes: &[u8]) {
         let path = format!("/v2/{name}/blobs/{}", digest(bytes));
@@ -260,16 +265,21 @@ impl State {
         let Some(blob) = self.blobs.get(path) else {
             return Reply::new(404, r#"{"errors":[{"code":"UNKNOWN","message":"no"}]}"#);
         };
-        let start = seen.headers.get("range").and_then(|range| {
-            let start = range.strip_prefix("bytes=")?.strip_suffix('-')?;
-            start.parse().ok().filter(|start| *start < blob.len())
+        let size = blob.len();
+        let part = seen.headers.get("range").and_then(|range| {
+            let (start, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+            let last = if last.is_empty() {
+                size - 1
+            } else {
+                last.parse().ok()?
+            };
+            Some((start.parse().ok()?, last)).filter(|(start, last)| start <= last && *last < size)
         });
-        match start {
+        match part {
             None => Reply::new(200, blob.clone()),
-            Some(start) => {
-                let (last, size) = (blob.len() - 1, blob.len());
+            Some((start, last)) => {
                 let range = format!("bytes {start}-{last}/{size}");
-                Reply::new(206, &blob[start..]).header("Content-Range", range)
+                Reply::new(206, &blob[start..=last]).header("Content-Range", range)
             }
         }
     }

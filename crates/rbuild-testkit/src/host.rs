@@ -146,7 +146,12 @@ impl Host {
         let archive = archive
             .to_str()
             .expect("target directories of tests are UTF-8");
-        self.run(&[
+        let platform = base.platform();
+        let platform: Vec<&str> = platform
+            .into_iter()
+            .flat_map(|it| ["--platform", it])
+            .collect();
+        let import = [
             "import",
             archive,
             base.image(),
@@ -154,8 +159,8 @@ impl Host {
             "CMD [\"/bin/sh\"]",
             "--change",
             "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        ])
-        .success();
+        ];
+        self.run(&[&import, &platform[..]].concat()).success();
     }
 }
 

@@ -22,7 +22,7 @@ mod token_server;
 mod tree;
 
 pub use account::Account;
-pub use base::{Base, target_dir};
+pub use base::{Base, emulator, target_dir};
 pub use crowd::crowd;
 pub use error::Error;
 pub use host::{Host, rbuild_binary};

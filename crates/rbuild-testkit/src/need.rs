@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::unistd::Uid;
 
-use crate::{Account, Base, Host, Output, rbuild_binary};
+use crate::{Account, Base, Host, Output, emulator, rbuild_binary};
 
 /// What a test needs from the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Need {
     Root,
     /// The archive of a base image.
     Base(Base),
+    /// That commands for arm64 can be executed, by [`emulator`].
+    Emulation,
     /// A device that everybody may open for reading and writing.
     Device(&'static str),
     /// A program in `PATH`.
@@ -87,6 +89,7 @@ impl Need {
                 };
                 (!archive.is_file()).then(why)
             }
+            Self::Emulation => emulation_unmet(),
             Self::Device(path) => device_unmet(path),
             Self::Tool(name) => {
                 let found = Command::new("sh")
@@ -96,6 +99,38 @@ impl Need {
                 (!found).then(|| format!("`{name}` is not installed"))
             }
         }
+    }
+}
+
+fn emulation_unmet() -> Option<String> {
+    let program = emulator();
+    if !program.is_file() {
+        let program = program.display();
+        return Some(format!(
+            "there is no {program} (`cargo xtask test` gets it)"
+        ));
+    }
+    let account = match Account::unprivileged() {
+        Ok(account) => account,
+        Err(error) => return Some(error.to_string()),
+    };
+    if account.is_behind_sudo() {
+        return Some("`sudo` does not hand on the PATH with the emulator".to_owned());
+    }
+    let mut unshare = account.command("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "--"]);
+    let mount = [
+        "mount",
+        "-t",
+        "binfmt_misc",
+        "none",
+        "/proc/sys/fs/binfmt_misc",
+    ];
+    match Output::of_success(unshare.args(mount)) {
+        Ok(_) => None,
+        Err(error) => Some(format!(
+            "a user namespace has no interpreters of its own before Linux 6.7: {error}"
+        )),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use rbuild_oci::Platform;
 use rbuild_plan::Extent;
 
 mod attest;
@@ -207,6 +208,7 @@ const RUN_NOTES: &str = "\
 The command gets the sandbox of RUN (docker's default capabilities, a network of its own), changed by
 the flags below. What it writes is gone when it ends; so are the processes it leaves behind.
 With -it it has a terminal: rbuild run -it NAME sh.
+A command for another architecture needs an emulator on this machine, as a RUN does.
 
 Exit status: that of the command, 128 + N after signal N, 137 after --timeout; 125 if it cannot be
 started, 126 if the program cannot be executed, 127 if it is not there.";
@@ -242,7 +244,11 @@ pub struct RunArgs {
     /// The network
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub network: NetworkMode,
-    /// The image
+    /// Of a list of images, run that for this platform; an image must be for it [default: this
+    /// machine's, of a list]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<Platform>,
+    /// The image, or a list of images
     #[arg(value_name = "NAME")]
     pub image: String,
     /// Command and arguments [default: the image's CMD]

@@ -1,7 +1,7 @@
 //! Which image does the user mean?
 
 use rbuild_export::{local_digest, local_index};
-use rbuild_oci::{Digest, ImageId, Name, Reference};
+use rbuild_oci::{Digest, ImageConfig, ImageId, Name, Platform, Reference};
 use rbuild_store::{ImageRecord, IndexRecord, Store};
 
 use crate::failure::Failure;
@@ -76,6 +76,74 @@ pub fn look_up(store: &Store, text: &str) -> Result<Option<Found>, Failure> {
             "`{text}` is the start of {count} ids"
         ))),
     }
+}
+
+/// Finds an image as [`find`] does, or in a list of that name or id the one for `wanted`, by default
+/// this machine's platform. A name may stand for both: the image goes first, if it is for `wanted`.
+///
+/// # Errors
+/// As [`find`], or if what is found is for other platforms.
+pub fn find_for(store: &Store, text: &str, wanted: Option<&Platform>) -> Result<Found, Failure> {
+    let index = look_up_index(store, text)?;
+    let image = match &index {
+        Some(_) => look_up(store, text)?,
+        None => Some(find(store, text)?),
+    };
+    let its = image.as_ref().map(platform).transpose()?.flatten();
+    let is_wanted = match (wanted, &its) {
+        (Some(wanted), Some(its)) => its.matches(wanted),
+        _ => true,
+    };
+    match (image, index) {
+        (Some(image), _) if is_wanted => Ok(image),
+        (_, Some((name, index))) => listed(store, (name, &index), wanted),
+        (_, None) => Err(for_others(text, wanted, its.iter())),
+    }
+}
+
+/// What an image says that it is for.
+fn platform(image: &Found) -> Result<Option<Platform>, Failure> {
+    let config: ImageConfig = serde_json::from_str(&image.record.config)?;
+    Ok(config.platform())
+}
+
+/// The image in the list `name` for `wanted`, by default this machine's platform.
+fn listed(
+    store: &Store,
+    (name, index): (Name, &IndexRecord),
+    wanted: Option<&Platform>,
+) -> Result<Found, Failure> {
+    let offers = index.images.iter().map(|it| Platform::from(&it.platform));
+    let offers: Vec<Option<Platform>> = offers.map(Some).collect();
+    let ours = Platform::default();
+    let Some(chosen) = wanted.unwrap_or(&ours).choose(&offers) else {
+        let failure = for_others(name.as_str(), wanted, offers.iter().flatten());
+        return Err(failure.with_hint("--platform says which one is meant"));
+    };
+    let id = index.images[chosen].image;
+    let record = store.image(&id)?.ok_or_else(|| {
+        Failure::message(format!(
+            "image {id} of the list `{name}` is not in the store any more"
+        ))
+    })?;
+    let name = Some(name);
+    Ok(Found { id, record, name })
+}
+
+/// What `text` names is for the platforms `its`, not for `wanted`.
+fn for_others<'a>(
+    text: &str,
+    wanted: Option<&Platform>,
+    its: impl Iterator<Item = &'a Platform>,
+) -> Failure {
+    let ours = Platform::default();
+    let wanted = wanted.unwrap_or(&ours);
+    let its: Vec<String> = its.map(Platform::to_string).collect();
+    let its = its.join(", ");
+    Failure::message(format!(
+        "`{text}` has no image for `{wanted}`: it is for {its}"
+    ))
+    .with_status(125)
 }
 
 /// The image in the repository of `reference` whose manifest has its digest.

@@ -4,6 +4,7 @@
 //! cannot run (a host with a hybrid cgroup tree, for example) they get
 //! `--isolation chroot`, which is also their fastest.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::process::Command;
 use rbuild_testkit::{Account, Base, Output, Scratch};
 
 use super::Phase;
+use super::disk::Disk;
 use crate::error::{Error, run};
 use crate::packages::path_of;
 
@@ -89,8 +91,10 @@ pub fn able(surroundings: &Surroundings) -> Vec<Builder> {
     builders
 }
 
-/// Where all of them build: one user, one disk, a store each.
+/// Where all of them build: one user, and stores of each on disks of their own.
 pub struct Surroundings {
+    /// By the directory of a store; without those that cannot be had here.
+    disks: BTreeMap<PathBuf, Disk>,
     /// The user's directory.
     pub scratch: Scratch,
     /// The user.
@@ -105,9 +109,18 @@ impl Surroundings {
         run(Command::new("cp").arg(binary).arg(&copy))?;
         scratch.dir("runtime")?;
         scratch.dir("data")?;
-        scratch.dir("stores")?;
-        scratch.dir("apart")?;
+        let mut disks = BTreeMap::new();
+        for storage in [Storage::Usual, Storage::Apart] {
+            for program in ["rbuild", "buildah", "podman"] {
+                let home = scratch.dir(&format!("{}/{program}", storage.directory()))?;
+                match Disk::mount(&home, account) {
+                    Ok(disk) => drop(disks.insert(home, disk)),
+                    Err(error) => eprintln!("{program}: no disk of its own: {error}"),
+                }
+            }
+        }
         Ok(Self {
+            disks,
             scratch,
             account: account.clone(),
             binary: copy,
@@ -210,10 +223,19 @@ impl Surroundings {
     /// besides: with that they would mount a layer instead of compressing and sending it.
     pub fn forget(&self, builder: Builder) -> Result<(), Error> {
         let mut remove = self.account.inside("rm");
-        run(remove
-            .arg("-rf")
-            .arg(self.store(builder, Storage::Apart))
-            .arg(self.scratch.path().join("data/containers/cache")))
+        let remove = remove.arg("-rf");
+        run(remove.arg(self.scratch.path().join("data/containers/cache")))?;
+        match self.disks.get(&self.home(builder, Storage::Apart)) {
+            Some(disk) => {
+                if let Builder::Podman(_) = builder {
+                    // Its pause process would keep the old disk mounted, and find images there.
+                    let mut podman = self.builder(builder, Storage::Apart);
+                    run(podman.args(["system", "migrate"]))?;
+                }
+                disk.renew()
+            }
+            None => run(remove.arg(self.store(builder, Storage::Apart))),
+        }
     }
 
     /// The user's command for `program`, in the scratch directory.
@@ -228,11 +250,12 @@ impl Surroundings {
 
     /// Where a builder keeps images.
     pub fn store(&self, builder: Builder, storage: Storage) -> PathBuf {
-        let stores = match storage {
-            Storage::Usual => "stores",
-            Storage::Apart => "apart",
-        };
-        self.scratch.path().join(stores).join(builder.program())
+        self.home(builder, storage).join("store")
+    }
+
+    fn home(&self, builder: Builder, storage: Storage) -> PathBuf {
+        let homes = self.scratch.path().join(storage.directory());
+        homes.join(builder.program())
     }
 
     /// The builder with its store, up to the subcommand.
@@ -263,4 +286,14 @@ pub enum Storage {
     Usual,
     /// Another one.
     Apart,
+}
+
+impl Storage {
+    /// Where in the scratch directory such stores are.
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Usual => "stores",
+            Self::Apart => "apart",
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::builder::{Builder, Isolation, Storage, Surroundings};
 use super::measure::{Sample, measure};
 use super::report::Row;
 use super::workload::{Scale, copy_large_file, copy_large_text, layer_of_small_files};
-use super::{Course, Phase, SETTLING, interleaved};
+use super::{Course, Phase, interleaved};
 use crate::bases;
 use crate::error::{Error, run};
 use crate::packages::path_of;
@@ -162,7 +162,6 @@ impl Way<'_> {
     fn pull_once(&self, puller: Puller, from: &str) -> Result<Sample, Error> {
         let surroundings = self.course.surroundings;
         surroundings.forget(puller.store())?;
-        std::thread::sleep(SETTLING);
         let mut command = match puller {
             Puller::Builder(builder) => {
                 let mut command = surroundings.builder(builder, Storage::Apart);

@@ -572,7 +572,7 @@ fn holes_that_gnu_tar_leaves_out_are_holes_again() {
     }
     let write = |name: &str, content: &[u8]| {
         let mut file = std::fs::File::create(from.join(name)).unwrap();
-        super::write_sparse(&mut file, content).unwrap();
+        super::make::write_sparse(&mut file, content).unwrap();
         file.set_len(content.len() as u64).unwrap();
     };
     write("holes", &content);

@@ -1,5 +1,7 @@
 //! The registry breaks off, repeats, lies: what a single answer leads to.
 
+use std::io::Read;
+
 use rbuild_oci::ManifestError;
 use rbuild_registry::Error;
 
@@ -182,5 +184,42 @@ fn an_index_leads_to_the_wanted_platform_or_nowhere() {
             ..
         }) => assert_eq!(available, "linux/arm64, linux/s390x"),
         other => unreachable!("{other:?}"),
+    }
+}
+
+/// Fetches bytes 3 to 5 of [`BYTES`].
+fn fetch_part(server: &Server) -> Result<Vec<u8>, Error> {
+    let repository = pull_from(server);
+    let mut bytes = Vec::new();
+    let mut part = repository.blob_part(&blob(BYTES), 3..6)?;
+    part.read_to_end(&mut bytes).unwrap();
+    Ok(bytes)
+}
+
+#[test]
+fn a_part_of_a_blob_is_no_more_than_was_asked_for() {
+    let right = |seen: &Seen| match seen.headers.get("range").map(String::as_str) {
+        Some("bytes=3-5") => Reply::new(206, &BYTES[3..]).header("Content-Range", "bytes 3-9/10"),
+        _ => Reply::new(500, ""),
+    };
+    assert_eq!(fetch_part(&with_blob(right)).unwrap(), b"345");
+    let cut = |seen: &Seen| match seen.headers.get("range").map(String::as_str) {
+        Some("bytes=3-5") => Reply::new(206, &BYTES[3..6])
+            .header("Content-Range", "bytes 3-5/10")
+            .ending(Ending::Cut(1)),
+        Some("bytes=4-5") => Reply::new(206, &BYTES[4..6]).header("Content-Range", "bytes 4-5/10"),
+        _ => Reply::new(500, ""),
+    };
+    assert_eq!(fetch_part(&with_blob(cut)).unwrap(), b"345");
+}
+
+#[test]
+fn a_server_that_sends_all_instead_of_a_part_is_not_read() {
+    for status in [200, 206, 416] {
+        let error = fetch_part(&with_blob(move |_| Reply::new(status, BYTES))).unwrap_err();
+        assert!(
+            matches!(error, Error::Indivisible { .. }),
+            "{status}: {error}"
+        );
     }
 }

@@ -8,6 +8,7 @@
 
 mod confinement;
 mod guard;
+mod interpreters;
 mod mounts;
 mod races;
 mod scenarios;

@@ -13,14 +13,14 @@ use rbuild_sandbox::{
 };
 
 use crate::{
-    User, confinement, mounts, races,
+    User, confinement, interpreters, mounts, races,
     world::{Wish, World},
 };
 
 type Scenario = (&'static str, fn(&Path));
 
 /// Scenarios for every user who can run commands.
-const ALL: [Scenario; 29] = [
+const ALL: [Scenario; 30] = [
     (
         "status_and_output_are_passed_on",
         status_and_output_are_passed_on,
@@ -86,6 +86,10 @@ const ALL: [Scenario; 29] = [
         confinement::private_network,
     ),
     ("dangerous_system_calls_fail", confinement::dangerous_calls),
+    (
+        "interpreters_are_those_of_commands_alone",
+        interpreters::register,
+    ),
 ];
 
 const OTHERS: [Scenario; 4] = [

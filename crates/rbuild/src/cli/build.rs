@@ -22,8 +22,9 @@ the one that has no name of its own.
 
 With several platforms, -t names a list of their images, which `rbuild manifest` knows, and outputs
 are an index (registry, oci) or a directory for each (local, tar). A RUN for another architecture
-needs an emulator on this machine (Debian: qemu-user-static); stages without RUN, and those
-`FROM --platform=$BUILDPLATFORM`, need none.
+needs an emulator: one that this machine's kernel has (binfmt_misc), or a static qemu-ARCH-static or
+qemu-ARCH in PATH (Debian: qemu-user-static), which the build then registers for itself. Stages
+without RUN, and those `FROM --platform=$BUILDPLATFORM`, need none.
 
 A step whose instruction, parent and input files are as before is not executed again. Stages that
 no target needs are neither executed nor pulled, unless --all-stages says so. Base images come from

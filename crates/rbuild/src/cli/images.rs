@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
+use rbuild_oci::Platform;
 
 use super::PolicyArgs;
 
@@ -230,6 +231,9 @@ pub struct ImportArgs {
     /// STOPSIGNAL, SHELL; repeatable
     #[arg(short, long, value_name = "INSTRUCTION")]
     pub change: Vec<String>,
+    /// What its programs are for [default: this machine's platform]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<Platform>,
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,

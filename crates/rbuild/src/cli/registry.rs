@@ -188,7 +188,7 @@ pub struct CompressionArgs {
     /// Compress every layer in this way [default: layers stay as they came, new ones gzip]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub compression_format: Option<CompressionFormat>,
-    /// How hard to try: gzip 0 to 9, zstd 1 to 22 [default: gzip 6, zstd 3]
+    /// How hard to try: gzip 0 to 9, zstd 1 to 22 [default: gzip 5, zstd 3]
     #[arg(long, value_name = "LEVEL")]
     pub compression_level: Option<u32>,
     /// Compress layers again that came in another way; always so with --compression-format, unless

@@ -23,7 +23,7 @@ use crate::{
     commission::grouping,
     contexts::Opener,
     delivery::{Done, deliver_all},
-    emulation::refuse_foreign,
+    emulation,
     exchange::{self, KeyBook, Results},
     explanation::explain,
     failure::Failure,
@@ -104,6 +104,7 @@ fn pursue(purpose: Purpose, global: &Global, args: &BuildArgs) -> Result<ExitCod
         },
         signatures: &signatures,
         bottoms: &bottoms.below,
+        sandbox,
         fetcher: Fetcher {
             http: &Client::new(settings::http(registry.http.backoff())),
             git: &settings::git(order.confidential.agents.get("default")),
@@ -122,6 +123,7 @@ struct Site<'a> {
     /// Which images may be used.
     signatures: &'a SignaturePolicy,
     bottoms: &'a Bottoms,
+    sandbox: &'a Sandbox,
     fetcher: Fetcher<'a>,
     runner: &'a Confined<'a>,
     /// For what is done when the other one was told to run nothing any more.
@@ -157,7 +159,7 @@ impl Site<'_> {
         };
         let subject = Subject::prepared(args, order, &opener, search)?;
         if purpose == Purpose::Images {
-            refuse_foreign(&subject)?;
+            emulation::enable_all(&subject, self.sandbox)?;
         }
         let imports = exchange::imports(&order.cache_from, &bases, (&mut supplies, session));
         let ground = Ground {

@@ -29,7 +29,8 @@ use crate::{
 /// If the source cannot be read, is no root file system, or a `--change` is wrong.
 pub fn execute(global: &Global, args: &ImportArgs) -> Result<ExitCode, Failure> {
     let name = new_name(&args.name)?;
-    let config = config(&args.change)?;
+    let platform = args.platform.clone().unwrap_or_default();
+    let config = config(&args.change, platform)?;
     let cannot = |source: io::Error| {
         Failure::message(format!("cannot open `{}`: {source}", args.source.display()))
     };
@@ -63,13 +64,13 @@ pub fn execute(global: &Global, args: &ImportArgs) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The configuration that the instructions `changes` make of an empty one: those of a stage that
-/// has nothing else in it.
-fn config(changes: &[String]) -> Result<ImageConfig, Failure> {
+/// The configuration that the instructions `changes` make of an empty one for `platform`: those of a
+/// stage that has nothing else in it.
+fn config(changes: &[String], platform: Platform) -> Result<ImageConfig, Failure> {
     let text = format!("FROM scratch\n{}\n", changes.join("\n"));
     let (file, mut diagnostics) = parse(&text);
     let inputs = Inputs {
-        platform: Platform::default(),
+        platform,
         build_args: BTreeMap::new(),
         ..Inputs::default()
     };

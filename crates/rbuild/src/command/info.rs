@@ -2,9 +2,17 @@
 
 use std::process::ExitCode;
 
+use rbuild_oci::Platform;
 use rbuild_sandbox::{Host, Ids, Probe};
 
-use crate::{cli::Global, emulation, failure::Failure, report::print, settings, template::size};
+use crate::{
+    cli::Global,
+    emulation::{self, Means},
+    failure::Failure,
+    report::print,
+    settings,
+    template::size,
+};
 
 /// Prints one line for each thing that matters, with the reason where it does not work.
 ///
@@ -15,6 +23,7 @@ pub fn execute(global: &Global) -> Result<ExitCode, Failure> {
     let store = settings::store(global)?;
     let host = Host::probe(&path)?;
     let file_system = store.file_system()?;
+    let executed = emulation::executed();
     let lines = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("kernel", host.kernel.clone()),
@@ -43,11 +52,12 @@ pub fn execute(global: &Global) -> Result<ExitCode, Failure> {
                 Err(reason) => format!("{}, no limits: {reason}", host.cgroup),
             },
         ),
-        ("platforms of RUN", {
-            let platforms = emulation::executed();
-            let platforms = platforms.iter().map(ToString::to_string);
-            platforms.collect::<Vec<_>>().join(" ")
-        }),
+        ("platforms of RUN", platforms(&executed, &Means::Processor)),
+        ("- by binfmt_misc", platforms(&executed, &Means::Kernel)),
+        (
+            "- by QEMU, in a build",
+            own_interpreters(&executed, &host.interpreters),
+        ),
         (
             "no new privileges",
             if host.no_new_privileges {
@@ -79,6 +89,30 @@ pub fn execute(global: &Global) -> Result<ExitCode, Failure> {
         }
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those whose commands are executed by these means.
+fn platforms(executed: &[(Platform, Means)], means: &Means) -> String {
+    let fitting = executed.iter().filter(|(_, its)| its == means);
+    let names: Vec<String> = fitting.map(|(platform, _)| platform.to_string()).collect();
+    match &names[..] {
+        [] => "none".to_owned(),
+        names => names.join(" "),
+    }
+}
+
+/// Those that a build registers an interpreter of its own for, with its program.
+fn own_interpreters(executed: &[(Platform, Means)], probe: &Probe) -> String {
+    let programs = executed.iter().filter_map(|(platform, means)| match means {
+        Means::Program(path) => Some(format!("{platform} ({})", path.display())),
+        Means::Processor | Means::Kernel => None,
+    });
+    let programs: Vec<String> = programs.collect();
+    match (probe, &programs[..]) {
+        (Probe::Fails(reason), _) => format!("does not work: {reason}"),
+        (Probe::Works, []) => "none: no other static `qemu-…` in PATH".to_owned(),
+        (Probe::Works, programs) => programs.join(" "),
+    }
 }
 
 fn probe(probe: &Probe) -> String {

@@ -16,8 +16,9 @@ use crate::{
     cli::{Global, RunArgs},
     confine::{Insecure, confines},
     containers_conf::ContainersConf,
+    emulation,
     failure::Failure,
-    find::find,
+    find::find_for,
     network, report, settings, signals,
 };
 
@@ -39,13 +40,16 @@ pub fn execute(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::from(error).with_status(NOT_STARTED))?;
     let store = settings::store(global)?;
     let session = store.begin()?;
-    let image = find(&store, &args.image)?;
+    let image = find_for(&store, &args.image, args.platform.as_ref())?;
     let config: ImageConfig = serde_json::from_str(&image.record.config)?;
     let argv = argv(&config, args)?;
 
     let staged = session.new_layer()?;
     let bottoms = crate::bottoms::make(&session)?;
     let sandbox = Sandbox::new(entered, &bottoms.scratch, &confines.confinement)?;
+    if let Some(platform) = config.platform() {
+        emulation::enable_or_note(&platform, &sandbox);
+    }
     let mut dirs = Vec::new();
     for layer in image.record.layers.iter().rev() {
         let gone = || {
