@@ -537,3 +537,64 @@ fn tar_members(host: &Host, file: &Path) -> String {
         .unwrap()
         .stdout
 }
+
+/// `cap_net_raw+ep`, version 2: without a user of a namespace in it.
+const CAPABILITY: [u8; 20] = [
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+const CAPABILITY_KEY: &str = "SCHILY.xattr.security.capability";
+
+/// The kernel writes down whose capabilities they are, and takes that away for who looks from inside.
+#[test]
+fn file_capabilities_are_the_same_bytes_inside_of_the_store_and_outside() {
+    let Some(host) = host_with(&[Need::Tool("podman")]) else {
+        return;
+    };
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_pax_extensions([(CAPABILITY_KEY, &CAPABILITY[..])])
+        .unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o755);
+    header.set_size(4);
+    tar.append_data(&mut header, "ping", &b"ping"[..]).unwrap();
+    let tar = tar.into_inner().unwrap();
+    host.scratch.file("cap.tar", tar).unwrap();
+    host.run(&["import", "cap.tar", "cap:1"]).success();
+    host.build(
+        "FROM cap:1 AS a\nFROM alpine\nCOPY --from=a /ping /bin/\n",
+        &["-t", "it:1"],
+    )
+    .success();
+    for (image, file) in [("cap:1", "ping"), ("it:1", "bin/ping")] {
+        host.run(&["export", "-o", "out.tar", image]).success();
+        let found = capability(&host, file);
+        assert_eq!(found.as_deref(), Some(&CAPABILITY[..]), "{image}");
+    }
+    host.run(&["save", "-o", "saved.tar", "it:1"]).success();
+    peer(&host, "podman", &["load", "-q", "-i", "saved.tar"]);
+    let pack = "here=$PWD; \
+                cd $(podman --root peer --runroot peer-run --storage-driver overlay image mount it:1); \
+                tar --format=pax --xattrs --xattrs-include=security.capability -cf $here/out.tar .";
+    peer(&host, "podman", &["unshare", "sh", "-c", pack]);
+    assert_eq!(
+        capability(&host, "bin/ping").as_deref(),
+        Some(&CAPABILITY[..])
+    );
+}
+
+/// What `out.tar` says that `file` may do.
+fn capability(host: &Host, file: &str) -> Option<Vec<u8>> {
+    let out = fs::File::open(host.scratch.path().join("out.tar")).unwrap();
+    for entry in tar::Archive::new(out).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path_bytes().ends_with(file.as_bytes()) {
+            let mut all = entry.pax_extensions().unwrap().into_iter().flatten();
+            return all.find_map(|it| {
+                let it = it.unwrap();
+                (it.key() == Ok(CAPABILITY_KEY)).then(|| it.value_bytes().to_vec())
+            });
+        }
+    }
+    None
+}

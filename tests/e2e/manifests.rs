@@ -300,3 +300,49 @@ fn a_list_is_sent_with_or_without_its_images_and_shown_as_what_it_is() {
     host.run(&["manifest", "inspect", "nothing.invalid/x"])
         .failure();
 }
+
+#[test]
+fn a_list_has_its_images_in_a_second_compression_for_those_who_know_it() {
+    let Some(host) = with_images(&["docker-registry", "skopeo", "podman"]) else {
+        return;
+    };
+    both(&host);
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/both:1", registry.address());
+    let place = format!("docker://{name}");
+    let zstd = ["push", "--add-compression", "zstd,zstd", "both", &place];
+    manifest(&host, &zstd);
+    let document = listed(&host, &place);
+    let platforms = platforms(&document);
+    let [first, second] = [0, 2].map(|from| platforms.split(' ').skip(from).take(2));
+    assert!(first.eq(second), "{platforms}");
+    for (number, kind) in ["gzip", "gzip", "zstd", "zstd"].iter().enumerate() {
+        let entry = &document["manifests"][number];
+        let is_said = entry["annotations"]["io.github.containers.compression.zstd"] == "true";
+        assert_eq!(is_said, *kind == "zstd");
+        let digest = entry["digest"].as_str().unwrap();
+        let (repository, _) = place.rsplit_once(':').unwrap();
+        let image = format!("{repository}@{digest}");
+        for layer in listed(&host, &image)["layers"].as_array().unwrap() {
+            assert!(layer["mediaType"].as_str().unwrap().ends_with(kind));
+        }
+    }
+    // Whoever does not look for that takes the first.
+    peer(
+        &host,
+        "podman",
+        &["pull", "-q", "--tls-verify=false", &name],
+    );
+    host.run(&["rmi", "one"]).success();
+    host.run(&["pull", "-q", &name]).success();
+    assert_eq!(host.run(&["run", &name]).success().stdout, "one\n");
+    let docker = [
+        "manifest",
+        "push",
+        "--format=docker",
+        "--add-compression=zstd",
+        "both",
+        &place,
+    ];
+    host.run(&docker).failure().saying("zstd");
+}

@@ -51,6 +51,41 @@ impl ExportedIndex {
     }
 }
 
+impl ExportedIndex {
+    /// The same with what `others` lists listed too, after its own and with annotations: the same
+    /// images in another form. What is in both is there once.
+    #[must_use]
+    pub fn with(self, others: Self, annotations: &BTreeMap<String, String>) -> Self {
+        let parse = |text: &str| -> Value { serde_json::from_str(text).expect("we wrote it") };
+        let (mut document, mut more) = (parse(&self.text), parse(&others.text));
+        let listed = document["manifests"].as_array_mut();
+        let listed = listed.expect("it is an index");
+        for mut entry in more["manifests"]
+            .as_array_mut()
+            .into_iter()
+            .flat_map(std::mem::take)
+        {
+            if listed.iter().all(|own| own["digest"] != entry["digest"]) {
+                add(&mut entry, annotations);
+                listed.push(entry);
+            }
+        }
+        let text = document.to_string();
+        let mut images = self.images;
+        for image in others.images {
+            let digest = image.descriptor.digest;
+            if images.iter().all(|own| own.descriptor.digest != digest) {
+                images.push(image);
+            }
+        }
+        Self {
+            descriptor: describe(&self.descriptor.media_type, &text),
+            text,
+            images,
+        }
+    }
+}
+
 /// Adds `more` to the annotations of a document or an entry.
 fn add(of: &mut Value, more: &BTreeMap<String, String>) {
     for (key, value) in more {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand};
 
-use super::{CompressionArgs, ManifestFormat, PolicyArgs, RegistryArgs};
+use super::{CompressionArgs, CompressionFormat, ManifestFormat, PolicyArgs, RegistryArgs};
 
 const MANIFEST_NOTES: &str = "\
 A list is in the store under a name of its own, and keeps its images from being deleted. It is
@@ -173,6 +173,9 @@ pub struct ListPushArgs {
     /// Write the list and its manifests in this format
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<ManifestFormat>,
+    /// List each image once more, compressed in this way; repeatable
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',')]
+    pub add_compression: Vec<CompressionFormat>,
     /// Delete the list when it is sent
     #[arg(short = 'p', long, visible_alias = "purge")]
     pub rm: bool,

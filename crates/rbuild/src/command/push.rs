@@ -176,13 +176,21 @@ pub fn send_list(
     destination: &Location,
     images: Images,
 ) -> Result<BlobDigest, Failure> {
-    let looks = match destination {
-        Location::Layout(_) => in_a_layout(wished)?,
-        _ => wished,
-    };
+    let looks = looks_at(destination, wished)?;
     let exported = export_index(place, index, looks)?;
     send_index((place, registry), &exported, destination, images)?;
     Ok(exported.descriptor.digest)
+}
+
+/// What a list and its images look like at `destination`.
+///
+/// # Errors
+/// If they cannot look as is wished there.
+pub fn looks_at(destination: &Location, wished: Looks) -> Result<Looks, Failure> {
+    match destination {
+        Location::Layout(_) => in_a_layout(wished),
+        _ => Ok(wished),
+    }
 }
 
 /// Writes `digest` to `file`.
