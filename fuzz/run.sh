@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
 shift
 [ $# -gt 0 ] || set -- parse expand mounts flags ignore reference policy \
-    layer unpack decode contents documents challenge logins registries
+    layer unpack decode contents documents challenge headers logins registries
 
 # Each case of the tests is a seed: the Dockerfile for `parse`, its lines for the others.
 seed() {

@@ -206,7 +206,7 @@ fn podman_has_the_files_that_we_write_anywhere() {
         return;
     };
     out(&site, &|place, _, _| {
-        site.check_store("podman", place, place)
+        site.check_store("podman", place, place);
     });
     // Its store itself is filled by its own program.
     site.host
@@ -222,7 +222,7 @@ fn buildah_has_the_files_that_we_write_anywhere() {
         return;
     };
     out(&site, &|place, _, _| {
-        site.check_store("buildah", place, place)
+        site.check_store("buildah", place, place);
     });
 }
 

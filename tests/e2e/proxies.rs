@@ -32,7 +32,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (server, log) = (server.clone(), Arc::clone(&log));
-                thread::spawn(move || serve(client, &server, &log));
+                thread::spawn(move || serve(&client, &server, &log));
             }
         });
         Self { address, asked }
@@ -45,7 +45,7 @@ impl Proxy {
 }
 
 /// Hands everything on, after the head of a CONNECT.
-fn serve(client: TcpStream, server: &str, log: &Mutex<Vec<String>>) -> io::Result<()> {
+fn serve(client: &TcpStream, server: &str, log: &Mutex<Vec<String>>) -> io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let mut first = String::new();
     reader.read_line(&mut first)?;
@@ -57,7 +57,8 @@ fn serve(client: TcpStream, server: &str, log: &Mutex<Vec<String>>) -> io::Resul
             line.clear();
             reader.read_line(&mut line)?;
         }
-        (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        let mut client = client;
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
     } else {
         // Servers understand a whole URL in the first line too.
         server.write_all(first.as_bytes())?;

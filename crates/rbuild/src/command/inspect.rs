@@ -51,11 +51,11 @@ fn inspected(store: &Store, text: &str, r#type: Inspected) -> Result<Value, Fail
             store,
             &find_index(store, text)?.1,
         )?)?),
-        false => describe(store, find(store, text)?),
+        false => describe(store, &find(store, text)?),
     }
 }
 
-fn describe(store: &Store, image: Found) -> Result<Value, Failure> {
+fn describe(store: &Store, image: &Found) -> Result<Value, Failure> {
     let config: ImageConfig = serde_json::from_str(&image.record.config)?;
     let names = store.names()?;
     let names: Vec<&str> = names
