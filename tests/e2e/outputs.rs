@@ -340,3 +340,56 @@ fn times_are_rewritten_for_all_outputs_or_for_none() {
         .failure()
         .saying("true and false");
 }
+
+#[test]
+fn a_tag_may_be_a_place_that_gets_the_result() {
+    let Some(host) = host_with(&["docker-registry", "skopeo"].map(Need::Tool)) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let remote = format!("docker://{}/team/app:1", registry.address());
+    let places = [
+        "oci:layout:it",
+        "oci-archive:it.oci:it",
+        "docker-archive:it.docker:localhost/it:1",
+        "dir:it.dir",
+        &remote,
+    ];
+    let dockerfile = "FROM alpine\nRUN echo a > /a\n";
+    let tags: Vec<&str> = places.iter().flat_map(|place| ["-t", place]).collect();
+    let id = host.build(dockerfile, &[&tags[..], &["-t", "it"]].concat());
+    let id = id.success().stdout;
+    for place in places {
+        let inspect = ["inspect", "--tls-verify=false", "--config", "--raw", place];
+        assert!(
+            peer(&host, "skopeo", &inspect).contains("echo a > /a"),
+            "{place}"
+        );
+        let pulled = host.run(&["pull", "-q", place]).success().stdout;
+        assert_eq!(pulled, id, "{place}");
+    }
+    host.run(&["exists", "it"]).success();
+    let several = ["--platform=linux/amd64,linux/arm64", "-t", "oci:several:1"];
+    host.build("FROM scratch\nLABEL a=b\n", &several).success();
+    let index = json(&peer(
+        &host,
+        "skopeo",
+        &["inspect", "--raw", "oci:several:1"],
+    ));
+    assert_eq!(platforms(&index), "linux/amd64 linux/arm64");
+    for (tag, why) in [
+        ("containers-storage:it", "podman load"),
+        ("dir:several", "one platform"),
+    ] {
+        host.build(
+            "FROM scratch\nLABEL a=b\n",
+            &[&several[..1], &["-t", tag]].concat(),
+        )
+        .failure()
+        .saying(why);
+    }
+    let no_push = ["--no-push", "-t", &remote];
+    host.build(dockerfile, &no_push)
+        .failure()
+        .saying("--no-push");
+}

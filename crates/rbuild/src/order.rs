@@ -97,7 +97,7 @@ impl Order {
         if platforms.all.len() > 1 {
             outputs.iter().try_for_each(Output::refuse_several)?;
         }
-        let targets = targets::understood(&args.input.target, &args.result.tag)?;
+        let targets = targets::understood(&args.input.target, &names(args)?)?;
         if targets.len() > 1 {
             refuse_single(args)?;
         }
@@ -171,8 +171,22 @@ fn cache_to(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
     }
 }
 
+/// What `--tag` says that is no place.
+fn names(args: &BuildArgs) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for tag in &args.result.tag {
+        if Output::of_tag(tag)?.is_none() {
+            names.push(tag.clone());
+        }
+    }
+    Ok(names)
+}
+
 fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
     let mut outputs = Output::parse_all(&args.result.output)?;
+    for tag in &args.result.tag {
+        outputs.extend(Output::of_tag(tag)?);
+    }
     if args.result.push {
         outputs.push(Output::to_own_registries());
     }
@@ -217,6 +231,10 @@ fn refuse_nowhere(args: &BuildArgs, outputs: &[Output], targets: &[Target]) -> R
 fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
     let flags = [
         ("--output", !args.result.output.is_empty()),
+        (
+            "--tag of a place",
+            names(args)?.len() < args.result.tag.len(),
+        ),
         ("--manifest", args.result.manifest.is_some()),
         ("--iidfile", args.result.iidfile.is_some()),
         ("--digestfile", args.result.digestfile.is_some()),

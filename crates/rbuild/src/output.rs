@@ -21,6 +21,7 @@ use crate::{
     attest::Saying,
     destination::{Parcel, in_a_layout, send, send_exported},
     failure::Failure,
+    find::new_name,
     registry::Registry,
     target::Target,
 };
@@ -55,8 +56,8 @@ enum Tags {
 enum Kind {
     /// Only names in the store.
     Names(Vec<Name>),
-    /// Registries, by the names that lead there; none: the names of the build.
-    Registries(Vec<Location>),
+    /// Places, mostly registries; none: where the names of the build lead.
+    Places(Vec<Location>),
     /// An OCI archive.
     OciArchive(Target, Option<String>),
     /// An OCI layout.
@@ -80,10 +81,33 @@ impl Output {
         specs.iter().map(|spec| Self::parse(spec)).collect()
     }
 
+    /// What `--tag` asks for with the name of a place, such as `oci:DIR`; `None` if `text` is a plain
+    /// name.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn of_tag(text: &str) -> Result<Option<Self>, Failure> {
+        let file = |path: String| Target::File(path.into());
+        let kind = match text.parse::<Location>()? {
+            Location::Name(_) => return Ok(None),
+            Location::Layout(place) => Kind::Layout(place),
+            Location::OciArchive(place) => Kind::OciArchive(file(place.path), place.tag),
+            Location::DockerArchive(place) => {
+                let name = place.tag.as_deref().map(new_name).transpose()?;
+                Kind::DockerArchive(file(place.path), name)
+            }
+            place => Kind::Places(vec![place]),
+        };
+        Ok(Some(Self {
+            kind,
+            ..Self::to_own_registries()
+        }))
+    }
+
     /// What `--push` asks for.
     pub fn to_own_registries() -> Self {
         Self {
-            kind: Kind::Registries(Vec::new()),
+            kind: Kind::Places(Vec::new()),
             tags: Tags::Written,
             looks: Looks::default(),
             remarks: Remarks::default(),
@@ -107,7 +131,11 @@ impl Output {
 
     /// Whether a registry gets the result.
     pub fn is_push(&self) -> bool {
-        matches!(self.kind, Kind::Registries(_))
+        let is_one = |place: &Location| matches!(place, Location::Name(_) | Location::Registry(_));
+        match &self.kind {
+            Kind::Places(places) => places.is_empty() || places.iter().any(is_one),
+            _ => false,
+        }
     }
 
     /// The places by which registries get an image called `names`; none for other kinds of
@@ -117,7 +145,7 @@ impl Output {
     /// If neither flags nor names say which registry.
     pub fn registries(&self, names: &[Name]) -> Result<Vec<Location>, Failure> {
         match &self.kind {
-            Kind::Registries(places) => destinations(places, names),
+            Kind::Places(places) => destinations(places, names),
             _ => Ok(Vec::new()),
         }
     }
@@ -126,7 +154,7 @@ impl Output {
     pub fn has_manifest(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Registries(_) | Kind::OciArchive(..) | Kind::Layout(_) | Kind::Directory(_)
+            Kind::Places(_) | Kind::OciArchive(..) | Kind::Layout(_) | Kind::Directory(_)
         )
     }
 
@@ -163,11 +191,17 @@ impl Output {
     /// # Errors
     /// If this is such an output.
     pub fn refuse_several(&self) -> Result<(), Failure> {
-        match self.kind {
+        let is_for_one =
+            |place: &Location| matches!(place, Location::DockerArchive(_) | Location::Directory(_));
+        match &self.kind {
             Kind::DockerArchive(..) | Kind::Directory(_) => Err(Failure::message(
                 "--output type=docker is for one platform, and several are asked for",
             )
             .with_hint("type=oci can have several")),
+            Kind::Places(places) if places.iter().any(is_for_one) => Err(Failure::message(
+                "dir: is for one platform, and several are asked for",
+            )
+            .with_hint("oci: can have several")),
             _ => Ok(()),
         }
     }
@@ -284,14 +318,15 @@ impl Output {
                     session.set_name(name, &one.made.id)?;
                 }
             }
-            Kind::Registries(places) => {
-                let (place, registry) = (built.ends.place(), built.ends.registry);
-                let exported = export(place, image, self.looks)?;
-                let digest = exported.descriptor.digest;
+            Kind::Places(places) => {
+                let (registry, mut digest) = (built.ends.registry, None);
                 for to in destinations(places, built.names)? {
-                    send_exported((place, &exported), &self.tagged(to, digest), registry)?;
+                    digest = Some(match self.tags {
+                        Tags::Written => send(self.parcel(image, built), &to, registry)?,
+                        Tags::Omitted => self.send_untagged(image, to, built)?,
+                    });
                 }
-                return Ok(Some(digest));
+                return Ok(digest);
             }
             Kind::Local(path) => write_tree(store, &image.layer_ids(), empty, path)?,
             Kind::Tar(target) => {
@@ -331,6 +366,21 @@ impl Output {
     fn remarked(&self, one: &Said<'_>) -> ImageRecord {
         let more = self.remarks.of(Part::Manifest, &one.made.platform);
         annotated(one.record.clone(), more)
+    }
+
+    /// Sends `image` to `to`, where it is found by its digest; returns that.
+    fn send_untagged(
+        &self,
+        image: &ImageRecord,
+        to: Location,
+        built: Built<'_>,
+    ) -> Result<BlobDigest, Failure> {
+        let place = built.ends.place();
+        let exported = export(place, image, self.looks)?;
+        let digest = exported.descriptor.digest;
+        let to = self.tagged(to, digest);
+        send_exported((place, &exported), &to, built.ends.registry)?;
+        Ok(digest)
     }
 
     /// Where what has `digest` goes, under the tag of `to` or under none.

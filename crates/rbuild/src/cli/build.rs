@@ -134,7 +134,8 @@ pub struct InputArgs {
 /// What the image is like, and where it goes.
 #[derive(Args, Debug)]
 pub struct ResultArgs {
-    /// Name of the result: NAME[:TAG]; repeatable
+    /// Name of the result: NAME[:TAG]; or a place that gets it: docker://HOST/NAME[:TAG],
+    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR; repeatable
     #[arg(short, long, value_name = "NAME")]
     pub tag: Vec<String>,
     /// Add the result to the list of images NAME, made if it is missing; one for the same platform

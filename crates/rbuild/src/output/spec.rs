@@ -158,7 +158,7 @@ impl<'a> Attributes<'a> {
             "image" | "registry" if self.push || kind == "registry" => {
                 let place = |name: &&str| name.parse::<Location>();
                 let places = self.names.iter().map(place).collect::<Result<_, _>>();
-                Kind::Registries(places.map_err(|error| error.to_string())?)
+                Kind::Places(places.map_err(|error| error.to_string())?)
             }
             "image" => Kind::Names(self.new_names()?),
             "oci" if in_directory => Kind::Layout(LocalPlace {
@@ -181,12 +181,12 @@ impl<'a> Attributes<'a> {
 
     /// Refuses what cannot be obeyed at a place of that kind.
     fn refuse_pointless(&self, kind: &Kind) -> Result<(), String> {
-        if self.tags == Tags::Omitted && !matches!(kind, Kind::Registries(_)) {
+        if self.tags == Tags::Omitted && !matches!(kind, Kind::Places(_)) {
             return Err("`push-by-digest` is for registries".to_owned());
         }
         let has_words = matches!(
             kind,
-            Kind::Names(_) | Kind::Registries(_) | Kind::OciArchive(..) | Kind::Layout(_)
+            Kind::Names(_) | Kind::Places(_) | Kind::OciArchive(..) | Kind::Layout(_)
         ) && self.looks.format != Some(Format::Docker);
         match self.remarks.is_empty() || has_words {
             true => Ok(()),
@@ -233,11 +233,11 @@ mod tests {
         check("type=tar,dest=f", &Kind::Tar(file("f")));
         check("type=docker,dest=f", &Kind::DockerArchive(file("f"), None));
         check("type=docker,dest=d,tar=false", &Kind::Directory("d".into()));
-        check("type=registry", &Kind::Registries(Vec::new()));
+        check("type=registry", &Kind::Places(Vec::new()));
         let place = |name: &str| name.parse().unwrap();
         check(
             "type=image,name=quay.io/a:1,quay.io/b,push=true",
-            &Kind::Registries(vec![place("quay.io/a:1"), place("quay.io/b")]),
+            &Kind::Places(vec![place("quay.io/a:1"), place("quay.io/b")]),
         );
     }
 
@@ -246,7 +246,7 @@ mod tests {
         let place = |name: &str| name.parse().unwrap();
         check(
             "type=registry,\"name=quay.io/a:1,quay.io/b\"",
-            &Kind::Registries(vec![place("quay.io/a:1"), place("quay.io/b")]),
+            &Kind::Places(vec![place("quay.io/a:1"), place("quay.io/b")]),
         );
         check(
             "\"type=local\",\"dest=a\"\"b,c\"",

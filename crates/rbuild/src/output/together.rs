@@ -50,7 +50,7 @@ impl Output {
                 image_list::call(place.session, &list, names)?;
                 Ok(None)
             }
-            Kind::Registries(places) => {
+            Kind::Places(places) => {
                 let index = self.index(all, built)?;
                 for to in destinations(places, built.names)? {
                     let to = self.tagged(to, index.descriptor.digest);
