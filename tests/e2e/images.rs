@@ -100,6 +100,26 @@ fn a_tag_is_a_second_name_and_rmi_takes_one_name_away() {
 }
 
 #[test]
+fn names_are_given_and_taken_all_or_none_and_removed_as_far_as_they_are_there() {
+    let Some(host) = host() else { return };
+    for wrong in ["UPPER", "a b"] {
+        host.run(&["tag", "alpine", "first:1", wrong]).failure();
+    }
+    assert_eq!(names(&host), ["localhost/alpine:latest"]);
+    host.run(&["tag", "alpine", "first:1", "second:1"])
+        .success();
+    host.run(&["untag", "alpine", "first:1", "missing"])
+        .failure();
+    assert_eq!(names(&host).len(), 3);
+    // As podman does it.
+    let removed = host.run(&["rmi", "first:1", "missing", "second:1"]);
+    assert_eq!(removed.status, 1, "{removed}");
+    removed.saying("no image `missing`");
+    host.run(&["rmi", "--force", "missing"]).success();
+    assert_eq!(names(&host), ["localhost/alpine:latest"]);
+}
+
+#[test]
 fn a_build_takes_several_names() {
     let Some(host) = host() else { return };
     host.build("FROM alpine\nENV A=b\n", &["-t", "one:1", "-t", "two"])

@@ -10,6 +10,8 @@ use rbuild_testkit::{
     http::{Ending, Reply, Seen, Server},
 };
 
+use serde_json::{Value, json};
+
 use crate::surroundings::{host, host_with};
 
 /// Reads `/out` of the image `it`.
@@ -116,24 +118,30 @@ fn i1_the_main_context_may_be_a_file_that_is_a_dockerfile() {
     assert_eq!(out(&host), "some\n");
 }
 
-#[test]
-fn i1_t40_a_git_repository_is_a_context_and_no_ignore_file_counts() {
-    let Some(host) = host_with(&[Need::Tool("git")]) else {
-        return;
-    };
-    context(&host);
+/// Serves the scratch directory, with a repository `repo.git` that has the branches `main` and
+/// `other`.
+fn repository(host: &Host) -> Server {
+    context(host);
     host.scratch.file("in/.dockerignore", "file\n").unwrap();
     host.scratch.file("in/sub/file", "of sub\n").unwrap();
     host.scratch
         .file("in/sub/Containerfile", "FROM alpine\nCOPY file /out\n")
         .unwrap();
     shell(
-        &host,
+        host,
         "git init -q -b main . && git add . && git commit -qm 1 && git checkout -qb other && \
          echo branch > file && git commit -qam 2 && git clone -q --bare . ../repo.git && \
          cd ../repo.git && git update-server-info",
     );
-    let server = serve(host.scratch.path());
+    serve(host.scratch.path())
+}
+
+#[test]
+fn i1_t40_a_git_repository_is_a_context_and_no_ignore_file_counts() {
+    let Some(host) = host_with(&[Need::Tool("git")]) else {
+        return;
+    };
+    let server = repository(&host);
     let url = |rest: &str| server.url(&format!("/repo.git{rest}"));
     host.run(&["bud", "-t", "it", &url("#main")]).success();
     assert_eq!(out(&host), "content\nDockerfile\nfile\nsub\n");
@@ -154,6 +162,51 @@ fn i1_t40_a_git_repository_is_a_context_and_no_ignore_file_counts() {
     )
     .success();
     assert_eq!(out(&host), "branch\n");
+}
+
+#[test]
+fn provenance_says_what_was_fetched_and_not_only_from_where() {
+    let Some(host) = host_with(&[Need::Tool("git")]) else {
+        return;
+    };
+    let server = repository(&host);
+    let url = |rest: &str| server.url(&format!("/repo.git{rest}"));
+    let built = |args: &[&str]| -> Value {
+        let told = ["bud", "--provenance=mode=min", "-o", "told"];
+        host.run(&[&told[..], args].concat()).success();
+        let told = fs::read(host.scratch.path().join("told/provenance.json")).unwrap();
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        told["predicate"]["buildDefinition"].clone()
+    };
+    let commit = String::from_utf8(shell(&host, "git rev-parse other")).unwrap();
+    let repository = json!({
+        "uri": format!("git+{}@refs/heads/other", url("")),
+        "digest": { "gitCommit": commit.trim() },
+    });
+    let context = built(&[&url("?branch=other")]);
+    let told = context["resolvedDependencies"].as_array().unwrap();
+    assert!(told.contains(&repository), "{context}");
+    let source = &context["externalParameters"]["configSource"];
+    assert_eq!(source["uri"], repository["uri"]);
+    assert_eq!(source["digest"], repository["digest"]);
+
+    let file = server.url("/in/sub/file");
+    let dockerfile = format!(
+        "FROM alpine\nADD {} /src\nADD {file} /f\n",
+        url("?branch=other")
+    );
+    host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
+    let sum = String::from_utf8(shell(&host, "sha256sum sub/file")).unwrap();
+    let file = json!({ "uri": file, "digest": { "sha256": sum.split(' ').next() } });
+    // When it is in the cache, too.
+    for _ in 0..2 {
+        let added = built(&["ctx"]);
+        let told = added["resolvedDependencies"].as_array().unwrap();
+        assert!(
+            told.contains(&repository) && told.contains(&file),
+            "{added}"
+        );
+    }
 }
 
 #[test]

@@ -194,9 +194,11 @@ fn lists_are_shown_named_and_removed_beside_images() {
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json[0]["IsManifestList"], true);
     host.run(&["tag", "both", "pair:1"]).success();
-    host.run(&["tag", "both", "one"])
+    // All names or none.
+    host.run(&["tag", "both", "new", "one"])
         .failure()
         .saying("is the name of an image");
+    host.run(&["manifest", "inspect", "new"]).failure();
     assert_eq!(
         platforms(&listed(&host, "pair:1")),
         platforms(&listed(&host, "both"))

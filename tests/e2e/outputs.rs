@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use rbuild_testkit::{Base, Need, Output, Registry, Tree};
+use rbuild_testkit::{
+    Base, Need, Output, Registry, Tree,
+    fault_registry::{Access, FaultRegistry},
+};
 use serde_json::Value;
 
 use crate::{
@@ -392,4 +395,45 @@ fn a_tag_may_be_a_place_that_gets_the_result() {
     host.build(dockerfile, &no_push)
         .failure()
         .saying("--no-push");
+}
+
+#[test]
+fn programs_are_told_of_what_was_pushed_and_not_of_what_is_here() {
+    let Some(host) = host() else { return };
+    host.scratch.file("ctx/f", "file\n").unwrap();
+    let registry = FaultRegistry::start(Access::Open, Vec::new());
+    let name = format!("{}/team/app:1", registry.address());
+    let output = format!("type=registry,name={name},compression=zstd");
+    let two = "--platform=linux/arm64,linux/sparc64";
+    for flags in [
+        &["--push", "-t", &name][..],
+        &["-t", "app", "-o", "type=oci,dest=a.tar", "-o", &output],
+        &["-t", "app", "-o", &output, "--provenance=mode=min"],
+        &["-t", "app", "-o", &output, two],
+    ] {
+        let told = ["--metadata-file", "m.json", "--digestfile", "digest"];
+        let told = [&told[..], &["--iidfile", "id"], flags].concat();
+        host.build("FROM scratch\nCOPY f /f\n", &told).success();
+        let read = |file: &str| fs::read_to_string(host.scratch.path().join(file)).unwrap();
+        let metadata: Value = serde_json::from_str(&read("m.json")).unwrap();
+        let pushed = registry.manifest("team/app", "1").unwrap();
+        let digest = registry.digest(pushed.as_bytes());
+        assert_eq!(metadata["containerimage.digest"], digest, "{flags:?}");
+        assert_eq!(read("digest"), digest);
+        assert_eq!(metadata["image.name"], name);
+        let descriptor = &metadata["containerimage.descriptor"];
+        assert_eq!(descriptor["digest"], digest);
+        assert_eq!(descriptor["size"], pushed.len());
+        let pushed: Value = serde_json::from_str(&pushed).unwrap();
+        assert_eq!(descriptor["mediaType"], pushed["mediaType"]);
+        // The id is that of the configuration, wherever the image is.
+        let config = &metadata["containerimage.config.digest"];
+        match flags.contains(&two) {
+            true => assert!(config.is_null()),
+            false => assert_eq!(*config, read("id")),
+        }
+        if pushed["config"].is_object() {
+            assert_eq!(*config, pushed["config"]["digest"]);
+        }
+    }
 }

@@ -243,7 +243,95 @@ fn what_has_no_place_for_several_is_refused() {
     build(&host, FILES, &["-o", "type=docker,dest=it.tar"])
         .failure()
         .saying("type=docker is for one platform");
-    build(&host, FILES, &["--dry-run"])
-        .failure()
-        .saying("a forecast is for one platform");
+}
+
+#[test]
+fn a_forecast_is_made_for_each_platform() {
+    let Some(host) = host() else { return };
+    let foretold = |flags: &[&str]| build(&host, CROSS, flags).success().stdout;
+    let before = foretold(&["--dry-run"]);
+    let [first, second] = before.split("for linux/sparc64\n").collect::<Vec<_>>()[..] else {
+        unreachable!("{before}")
+    };
+    assert!(
+        first.starts_with("for linux/arm/v6\n[build] FROM"),
+        "{before}"
+    );
+    for one in [first, second] {
+        assert_eq!(one.matches("\nrun ").count(), 1, "{before}");
+    }
+    build(&host, CROSS, &[]).success();
+    assert!(!foretold(&["--dry-run"]).contains("\nrun "));
+    host.scratch.file("ctx/Dockerfile", CROSS).unwrap();
+    let plan = ["plan", TWO, "--format=json", "ctx"];
+    let plan = json(&host.run(&plan).success().stdout);
+    for (number, platform) in ["linux/arm/v6", "linux/sparc64"].iter().enumerate() {
+        let one = &plan["platforms"][number];
+        assert_eq!(one["platform"], *platform);
+        assert_eq!(one["steps"][1]["forecast"], "cached", "{plan}");
+    }
+}
+
+#[test]
+fn each_platform_has_the_cache_that_its_image_tells_of() {
+    let needs = [Need::Tool("docker-registry")];
+    let Some(mut host) = host_with(&needs) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/it:1", registry.address());
+    let pushed = format!("type=registry,name={name}");
+    build(&host, FILES, &["--cache-to=type=inline", "-o", &pushed]).success();
+    let from = format!("--cache-from={name}");
+    for (machine, platforms) in [
+        ("one", "--platform=linux/sparc64"),
+        ("both", TWO),
+        ("turned", "--platform=linux/sparc64,linux/arm/v6"),
+    ] {
+        host.store = host.scratch.path().join(machine);
+        let flags = [platforms, &from, "--require-cached"];
+        host.build(FILES, &flags).success();
+    }
+    // Of a platform that is not there that is said, and the others are used.
+    host.store = host.scratch.path().join("more");
+    let flags = ["--platform=linux/s390x,linux/sparc64", &from];
+    host.build(FILES, &flags)
+        .success()
+        .saying("there is no image for linux/s390x")
+        .saying("COPY f /f  (cached)");
+}
+
+#[test]
+fn an_image_for_another_platform_is_kept_when_it_loses_its_name() {
+    let Some(host) = host_with(&[Need::Tool("docker-registry")]) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/base:1", registry.address());
+    let pushed = format!("type=registry,name={name}");
+    host.scratch.file("ctx/f", "file\n").unwrap();
+    let all = format!("{TWO},local");
+    host.build(FILES, &[&all, "-o", &pushed]).success();
+    host.run(&["prune", "-f"]).success();
+    // A build for it gives it the name, too, as long as none for this machine has it.
+    let child = format!("FROM {name}\nLABEL a=b\n");
+    host.build(&child, &["--platform=linux/sparc64"]).success();
+    assert_eq!(inspected(&host, &name)["Architecture"], "sparc64");
+    host.run(&["rmi", &name]).success();
+    let pull = ["pull", "-q", "--platform=linux/sparc64", &name];
+    let theirs = host.run(&pull).success().stdout.trim().to_owned();
+    assert_eq!(inspected(&host, &name)["Architecture"], "sparc64");
+    // A build for this machine needs the name.
+    host.build(&child, &["-t", "it"]).success();
+    let ours = inspected(&host, &name);
+    assert_ne!(ours["Architecture"], "sparc64");
+    host.run(&["prune", "-f", "--all"]).success();
+    let images = host.run(&["images", "--no-trunc"]).success().stdout;
+    let line = images.lines().find(|line| line.contains(&theirs)).unwrap();
+    assert!(line.starts_with(&name[..name.len() - 2]), "{images}");
+    let digest = inspected(&host, &theirs)["Digest"].clone();
+    let pinned = format!("{}@{}", &name[..name.len() - 2], digest.as_str().unwrap());
+    assert_eq!(inspected(&host, &pinned)["Architecture"], "sparc64");
+    host.run(&["rmi", &pinned]).success();
+    host.run(&["inspect", &theirs]).failure();
 }

@@ -163,3 +163,25 @@ fn a_layer_of_the_registry_is_mounted_instead_of_sent() {
     let puts = puts.filter(|it| it.starts_with("PUT /v2/team/app/blobs/"));
     assert_eq!(puts.count(), 2, "the new layer and the configuration");
 }
+
+#[test]
+fn what_is_newer_and_does_not_come_leaves_the_store_s_image() {
+    let Some(host) = need(NEEDS) else { return };
+    let gone = Fault::always("GET", BLOBS, Deed::Answer(404, Vec::new()));
+    let site = Site::new(&host, Access::Open, vec![gone]);
+    host.build("FROM alpine\nRUN echo newer > /newer\n", &["-t", "newer"])
+        .success();
+    let there = format!("docker://{}", site.image);
+    host.run(&["push", "newer", &there]).success();
+    host.run(&["tag", "alpine", &site.image]).success();
+    let dockerfile = format!("FROM {}\nRUN test ! -e /newer\n", site.image);
+    let why = format!("warning: `{}` is taken from the store", site.image);
+    host.build(&dockerfile, &["--pull=newer", "--retry=0"])
+        .success()
+        .saying(&why);
+    site.run(&host, &["pull", "--policy=newer"])
+        .success()
+        .saying(&why);
+    host.build(&dockerfile, &["--pull=always", "--retry=0"])
+        .failure();
+}

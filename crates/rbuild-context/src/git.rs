@@ -112,11 +112,42 @@ impl GitSource {
         self.remote.origin.is_none() && !self.remote.url.starts_with("git://")
     }
 
+    /// Where the files are, for others: `git+https://host/repository.git@reference#directory`. SPDX
+    /// 2.3, 7.7, "Package download location".
+    pub fn locator(&self) -> String {
+        let url = &self.remote.url;
+        let scp = || url.split_once(':');
+        let url = match scp().filter(|_| !url.contains("://")) {
+            Some((host, path)) => format!("ssh://{host}/{}", path.trim_start_matches('/')),
+            None => url.clone(),
+        };
+        let reference = self.reference.as_ref().map(GitReference::full);
+        let reference = reference.or_else(|| self.commit.clone());
+        let part =
+            |mark: &str, text: Option<&str>| text.map_or(String::new(), |it| format!("{mark}{it}"));
+        let (at, below) = (
+            part("@", reference.as_deref()),
+            part("#", self.subdir.as_deref()),
+        );
+        format!("git+{url}{at}{below}")
+    }
+
     /// The last part of the repository's name, without `.git`.
     pub fn name(&self) -> &str {
         let path = self.remote.url.trim_end_matches('/');
         let name = path.rsplit(['/', ':']).next().unwrap_or_default();
         name.strip_suffix(".git").unwrap_or(name)
+    }
+}
+
+impl GitReference {
+    /// As git knows it in a remote repository.
+    pub(crate) fn full(&self) -> String {
+        match self {
+            Self::Any(name) => name.clone(),
+            Self::Branch(name) => format!("refs/heads/{name}"),
+            Self::Tag(name) => format!("refs/tags/{name}"),
+        }
     }
 }
 

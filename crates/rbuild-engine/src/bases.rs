@@ -5,26 +5,25 @@
 //!
 //! Knows: when an image of the store will do. Does not know: how a place is asked.
 
+mod caches;
+mod calling;
 mod files;
+mod newer;
 mod places;
 
 use rbuild_http::{Client, Security};
 use rbuild_oci::{
-    BlobDigest, CacheImage, ChainId, Digest, ImageConfig, ImageId, Location, Manifest, Name,
-    Platform, Reference,
+    BlobDigest, ChainId, Digest, ImageConfig, ImageId, Location, Manifest, Name, Platform,
+    Reference,
 };
 use rbuild_plan::BaseImage;
 use rbuild_registry::{CredentialSources, Registries, Repository, SignaturePolicy, Target};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
-    Error, Import, Supplies,
-    imports::Place,
-    layout::Layout,
-    pull::{Origin, PullError, layer_ids, pull},
-    shelf::Shelf,
+    Error, Supplies,
+    pull::{Origin, layer_ids, pull},
 };
-use files::which;
 use places::Asked;
 
 /// Finds images.
@@ -60,10 +59,25 @@ pub enum Policy {
     Always,
     /// If the store has none.
     Missing,
-    /// Each time, but if nobody answers the store's will do.
+    /// Each time, but the store's will do if it is the same, or another one cannot be had in full.
     Newer,
     /// Not at all.
     Never,
+}
+
+/// What a user is told of while an image is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Notice<'a> {
+    /// It is fetched from this place.
+    Fetching(&'a str),
+    /// The store's image is used: whether there is another one could not be found out, or that one
+    /// did not come.
+    Kept {
+        /// As written.
+        name: &'a str,
+        /// Why.
+        why: &'a Error,
+    },
 }
 
 /// How much of an index is fetched.
@@ -120,8 +134,9 @@ impl<'a> Bases<'a> {
     }
 
     /// Finds the image `name`, as `policy` says, in the store or at the place that it comes from. A
-    /// registry's layers stay there until they are needed: `supplies` has them then. Tells
-    /// `fetching` the place before they come.
+    /// registry's layers stay there until they are needed: `supplies` has them then. But those of an
+    /// image that is to replace the store's come at once ([`Policy::Newer`]). Tells `tell` the place
+    /// before they come.
     ///
     /// # Errors
     /// [`Error::Pull`] if it is nowhere, [`Error::Files`], [`Error::Reference`];
@@ -130,18 +145,31 @@ impl<'a> Bases<'a> {
         &self,
         (name, policy): (&str, Policy),
         supplies: &mut Supplies<'a>,
-        fetching: &'a (dyn Fn(&str) + Sync),
+        tell: &'a (dyn Fn(Notice<'_>) + Sync),
     ) -> Result<Resolved, Error> {
-        let here = match policy {
-            Policy::Always => None,
-            Policy::Missing | Policy::Newer | Policy::Never => self.find(name)?,
+        let found = match (policy, self.usable(name, policy)?) {
+            (Policy::Never, None) => return Err(self.not_in_store(name)),
+            (_, None) => return self.announced(name, supplies, tell),
+            (Policy::Newer, Some((full, old))) => {
+                match self.newer(name, (&full, &old), &mut |notice| tell(notice)) {
+                    Some((full, record)) => {
+                        self.call_base(&full, &record.id())?;
+                        (full, record)
+                    }
+                    None => (full, old),
+                }
+            }
+            (_, Some(here)) => here,
         };
-        let mut announce = || self.announced(name, supplies, fetching);
-        match (policy, here) {
-            (Policy::Missing | Policy::Never, Some(here)) => Ok(here),
-            (Policy::Newer, Some(here)) => Ok(announce().unwrap_or(here)),
-            (Policy::Never, None) => Err(self.not_in_store(name)),
-            (Policy::Always | Policy::Missing | Policy::Newer, _) => announce(),
+        let (full, record) = found;
+        resolved(name, Some(full), (&record.config, Some(&record)))
+    }
+
+    /// The image of the store, if `policy` has a use for it.
+    fn usable(&self, name: &str, policy: Policy) -> Result<Option<(Name, ImageRecord)>, Error> {
+        match policy {
+            Policy::Always => Ok(None),
+            Policy::Missing | Policy::Newer | Policy::Never => self.in_store(name),
         }
     }
 
@@ -150,11 +178,11 @@ impl<'a> Bases<'a> {
         &self,
         name: &str,
         supplies: &mut Supplies<'a>,
-        fetching: &'a (dyn Fn(&str) + Sync),
+        tell: &'a (dyn Fn(Notice<'_>) + Sync),
     ) -> Result<Resolved, Error> {
         let location: Location = name.parse()?;
         let Some(reference) = location.reference() else {
-            fetching(name);
+            tell(Notice::Fetching(name));
             let record = self.fetch_from_files(&location)?;
             return resolved(name, None, (&record.config, Some(&record)));
         };
@@ -174,9 +202,9 @@ impl<'a> Bases<'a> {
         found.tree.announced = Some(remote.manifest.descriptor.digest);
         let (bases, name) = (self.clone(), name.to_owned());
         let bring = move || {
-            fetching(&remote.told);
+            tell(Notice::Fetching(&remote.told));
             let record = bases.fetch_announced(&name, &full, &remote)?;
-            bases.call(&full.local_name(), &record.id())
+            bases.call_base(&full.local_name(), &record.id())
         };
         supplies.add_image(found.tree.image, &found.tree.layers, Box::new(bring));
         Ok(found)
@@ -214,60 +242,6 @@ impl<'a> Bases<'a> {
         Ok(record)
     }
 
-    /// What `location`, an OCI layout or a registry, has as a cache.
-    ///
-    /// # Errors
-    /// [`Error::Pull`], [`Error::Files`]; [`Error::CacheImage`] if it is no cache.
-    pub fn cache_image(&self, location: &Location) -> Result<Import, Error> {
-        let of_files = |source: PullError| Error::Files {
-            location: location.to_string(),
-            source: Box::new(source),
-        };
-        let (place, manifest) = match location {
-            Location::Layout(place) => {
-                let open = || -> Result<_, PullError> {
-                    self.signatures.demands(location)?;
-                    let shelf = Shelf::directory(place.path.as_ref())?;
-                    let manifest = Layout(&shelf).resolve(which(place), &self.platform)?;
-                    Ok((Place::Layout(shelf), manifest))
-                };
-                open().map_err(of_files)?
-            }
-            Location::Name(reference) | Location::Registry(reference) => {
-                let name = reference.to_string();
-                let (_, found) = self.first((&name, reference), &mut |asked| {
-                    let (repository, manifest) = self.manifest(asked)?;
-                    Ok((Place::Registry(Box::new(repository)), manifest))
-                })?;
-                found
-            }
-            Location::OciArchive(_) | Location::DockerArchive(_) | Location::Directory(_) => {
-                unreachable!("caches are in registries and layouts")
-            }
-        };
-        let config = place.origin().config(&manifest).map_err(of_files)?;
-        let image = CacheImage::parse(&manifest, &config).map_err(|source| Error::CacheImage {
-            location: location.to_string(),
-            source,
-        })?;
-        Ok(Import { image, place })
-    }
-
-    /// Gives a base image its name. The name of an image for this machine is not taken away by one
-    /// for another platform.
-    fn call(&self, name: &Name, id: &ImageId) -> Result<(), Error> {
-        let is_taken = || -> Result<bool, Error> {
-            let ours = self.for_platform(&Platform::default());
-            let old = self.store.name(name)?;
-            let old = old.map(|id| self.store.image(&id)).transpose()?.flatten();
-            Ok(old.is_some_and(|old| ours.is_for_platform(&old)))
-        };
-        match self.platform != Platform::default() && is_taken()? {
-            true => Ok(()),
-            false => Ok(self.session.set_name(name, id)?),
-        }
-    }
-
     /// Finds the image `name` for the platform in the store; `None` if it would have to be fetched.
     ///
     /// # Errors
@@ -282,7 +256,7 @@ impl<'a> Bases<'a> {
     }
 
     /// Makes sure, as `policy` says, that the store has the image `name` for the platform, and
-    /// returns its id; tells `fetching` each place before it is asked.
+    /// returns its id; tells `tell` each place before it is asked.
     ///
     /// # Errors
     /// As [`Bases::resolve`]; [`Error::NotInStore`] if it may not be fetched.
@@ -290,20 +264,19 @@ impl<'a> Bases<'a> {
         &self,
         name: &str,
         policy: Policy,
-        fetching: &mut dyn FnMut(&str),
+        tell: &mut dyn FnMut(Notice<'_>),
     ) -> Result<ImageId, Error> {
-        let here = match policy {
-            Policy::Always => None,
-            Policy::Missing | Policy::Newer | Policy::Never => self.in_store(name)?,
-        };
-        let mut fetch = || self.fetch(name, fetching).map(|(_, record)| record);
-        let record = match (policy, here) {
-            (Policy::Missing | Policy::Never, Some((_, record))) => record,
-            (Policy::Newer, Some((_, record))) => fetch().unwrap_or(record),
-            (Policy::Never, None) => {
-                return Err(self.not_in_store(name));
-            }
-            (Policy::Always | Policy::Missing | Policy::Newer, _) => fetch()?,
+        let record = match (policy, self.usable(name, policy)?) {
+            (Policy::Never, None) => return Err(self.not_in_store(name)),
+            (_, None) => self.fetch(name, &mut |place| tell(Notice::Fetching(place)))?,
+            (Policy::Newer, Some((full, old))) => match self.newer(name, (&full, &old), tell) {
+                Some((full, record)) => {
+                    self.call(&full, &record.id())?;
+                    record
+                }
+                None => old,
+            },
+            (_, Some((_, here))) => here,
         };
         Ok(record.id())
     }
@@ -359,24 +332,19 @@ impl<'a> Bases<'a> {
         Ok(true)
     }
 
-    fn fetch(
-        &self,
-        name: &str,
-        fetching: &mut dyn FnMut(&str),
-    ) -> Result<(Option<Name>, ImageRecord), Error> {
+    /// Fetches the image, and gives it its name, unless it comes from files.
+    fn fetch(&self, name: &str, fetching: &mut dyn FnMut(&str)) -> Result<ImageRecord, Error> {
         let location: Location = name.parse()?;
         let Some(reference) = location.reference() else {
             fetching(name);
-            let record = self.fetch_from_files(&location)?;
-            return Ok((None, record));
+            return self.fetch_from_files(&location);
         };
         let (full, record) = self.first((name, reference), &mut |asked| {
             fetching(&asked.told(name));
             self.fetch_from_registry(asked)
         })?;
-        let full = full.local_name();
-        self.session.set_name(&full, &record.id())?;
-        Ok((Some(full), record))
+        self.call(&full.local_name(), &record.id())?;
+        Ok(record)
     }
 
     /// Fetches the image `name`, or all that an index of that name lists, and gives it no name; tells

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use rbuild_oci::{CacheImageError, Platform};
+use rbuild_oci::{CacheImageError, ManifestError, Platform};
 use rbuild_plan::{Reason, StepId};
 use rbuild_store::LayerId;
 
-use crate::{pull::PullError, step::StepError};
+use crate::{pull::PullError, shelf::ShelfError, step::StepError};
 
 /// A build, or the search for a base image, failed.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +141,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a place has images, but none for the platform.
+    pub(crate) fn is_about_platform(&self) -> bool {
+        use rbuild_registry::Error as Registry;
+        let (Self::Pull { source, .. } | Self::Files { source, .. }) = self else {
+            return false;
+        };
+        let why = match &**source {
+            PullError::Files(ShelfError::Document { source, .. })
+            | PullError::Registry(Registry::Manifest { source, .. }) => source,
+            _ => return false,
+        };
+        matches!(why, ManifestError::Platform { .. })
+    }
+
     /// What the user can do about it, where a registry's answer or a policy says that.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -5,6 +5,8 @@ use rbuild_store::LayerId;
 
 pub use rbuild_sandbox::Stream;
 
+use crate::fetch::Remote;
+
 /// Something the user may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -59,6 +61,16 @@ pub enum Event {
         step: StepId,
         /// Which of its items the wildcard is.
         item: usize,
+    },
+    /// Something was fetched for an ADD; told again when it is fetched again: what is told last is
+    /// what counts.
+    Fetched {
+        /// The step that adds.
+        step: StepId,
+        /// Which of its items it is.
+        item: usize,
+        /// What was fetched.
+        remote: Remote,
     },
     /// Not an error, but worth a line.
     Warning(String),

@@ -17,9 +17,29 @@ mod samples;
 
 use std::io;
 
-pub use add::Fetcher;
+use rbuild_oci::Digest;
+
+pub use add::{Added, Fetcher};
 pub use archive::{archive_codec, unpack_archive};
-pub use context::{ContextFetcher, FetchedContext, MAX_DOCKERFILE};
+pub use context::{ContextFetcher, Fetched, FetchedContext, MAX_DOCKERFILE};
+
+/// Something elsewhere, as it was when it was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it is; of a repository what SPDX calls it.
+    pub uri: String,
+    /// What there was.
+    pub revision: Revision,
+}
+
+/// What tells one state of a place from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revision {
+    /// A commit, all of its digits.
+    Commit(String),
+    /// What a server sent.
+    Bytes(Digest),
+}
 
 /// Bytes from outside could not be made into a directory.
 #[derive(Debug, thiserror::Error)]

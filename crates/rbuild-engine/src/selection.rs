@@ -16,7 +16,7 @@ use rbuild_sys::{Dir, Error as SysError};
 
 use crate::{
     BuildContext,
-    fetch::Fetcher,
+    fetch::{Added, Fetcher, Remote},
     list::{List, Listed},
     step::StepError,
 };
@@ -48,6 +48,8 @@ pub(crate) struct Group<'a> {
     pub owners: Owners,
     /// The ignore file that counts.
     ignored: Option<&'a IgnoreRules>,
+    /// What was fetched for it.
+    pub remote: Option<Remote>,
 }
 
 /// Where files are put that are not yet anywhere.
@@ -161,6 +163,7 @@ fn group<'a>(
                 archives: copy.archives,
                 owners: Owners::Ignored,
                 ignored: context.rules(),
+                remote: None,
             })
         }
         (Item::Path(pattern), Root::Tree(tree)) => {
@@ -173,6 +176,7 @@ fn group<'a>(
                 archives: copy.archives,
                 owners: Owners::Counted,
                 ignored: None,
+                remote: None,
             })
         }
         (Item::Inline { name, content }, _) => {
@@ -187,10 +191,9 @@ fn group<'a>(
             },
             _,
         ) => {
-            let (dir, name) = staging
-                .fetcher
-                .url(staging.session, url, checksum.as_deref())?;
-            Ok(made(&dir, name.as_bytes(), *archives)?)
+            let fetcher = staging.fetcher;
+            let added = fetcher.url(staging.session, url, checksum.as_deref())?;
+            fetched(added, *archives)
         }
         (
             Item::Git {
@@ -201,10 +204,19 @@ fn group<'a>(
             _,
         ) => {
             let wanted = (checksum.as_deref(), *keep_git_dir);
-            let dir = staging.fetcher.git(staging.session, url, wanted)?;
-            Ok(made(&dir, b"", Archives::Keep)?)
+            let added = staging.fetcher.git(staging.session, url, wanted)?;
+            fetched(added, Archives::Keep)
         }
     }
+}
+
+/// What was fetched.
+fn fetched<'a>(added: Added, archives: Archives) -> Result<Group<'a>, StepError> {
+    let Added { dir, name, remote } = added;
+    Ok(Group {
+        remote: Some(remote),
+        ..made(&dir, name.as_bytes(), archives)?
+    })
 }
 
 /// A file or directory that was made for this.
@@ -218,6 +230,7 @@ fn made<'a>(
         archives,
         owners: Owners::Ignored,
         ignored: None,
+        remote: None,
     })
 }
 

@@ -357,12 +357,24 @@ impl Work<'_> {
         let root = self.root(index, tree.as_ref());
         let staging = self.builder.staging();
         let digest = match &self.step.op {
-            Op::Copy(copy) => Selection::of(copy, root, staging)
-                .and_then(|selection| selection.digest(root, staging, list)),
+            Op::Copy(copy) => Selection::of(copy, root, staging).and_then(|selection| {
+                self.tell_fetched(&selection);
+                selection.digest(root, staging, list)
+            }),
             Op::Run(run) => mounts::digest((run, index), root, staging, list),
             Op::Workdir(_) => unreachable!("WORKDIR has no sources"),
         };
         digest.map_err(|error| self.failed(error))
+    }
+
+    /// Tells what was fetched for `selection`.
+    fn tell_fetched(&self, selection: &Selection<'_>) {
+        for (item, group) in selection.groups.iter().enumerate() {
+            if let Some(remote) = group.remote.clone() {
+                let step = self.id;
+                (self.builder.emit)(Event::Fetched { step, item, remote });
+            }
+        }
     }
 
     /// Where the source number `index` is; `tree` if it is one.

@@ -60,7 +60,7 @@ pub use local::{merged, write_path, write_tree, write_tree_tar};
 pub use manifest::{
     Exported, Looks, Place, export, format_of, layer_blob, local_descriptor, local_digest,
 };
-pub use provenance::{Detail, Provenance};
+pub use provenance::{Detail, Material, Origins, Provenance};
 pub use push::{Images, push, push_index, push_layer};
 pub use sbom::sbom;
 pub use split::{Split, subdirectory};

@@ -17,9 +17,9 @@ use serde_json::{Map, Value, json};
 use crate::{purl, rfc3339};
 
 /// What the parameters below mean.
-const BUILD_TYPE: &str = "https://example.invalid/rbuild/docs/attestations.md@v1";
+const BUILD_TYPE: &str = "urn:uuid:61bb634a-de55-47dc-81f5-95ac6f6ea3f6";
 /// Who builds, where nobody says.
-const BUILDER: &str = "https://example.invalid/rbuild";
+const BUILDER: &str = "urn:uuid:1bcf558a-6420-4fbf-98c6-afa6ce4d6c93";
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,27 @@ pub enum Detail {
     Min,
     /// Also the Dockerfile, the values of build arguments, the names of secrets, and the steps.
     Max,
+}
+
+/// Something from elsewhere, as it was when it was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Material {
+    /// Where it is, without logins.
+    pub uri: String,
+    /// What it was: the name of an algorithm in in-toto's DigestSet, and the digits.
+    pub digest: (&'static str, String),
+}
+
+/// Where contexts come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// The main one; `None` if it is from this machine.
+    pub main: Option<Material>,
+    /// Others that were fetched, by name.
+    pub named: BTreeMap<String, Material>,
+    /// What is from this machine, as BuildKit calls it: `context`, `dockerfile`, the names of other
+    /// contexts.
+    pub locals: BTreeSet<String>,
 }
 
 /// A build.
@@ -43,12 +64,16 @@ pub struct Provenance<'a> {
     pub platform: &'a Platform,
     /// The Dockerfile: what it is called, and its text.
     pub file: (&'a str, &'a str),
-    /// The context, as the user calls it.
-    pub context: &'a str,
+    /// Where contexts come from.
+    pub origins: &'a Origins,
+    /// What ADD has fetched, by the step and the number of the item.
+    pub fetched: &'a BTreeMap<(StepId, usize), Material>,
     /// The stage that was asked for.
     pub target: Option<&'a str>,
     /// What was given for ARGs.
     pub build_args: &'a BTreeMap<String, String>,
+    /// What was given as labels.
+    pub labels: &'a BTreeMap<String, String>,
     /// Digests of the manifests of images that the build takes files from, by the names that the
     /// plan has for them.
     pub images: &'a BTreeMap<ImageRef, BlobDigest>,
@@ -57,6 +82,13 @@ pub struct Provenance<'a> {
     /// When it began and ended, in seconds since 1970; `None` where the same build is to be told
     /// of in the same words.
     pub times: Option<(i64, i64)>,
+}
+
+impl Material {
+    fn digest_set(&self) -> Value {
+        let (algorithm, digits) = &self.digest;
+        json!({ *algorithm: digits })
+    }
 }
 
 impl Provenance<'_> {
@@ -99,8 +131,9 @@ impl Provenance<'_> {
 
     fn config_source(&self) -> Value {
         let mut source = json!({ "path": without_logins(self.file.0) });
-        if is_remote(self.context) {
-            source["uri"] = without_logins(self.context).into();
+        if let Some(context) = &self.origins.main {
+            source["uri"] = context.uri.as_str().into();
+            source["digest"] = context.digest_set();
         }
         source
     }
@@ -110,13 +143,19 @@ impl Provenance<'_> {
         if let Some(target) = self.target {
             args.insert("target".to_owned(), target.into());
         }
-        let mut request = json!({ "frontend": "dockerfile.v0" });
+        let locals = self.origins.locals.iter();
+        let locals: Vec<Value> = locals.map(|name| json!({ "name": name })).collect();
+        let mut request = json!({ "frontend": "dockerfile.v0", "locals": locals });
         if self.detail == Detail::Max {
             let told = self.build_args.iter().filter(|(name, _)| !is_proxy(name));
             args.extend(
                 told.map(|(name, value)| {
                     (format!("build-arg:{name}"), without_logins(value).into())
                 }),
+            );
+            let labels = self.labels.iter();
+            args.extend(
+                labels.map(|(key, value)| (format!("label:{key}"), without_logins(value).into())),
             );
             let (secrets, agents) = confidential(self.plan);
             let asked = |(id, required): (&str, bool)| json!({ "id": id, "optional": !required });
@@ -130,9 +169,16 @@ impl Provenance<'_> {
         request
     }
 
-    /// Base images, what ADD fetches and, in full detail, the Dockerfile; sorted, each once.
+    /// Contexts from elsewhere, base images, what ADD fetches and, in full detail, the Dockerfile;
+    /// sorted, each once.
     fn dependencies(&self) -> Vec<Value> {
-        let mut found = BTreeMap::new();
+        let Origins { main, named, .. } = self.origins;
+        let contexts = main.iter().chain(named.values());
+        let told = contexts.map(|it| {
+            let value = json!({ "uri": it.uri, "digest": it.digest_set() });
+            (it.uri.clone(), value)
+        });
+        let mut found: BTreeMap<String, Value> = told.collect();
         for (reference, digest) in self.images {
             let digest = digest.0.hex();
             let digests = json!({ "sha256": digest });
@@ -146,14 +192,8 @@ impl Provenance<'_> {
             };
             found.insert(uri, value);
         }
-        for step in &self.plan.steps {
-            for (uri, digest) in fetched(step) {
-                let mut value = json!({ "uri": uri });
-                if let Some((algorithm, digest)) = digest {
-                    value["digest"] = json!({ algorithm: digest });
-                }
-                found.insert(uri, value);
-            }
+        for (id, step) in (0..).map(StepId).zip(&self.plan.steps) {
+            found.extend(self.added(id, step));
         }
         let mut all: Vec<Value> = found.into_values().collect();
         if self.detail == Detail::Max {
@@ -166,6 +206,30 @@ impl Provenance<'_> {
             }));
         }
         all
+    }
+
+    /// What step `id` takes from elsewhere, by its places. What was not fetched has the digest that
+    /// it must have, if the Dockerfile says one.
+    fn added(&self, id: StepId, step: &Step) -> BTreeMap<String, Value> {
+        let Op::Copy(copy) = &step.op else {
+            return BTreeMap::new();
+        };
+        let mut found = BTreeMap::new();
+        for (number, item) in copy.items.iter().enumerate() {
+            let Some((url, must)) = place(item) else {
+                continue;
+            };
+            let fetched = self.fetched.get(&(id, number));
+            let uri = without_logins(fetched.map_or(url, |it| &it.uri));
+            let mut value = json!({ "uri": uri });
+            if let Some(fetched) = fetched {
+                value["digest"] = fetched.digest_set();
+            } else if let Some((algorithm, digits)) = must {
+                value["digest"] = json!({ algorithm: digits });
+            }
+            found.insert(uri, value);
+        }
+        found
     }
 
     fn steps(&self) -> Vec<Value> {
@@ -231,33 +295,21 @@ fn confidential(plan: &Plan) -> (BTreeMap<&str, bool>, BTreeMap<&str, bool>) {
     (secrets, agents)
 }
 
-/// What `step` fetches: where from, and the algorithm and digest that it must have.
-fn fetched(step: &Step) -> Vec<(String, Option<(&'static str, &str)>)> {
-    let Op::Copy(copy) = &step.op else {
-        return Vec::new();
-    };
-    let items = copy.items.iter().filter_map(|item| match item {
+/// Where `item` is, if that is elsewhere, and what the Dockerfile says that it must be.
+fn place(item: &Item) -> Option<(&str, Option<(&'static str, &str)>)> {
+    match item {
         Item::Url { url, checksum, .. } => {
-            let digest = checksum
-                .as_deref()
-                .and_then(|it| it.strip_prefix("sha256:"));
-            Some((without_logins(url), digest.map(|it| ("sha256", it))))
+            let checksum = checksum.as_deref();
+            let digits = checksum.and_then(|it| it.strip_prefix("sha256:"));
+            Some((url, digits.map(|it| ("sha256", it))))
         }
         Item::Git { url, checksum, .. } => {
             // The start of a number is no digest.
             let commit = checksum.as_deref().filter(|it| it.len() == 40);
-            Some((without_logins(url), commit.map(|it| ("gitCommit", it))))
+            Some((url, commit.map(|it| ("gitCommit", it))))
         }
         Item::Path(_) | Item::Inline { .. } => None,
-    });
-    items.collect()
-}
-
-fn is_remote(context: &str) -> bool {
-    ["git@", "github.com/"]
-        .iter()
-        .any(|it| context.starts_with(it))
-        || context.contains("://")
+    }
 }
 
 /// Proxies are this machine's business, and may have passwords.

@@ -14,6 +14,7 @@ mod forward;
 mod message;
 mod proxy;
 mod redirect;
+mod retry_after;
 mod url;
 
 pub use basic::basic;

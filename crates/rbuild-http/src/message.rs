@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use ureq::http::HeaderMap;
 
-use crate::Url;
+use crate::{Url, retry_after};
 
 /// How far a server is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,10 +162,10 @@ impl Response {
             .filter_map(|value| value.to_str().ok())
     }
 
-    /// How long the server asks us to wait; `None` if it does not, or names a date.
+    /// How long the server asks us to wait; `None` if it does not. RFC 9110, 10.2.3.
     pub fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.header("retry-after")?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        let value = self.header("retry-after")?;
+        retry_after::wait(value, self.header("date"), Timestamp::now())
     }
 
     /// At most `limit` bytes of the body; `None` if it is longer.

@@ -16,14 +16,15 @@ use rbuild_store::{ImageRecord, Store};
 use serde_json::Value;
 
 use crate::{
-    cli::{AttestArgs, BuildArgs},
+    cli::AttestArgs,
     dockerfile::STANDARD_INPUT,
     failure::Failure,
+    fetched::Fetched,
     order::Order,
     output::{Ends, Output},
     settings,
     source::Source,
-    subject::Variant,
+    subject::{Subject, Variant},
 };
 
 /// What the flags ask for.
@@ -132,8 +133,9 @@ impl Saying {
     /// # Errors
     /// If `store` cannot be read.
     pub fn of(
-        (args, order): (&BuildArgs, &Order),
-        (source, variant): (&Source, &Variant),
+        order: &Order,
+        (subject, variant): (&Subject, &Variant),
+        fetched: &Fetched,
         store: &Store,
     ) -> Result<Self, Failure> {
         let now = settings::now();
@@ -146,10 +148,12 @@ impl Saying {
                 builder: builder.as_deref(),
                 plan: &variant.plan,
                 platform: &Platform::default(),
-                file: (&called(source), &source.text),
-                context: &args.input.context,
+                file: (&called(&subject.source), &subject.source.text),
+                origins: &subject.origins,
+                fetched: &fetched.all(),
                 target: order.targets.iter().find_map(|it| it.stage.as_deref()),
                 build_args: &order.inputs.build_args,
+                labels: &order.inputs.labels,
                 images: &digests(store, &variant.resolved.trees)?,
                 names: &variant.resolved.names,
                 times: epoch.is_none().then_some((order.began, now)),

@@ -18,11 +18,12 @@ use rbuild_engine::{
     BuildContext, Ignoring,
     fetch::{ContextFetcher, FetchedContext, Fetcher},
 };
+use rbuild_export::{Material, Origins};
 use rbuild_plan::{ContextKind, Plan, Source};
 use rbuild_store::Session;
 use rbuild_sys::Dir;
 
-use crate::{failure::Failure, report, settings};
+use crate::{failure::Failure, fetched::material, report, settings};
 
 /// The main context, before its Dockerfile is read.
 pub enum Main {
@@ -34,6 +35,8 @@ pub enum Main {
         tree: Dir,
         /// Where they came from.
         from: ContextSpec,
+        /// What there was; `None`: a stream or a file of this machine.
+        material: Option<Material>,
     },
     /// A Dockerfile that came instead of files: the context is empty.
     Dockerfile {
@@ -41,7 +44,19 @@ pub enum Main {
         text: Vec<u8>,
         /// Where it came from.
         from: ContextSpec,
+        /// What there was; `None`: a stream or a file of this machine.
+        material: Option<Material>,
     },
+}
+
+impl Main {
+    /// What was fetched; `None` if all of it comes from this machine.
+    pub fn material(&self) -> Option<&Material> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Fetched { material, .. } | Self::Dockerfile { material, .. } => material.as_ref(),
+        }
+    }
 }
 
 impl fmt::Display for Main {
@@ -76,9 +91,18 @@ impl Opener<'_> {
         if let Some(path) = directory(&from) {
             return Ok(Main::Directory(path.into()));
         }
-        Ok(match self.fetch(&from)? {
-            FetchedContext::Tree(tree) => Main::Fetched { tree, from },
-            FetchedContext::Dockerfile(text) => Main::Dockerfile { text, from },
+        let (context, material) = self.fetch(&from)?;
+        Ok(match context {
+            FetchedContext::Tree(tree) => Main::Fetched {
+                tree,
+                from,
+                material,
+            },
+            FetchedContext::Dockerfile(text) => Main::Dockerfile {
+                text,
+                from,
+                material,
+            },
         })
     }
 
@@ -105,10 +129,15 @@ impl Opener<'_> {
         Ok(BuildContext::fetched(tree, ignore_file)?)
     }
 
-    /// The named context `name`, fetched.
-    fn files(&self, name: &str, spec: &ContextSpec) -> Result<BuildContext, Failure> {
-        match self.fetch(spec)? {
-            FetchedContext::Tree(tree) => Ok(BuildContext::fetched(tree, None)?),
+    /// The named context `name`, fetched, and what was fetched.
+    fn files(
+        &self,
+        name: &str,
+        spec: &ContextSpec,
+    ) -> Result<(BuildContext, Option<Material>), Failure> {
+        let (context, material) = self.fetch(spec)?;
+        match context {
+            FetchedContext::Tree(tree) => Ok((BuildContext::fetched(tree, None)?, material)),
             FetchedContext::Dockerfile(_) => Err(Failure::message(format!(
                 "the build context `{name}` is a text, where files are needed: {}",
                 quoted(spec)
@@ -117,7 +146,7 @@ impl Opener<'_> {
         }
     }
 
-    fn fetch(&self, spec: &ContextSpec) -> Result<FetchedContext, Failure> {
+    fn fetch(&self, spec: &ContextSpec) -> Result<(FetchedContext, Option<Material>), Failure> {
         let into = self.session.new_layer()?.diff;
         let from = quoted(spec);
         let fetcher = |authorization| ContextFetcher {
@@ -125,15 +154,19 @@ impl Opener<'_> {
             git: self.fetcher.git,
             authorization,
         };
-        Ok(match spec {
+        let fetched = match spec {
             ContextSpec::Local(path) => {
                 let mut file = File::open(path).map_err(|error| {
                     Failure::message(format!("cannot open the build context {from}: {error}"))
                         .with_hint("it is a directory, an archive, a git repository or a URL")
                 })?;
-                fetcher(None).stream(&mut file, &from, &into)?
+                let context = fetcher(None).stream(&mut file, &from, &into)?;
+                return Ok((context, None));
             }
-            ContextSpec::Stdin => fetcher(None).stream(&mut io::stdin().lock(), &from, &into)?,
+            ContextSpec::Stdin => {
+                let context = fetcher(None).stream(&mut io::stdin().lock(), &from, &into)?;
+                return Ok((context, None));
+            }
             ContextSpec::Url(url) => {
                 report::note(&format!("fetching {url}"));
                 let authorization = self.fetcher.authorization(Asked::File, &url.host());
@@ -151,7 +184,8 @@ impl Opener<'_> {
                 };
                 fetcher(None).git(source, &request, &into)?
             }
-        })
+        };
+        Ok((fetched.context, Some(material(&fetched.remote))))
     }
 }
 
@@ -206,7 +240,7 @@ impl Named {
     }
 
     /// Opens those that are files. What is not on this machine is fetched only if one of `plans`
-    /// reads it.
+    /// reads it; `origins` gets to know what that was.
     ///
     /// # Errors
     /// If one cannot be opened or fetched, or is a Dockerfile.
@@ -214,15 +248,22 @@ impl Named {
         &self,
         plans: &[&Plan],
         opener: &Opener<'_>,
+        origins: &mut Origins,
     ) -> Result<BTreeMap<String, BuildContext>, Failure> {
         let used: BTreeSet<&str> = plans.iter().flat_map(|plan| used(plan)).collect();
         let mut contexts = self.directories()?;
         for (name, spec) in &self.files {
             let is_local = matches!(spec, ContextSpec::Local(_));
             if !contexts.contains_key(name) && (is_local || used.contains(name.as_str())) {
-                contexts.insert(name.clone(), opener.files(name, spec)?);
+                let (context, material) = opener.files(name, spec)?;
+                contexts.insert(name.clone(), context);
+                origins.named.extend(material.map(|it| (name.clone(), it)));
             }
         }
+        let ours = contexts
+            .keys()
+            .filter(|name| !origins.named.contains_key(*name));
+        origins.locals.extend(ours.cloned());
         Ok(contexts)
     }
 

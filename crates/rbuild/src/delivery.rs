@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use rbuild_export::local_index;
-use rbuild_oci::{Digest, Name, Platform};
+use rbuild_export::{local_descriptor, local_index};
+use rbuild_oci::{BlobDigest, Descriptor, Digest, Name, Platform};
 use rbuild_plan::StepId;
 use rbuild_store::{IndexRecord, Store};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use crate::{
     failure::Failure,
     image_list, metadata,
     order::{Order, Product},
-    output::{self, Built, Ends, Files, Made, Output},
+    output::{self, Built, Ends, Files, Made, Output, Written},
     planning::Resolved,
     report,
     targets::Target,
@@ -127,12 +127,9 @@ fn deliver(
         images,
         names: &target.names,
     };
-    let manifest = output::write(&order.outputs, built)?;
-    if let (Some(file), Some(digest)) = (&args.result.digestfile, manifest) {
-        write_text(file, &digest.to_string())?;
-    }
+    let written = output::write(&order.outputs, built)?;
     let result = Outcome::of(ends.store, images, &list)?;
-    record(args, &result, &target.names)?;
+    record(args, &result, (written.as_ref(), &target.names))?;
     if !args.quiet {
         for name in target.names.iter().chain(&order.list) {
             report::note(&format!("committed {name}"));
@@ -181,23 +178,48 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    fn metadata(&self, names: &[Name]) -> Value {
+    /// Of the image's configuration; a list has none.
+    fn config(&self) -> Option<&Digest> {
         match self {
-            Self::Image(id, record) => metadata::of_image((id, record), names),
-            Self::List(_, text) => metadata::of_list(text, names),
+            Self::Image(id, _) => Some(id),
+            Self::List(..) => None,
+        }
+    }
+
+    /// Of the manifest, or of the list, as it is in the store.
+    fn descriptor(&self) -> Descriptor {
+        match self {
+            Self::Image(_, record) => local_descriptor(record),
+            Self::List(_, text) => {
+                let list: Value = serde_json::from_str(text).expect("we wrote it");
+                let media_type = list["mediaType"].as_str().unwrap_or_default();
+                Descriptor::new(media_type, BlobDigest(self.id()), text.len() as u64)
+            }
         }
     }
 }
 
-/// Tells files what was made.
-fn record(args: &BuildArgs, outcome: &Outcome<'_>, names: &[Name]) -> Result<(), Failure> {
+/// Tells files what was made, and what others have got, if they have.
+fn record(
+    args: &BuildArgs,
+    outcome: &Outcome<'_>,
+    (written, names): (Option<&Written>, &[Name]),
+) -> Result<(), Failure> {
+    if let (Some(file), Some(written)) = (&args.result.digestfile, written) {
+        write_text(file, &written.descriptor.digest.to_string())?;
+    }
     if let Some(file) = &args.result.iidfile {
         write_text(file, &outcome.id().to_string())?;
     }
-    match &args.result.metadata_file {
-        Some(file) => metadata::write(file, &outcome.metadata(names)),
-        None => Ok(()),
+    if let Some(file) = &args.result.metadata_file {
+        let config = outcome.config();
+        let metadata = match written {
+            Some(Written { descriptor, names }) => metadata::of(descriptor, config, names),
+            None => metadata::of(&outcome.descriptor(), config, names),
+        };
+        metadata::write(file, &metadata)?;
     }
+    Ok(())
 }
 
 fn write_text(file: &Path, text: &str) -> Result<(), Failure> {

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::Path, slice};
 
 use rbuild_export::{
     ARTIFACT_TYPE, Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export,
-    local_digest, push, push_index, write_archive, write_directory, write_docker_archive,
+    local_descriptor, push, push_index, write_archive, write_directory, write_docker_archive,
     write_index_layout, write_layout,
 };
-use rbuild_oci::{BlobDigest, Format, Location, Name, Reference};
+use rbuild_oci::{BlobDigest, Descriptor, Format, Location, Name, Reference};
 use rbuild_registry::{Access, Referrer, Repository, Scope};
 use rbuild_store::{ImageRecord, Store};
 
@@ -26,8 +26,8 @@ pub struct Parcel<'a> {
     pub name: Option<&'a Name>,
 }
 
-/// Sends `parcel` to `destination`; returns the digest of its manifest there (here, for archives
-/// of docker, which have none).
+/// Sends `parcel` to `destination`; returns the descriptor of its manifest there (here, for
+/// archives of docker, which have none).
 ///
 /// # Errors
 /// If that refuses; a registry may have some of its blobs then.
@@ -35,7 +35,7 @@ pub fn send(
     parcel: Parcel<'_>,
     destination: &Location,
     registry: &Registry,
-) -> Result<BlobDigest, Failure> {
+) -> Result<Descriptor, Failure> {
     let Parcel {
         place, image, name, ..
     } = parcel;
@@ -44,7 +44,7 @@ pub fn send(
         let names = given.as_ref().or(name).map_or(&[][..], slice::from_ref);
         let named = [Named { image, names }];
         file(&to.path).write(&mut |out| Ok(write_docker_archive(place, &named, out)?))?;
-        return Ok(local_digest(image));
+        return Ok(local_descriptor(image));
     }
     let looks = match destination {
         Location::Layout(_) | Location::OciArchive(_) => in_a_layout(parcel.looks)?,
@@ -52,7 +52,7 @@ pub fn send(
     };
     let exported = export(place, image, looks)?;
     send_exported((place, &exported), destination, registry)?;
-    Ok(exported.descriptor.digest)
+    Ok(exported.descriptor)
 }
 
 /// Sends what is ready to leave to `destination`.

@@ -53,7 +53,7 @@ pub fn refuse_two_streams(files: &[PathBuf], context: &str) -> Result<(), Failur
 /// # Errors
 /// If there is none, it is too large, not UTF-8, or cannot be read.
 pub fn read(files: &[PathBuf], context: &Main, http: &Client) -> Result<Source, Failure> {
-    if let Main::Dockerfile { text, from } = context {
+    if let Main::Dockerfile { text, from, .. } = context {
         if let [file, ..] = files {
             return Err(Failure::message(format!(
                 "{context} is a Dockerfile, and so is -f `{}`",

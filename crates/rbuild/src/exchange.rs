@@ -12,7 +12,7 @@ use std::{
 
 use rbuild_engine::{Bases, Event, Imports, State, Supplies};
 use rbuild_export::{CacheLayer, CacheStep, Compress, Layers, cache_image};
-use rbuild_oci::{BlobDigest, LocalPlace, Location};
+use rbuild_oci::{BlobDigest, LocalPlace, Location, Platform};
 use rbuild_plan::{Key, Plan, StageId, StepId};
 use rbuild_store::{Key as StoreKey, Session};
 
@@ -174,22 +174,24 @@ fn misunderstood(flag: &str, spec: &str, why: &str) -> Failure {
     }
 }
 
-/// What `places` have, as far as it can be had: `supplies` brings its layers. What is of no use is
-/// told.
+/// What `places` have for `platforms`, as far as it can be had: `supplies` brings its layers. What
+/// is of no use is told.
 pub fn imports<'a>(
-    places: &[Location],
+    (places, platforms): (&[Location], &[Platform]),
     bases: &Bases<'_>,
     (supplies, session): (&mut Supplies<'a>, &'a Session),
 ) -> Imports {
     let mut imports = Imports::default();
     for place in places {
-        match bases.cache_image(place) {
-            Ok(image) => imports.add((place.to_string(), image), supplies, session),
-            Err(error) => {
-                let why = report::one_line(&error);
-                report::note(&format!("nothing is imported: {why}"));
-                if let Some(hint) = hint(&error) {
-                    report::note(&hint);
+        for found in bases.cache_images(place, platforms) {
+            match found {
+                Ok(image) => imports.add((place.to_string(), image), supplies, session),
+                Err(error) => {
+                    let why = report::one_line(&error);
+                    report::note(&format!("nothing is imported: {why}"));
+                    if let Some(hint) = hint(&error) {
+                        report::note(&hint);
+                    }
                 }
             }
         }

@@ -10,32 +10,61 @@ use serde_json::{Map, Value, json};
 
 use crate::{cli::CallFormat, failure::Failure, progress::labels, report};
 
-/// Prints `forecasts`, one for each step of `plan`.
+/// What would happen to each step of a plan.
+pub type Foretold<'a> = (&'a Plan, Vec<Forecast>);
+
+/// Prints what is `foretold` for each platform; there is at least one.
 ///
 /// # Errors
 /// If nobody reads.
-pub fn print(plan: &Plan, forecasts: &[Forecast], format: CallFormat) -> Result<ExitCode, Failure> {
-    report::print(text(plan, forecasts, format).trim_end())?;
+pub fn print(foretold: &[Foretold<'_>], format: CallFormat) -> Result<ExitCode, Failure> {
+    let text = match format {
+        CallFormat::Json => {
+            let object = object(foretold);
+            serde_json::to_string_pretty(&object).expect("JSON values can be written")
+        }
+        CallFormat::Text => lines(foretold),
+    };
+    report::print(text.trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(plan: &Plan, forecasts: &[Forecast], format: CallFormat) -> String {
-    let (labels, stages) = labels(plan);
-    let ids = (0..).map(StepId).zip(forecasts);
-    if format == CallFormat::Json {
-        let steps: Vec<Value> = ids.map(|(id, it)| step((plan, id), it, &labels)).collect();
-        let object = json!({ "steps": steps });
-        return serde_json::to_string_pretty(&object).expect("JSON values can be written");
-    }
-    let mut lines = String::new();
-    for (id, forecast) in ids {
-        if let Some(stage) = stages.get(&id) {
-            lines.push_str(&format!("{stage}\n"));
+/// One platform is a plan, several are a list of plans.
+fn object(foretold: &[Foretold<'_>]) -> Value {
+    match foretold {
+        [only] => json!({ "steps": steps(only) }),
+        all => {
+            let of = |foretold: &Foretold<'_>| {
+                let platform = foretold.0.platform().to_string();
+                json!({ "platform": platform, "steps": steps(foretold) })
+            };
+            json!({ "platforms": all.iter().map(of).collect::<Vec<_>>() })
         }
-        let why = why(forecast, &labels);
-        let why = why.map_or_else(String::new, |why| format!("  ({why})"));
-        let (label, title) = (&labels[id.0 as usize], &plan.step(id).title);
-        lines.push_str(&format!("{:<7} {label} {title}{why}\n", word(forecast)));
+    }
+}
+
+fn steps((plan, forecasts): &Foretold<'_>) -> Vec<Value> {
+    let (labels, _) = labels(plan);
+    let ids = (0..).map(StepId).zip(forecasts);
+    ids.map(|(id, it)| step((plan, id), it, &labels)).collect()
+}
+
+fn lines(foretold: &[Foretold<'_>]) -> String {
+    let mut lines = String::new();
+    for (plan, forecasts) in foretold {
+        if foretold.len() > 1 {
+            lines.push_str(&format!("for {}\n", plan.platform()));
+        }
+        let (labels, stages) = labels(plan);
+        for (id, forecast) in (0..).map(StepId).zip(forecasts) {
+            if let Some(stage) = stages.get(&id) {
+                lines.push_str(&format!("{stage}\n"));
+            }
+            let why = why(forecast, &labels);
+            let why = why.map_or_else(String::new, |why| format!("  ({why})"));
+            let (label, title) = (&labels[id.0 as usize], &plan.step(id).title);
+            lines.push_str(&format!("{:<7} {label} {title}{why}\n", word(forecast)));
+        }
     }
     lines
 }

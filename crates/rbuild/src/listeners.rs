@@ -4,7 +4,7 @@
 
 use rbuild_engine::Event;
 
-use crate::{ahead::Ahead, exchange::KeyBook, progress::Progress, unseen};
+use crate::{ahead::Ahead, exchange::KeyBook, fetched::Fetched, progress::Progress, unseen};
 
 /// Who hears what a build tells.
 pub struct Listeners {
@@ -12,6 +12,8 @@ pub struct Listeners {
     pub keys: KeyBook,
     /// Has layers hashed.
     pub ahead: Ahead,
+    /// Remembers what ADD has fetched.
+    pub fetched: Fetched,
     /// Remembers wildcards that match nothing.
     pub unmatched: unseen::InTrees,
     /// Draws.
@@ -24,6 +26,7 @@ impl Listeners {
         Self {
             keys: KeyBook::default(),
             ahead,
+            fetched: Fetched::default(),
             unmatched: unseen::InTrees::default(),
             progress,
         }
@@ -33,6 +36,7 @@ impl Listeners {
     pub fn hear(&self, event: &Event) {
         self.keys.note(event);
         self.ahead.note(event);
+        self.fetched.note(event);
         self.unmatched.note(event);
         self.progress.show(event);
     }

@@ -24,6 +24,7 @@ mod emulation;
 mod exchange;
 mod explanation;
 mod failure;
+mod fetched;
 mod find;
 mod forecast;
 mod image_filter;

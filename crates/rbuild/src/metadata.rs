@@ -1,13 +1,11 @@
 //! `--metadata-file`: what became of a build, for programs. The keys are buildx's.
 //!
-//! The digest is that of the manifest in the store, as podman has it: a push compresses the layers,
-//! and what it sends has another one.
+//! Knows: the words. Does not know: whose manifest is told of; that is what a registry or a layout
+//! has got, or else what podman would have in its store.
 
 use std::path::Path;
 
-use rbuild_export::local_descriptor;
-use rbuild_oci::{BlobDigest, Descriptor, Digest, Name};
-use rbuild_store::ImageRecord;
+use rbuild_oci::{Descriptor, Digest, Name};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -22,30 +20,17 @@ pub fn write(path: &Path, metadata: &Value) -> Result<(), Failure> {
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", path.display())))
 }
 
-/// What is to be known of an image that is called `names`.
-pub fn of_image((id, image): (&Digest, &ImageRecord), names: &[Name]) -> Value {
-    let mut metadata = of(&local_descriptor(image), names);
-    metadata["containerimage.config.digest"] = id.to_string().into();
-    metadata
-}
-
-/// What is to be known of images for several platforms: `text` lists them.
-pub fn of_list(text: &str, names: &[Name]) -> Value {
-    let list: Value = serde_json::from_str(text).expect("we wrote it");
-    let media_type = list["mediaType"].as_str().unwrap_or_default();
-    let digest = BlobDigest(Digest::of(text.as_bytes()));
-    of(
-        &Descriptor::new(media_type, digest, text.len() as u64),
-        names,
-    )
-}
-
-fn of(descriptor: &Descriptor, names: &[Name]) -> Value {
+/// What is to be known of an image or a list that `descriptor` describes, and that is called
+/// `names`; a list has no `config`.
+pub fn of(descriptor: &Descriptor, config: Option<&Digest>, names: &[Name]) -> Value {
     let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     let mut metadata = json!({
         "containerimage.descriptor": descriptor,
         "containerimage.digest": descriptor.digest.to_string(),
     });
+    if let Some(config) = config {
+        metadata["containerimage.config.digest"] = config.to_string().into();
+    }
     if !names.is_empty() {
         metadata["image.name"] = names.join(",").into();
     }

@@ -83,12 +83,11 @@ pub enum Product {
 }
 
 impl Order {
-    /// What `args` ask for.
+    /// What `args` ask for, and `site` where they say nothing.
     ///
     /// # Errors
     /// Flags that cannot be understood, or not be obeyed together.
-    pub fn of(args: &BuildArgs) -> Result<Self, Failure> {
-        let site = ContainersConf::configured()?;
+    pub fn of(args: &BuildArgs, site: &ContainersConf) -> Result<Self, Failure> {
         let confine = site.confine(&args.confine);
         let outputs = outputs(args)?;
         let attestations = Wishes::of(&args.attest)?;
@@ -107,7 +106,7 @@ impl Order {
         let inputs = Inputs {
             targets: targets.iter().filter_map(|it| it.stage.clone()).collect(),
             contexts: contexts.kinds.clone(),
-            ..inputs(args, &site)?
+            ..inputs(args, site)?
         };
         let epoch = settings::epoch(&inputs.build_args)?;
         let rewrite = rewrite(args.description.rewrite_timestamp, &outputs)?;

@@ -13,7 +13,9 @@ use rbuild_export::{
     Looks, Named, Place, Tagged, annotated, export, write_archive, write_docker_archive,
     write_tree, write_tree_tar,
 };
-use rbuild_oci::{BlobDigest, Format, ImageId, LocalPlace, Location, Name, Platform, Reference};
+use rbuild_oci::{
+    BlobDigest, Descriptor, Format, ImageId, LocalPlace, Location, Name, Platform, Reference,
+};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
@@ -274,12 +276,21 @@ pub struct Built<'a> {
     pub names: &'a [Name],
 }
 
-/// Writes what was built to each of `outputs`; returns the digest of the first manifest (or index)
-/// that was written. Only what they ask for is made.
+/// What others have got.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Of the manifest or the index, as it is there.
+    pub descriptor: Descriptor,
+    /// What it is called there.
+    pub names: Vec<Name>,
+}
+
+/// Writes what was built to each of `outputs`, and only what they ask for. Returns what the first
+/// registry has got, else what the first layout or archive has, if that has a manifest.
 ///
 /// # Errors
 /// If one cannot be written; an archive that is not complete is removed.
-pub fn write(outputs: &[Output], built: Built<'_>) -> Result<Option<BlobDigest>, Failure> {
+pub fn write(outputs: &[Output], built: Built<'_>) -> Result<Option<Written>, Failure> {
     if outputs.is_empty() {
         return Ok(None);
     }
@@ -292,22 +303,41 @@ pub fn write(outputs: &[Output], built: Built<'_>) -> Result<Option<BlobDigest>,
             record,
         });
     }
-    let mut first = None;
+    let mut written = Vec::new();
     for output in outputs {
-        let digest = match &all[..] {
+        let descriptor = match &all[..] {
             [one] if one.said.is_empty() || !output.carries_attestations() => {
                 output.write(one, built)?
             }
             all => output.write_together(all, built)?,
         };
-        first = first.or(digest);
+        written.extend(descriptor.map(|descriptor| (output, descriptor)));
     }
-    Ok(first)
+    // Of several of a kind it is the first.
+    let told = written
+        .into_iter()
+        .min_by_key(|(output, _)| !output.is_push());
+    let told = told.map(|(output, descriptor)| {
+        let names = output.names_there(built.names)?;
+        Ok(Written { descriptor, names })
+    });
+    told.transpose()
 }
 
 impl Output {
-    /// Returns the digest of the manifest, where there is one.
-    fn write(&self, one: &Said<'_>, built: Built<'_>) -> Result<Option<BlobDigest>, Failure> {
+    /// What an image called `names` is called where it goes.
+    fn names_there(&self, names: &[Name]) -> Result<Vec<Name>, Failure> {
+        if !self.is_push() {
+            return Ok(names.to_vec());
+        }
+        let places = self.registries(names)?;
+        let references = places.iter().filter_map(Location::reference);
+        let full = references.map(|it| it.on_docker_hub().local_name());
+        Ok(full.collect())
+    }
+
+    /// Returns the descriptor of the manifest, where there is one.
+    fn write(&self, one: &Said<'_>, built: Built<'_>) -> Result<Option<Descriptor>, Failure> {
         let (store, session) = (built.ends.store, built.ends.session);
         let image = &self.remarked(one);
         let empty = built.ends.empty;
@@ -319,14 +349,14 @@ impl Output {
                 }
             }
             Kind::Places(places) => {
-                let (registry, mut digest) = (built.ends.registry, None);
+                let (registry, mut sent) = (built.ends.registry, None);
                 for to in destinations(places, built.names)? {
-                    digest = Some(match self.tags {
+                    sent = Some(match self.tags {
                         Tags::Written => send(self.parcel(image, built), &to, registry)?,
                         Tags::Omitted => self.send_untagged(image, to, built)?,
                     });
                 }
-                return Ok(digest);
+                return Ok(sent);
             }
             Kind::Local(path) => write_tree(store, &image.layer_ids(), empty, path)?,
             Kind::Tar(target) => {
@@ -340,7 +370,7 @@ impl Output {
                     tag: tag.as_deref(),
                 }];
                 target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))?;
-                return Ok(Some(exported.descriptor.digest));
+                return Ok(Some(exported.descriptor));
             }
             Kind::DockerArchive(target, name) => {
                 let names = name.as_ref().map_or(built.names, slice::from_ref);
@@ -368,19 +398,18 @@ impl Output {
         annotated(one.record.clone(), more)
     }
 
-    /// Sends `image` to `to`, where it is found by its digest; returns that.
+    /// Sends `image` to `to`, where it is found by its digest alone; returns its descriptor there.
     fn send_untagged(
         &self,
         image: &ImageRecord,
         to: Location,
         built: Built<'_>,
-    ) -> Result<BlobDigest, Failure> {
+    ) -> Result<Descriptor, Failure> {
         let place = built.ends.place();
         let exported = export(place, image, self.looks)?;
-        let digest = exported.descriptor.digest;
-        let to = self.tagged(to, digest);
+        let to = self.tagged(to, exported.descriptor.digest);
         send_exported((place, &exported), &to, built.ends.registry)?;
-        Ok(digest)
+        Ok(exported.descriptor)
     }
 
     /// Where what has `digest` goes, under the tag of `to` or under none.

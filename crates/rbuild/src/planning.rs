@@ -96,13 +96,9 @@ impl Search<'_, '_> {
         let bases = self.bases.for_platform(&image.platform);
         match self.absent {
             Absent::Fetch => bases
-                .resolve((&image.name, self.policy), self.supplies, &tell_pulling)
+                .resolve((&image.name, self.policy), self.supplies, &report::notice)
                 .map(Some),
             Absent::Suppose => bases.find(&image.name),
         }
     }
-}
-
-fn tell_pulling(place: &str) {
-    report::note(&format!("pulling {place}"));
 }

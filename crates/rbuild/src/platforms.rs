@@ -56,19 +56,6 @@ impl Platforms {
         })
     }
 
-    /// The only one.
-    ///
-    /// # Errors
-    /// If there are several; `what` is for one alone.
-    pub fn only(&self, what: &str) -> Result<Platform, Failure> {
-        match &self.all[..] {
-            [only] => Ok(only.clone()),
-            _ => Err(Failure::message(format!(
-                "{what} is for one platform, and several are asked for"
-            ))),
-        }
-    }
-
     /// `inputs` of a plan for `platform`, which is one of these.
     pub fn inputs(&self, inputs: &Inputs, platform: &Platform) -> Inputs {
         Inputs {

@@ -86,6 +86,7 @@ impl Progress {
             Event::Unmatched { .. }
             | Event::Frozen { .. }
             | Event::Known { .. }
+            | Event::Fetched { .. }
             | Event::Recorded { .. } => {}
             Event::Warning(text) => self.write(format!("warning: {text}").as_bytes()),
         }

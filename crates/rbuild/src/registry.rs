@@ -40,13 +40,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// As `args`, the environment and registries.conf say.
+    /// As `args`, the environment, registries.conf and `site` say.
     ///
     /// # Errors
     /// If a file is wrong, or `--authfile` is not there.
-    pub fn configured(args: &RegistryArgs) -> Result<Self, Failure> {
+    pub fn configured(args: &RegistryArgs, site: &ContainersConf) -> Result<Self, Failure> {
         let registries = registries()?;
-        let site = ContainersConf::configured()?;
         let credentials = CredentialSources {
             given: args.creds.as_deref().map(Login::parse),
             files: auth_files(args.authfile.as_deref())?,

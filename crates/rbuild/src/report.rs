@@ -8,6 +8,7 @@ use std::{
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use rbuild_dockerfile::{Diagnostic, Severity};
+use rbuild_engine::Notice;
 
 use crate::source::Source;
 
@@ -96,6 +97,20 @@ pub fn causes(error: &(dyn Error + 'static), out: &mut dyn Write) {
 /// Tells something that is neither a result nor an error.
 pub fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Tells where an image comes from, or why it does not.
+pub fn notice(notice: Notice<'_>) {
+    match notice {
+        Notice::Fetching(place) => note(&format!("pulling {place}")),
+        Notice::Kept { name, why } => {
+            // That there is none in the store is not what is wrong here.
+            let why = one_line(why.source().unwrap_or(why));
+            note(&format!(
+                "warning: `{name}` is taken from the store, as what is newer cannot be had: {why}"
+            ));
+        }
+    }
 }
 
 /// Writes a line to standard output.

@@ -7,14 +7,15 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, parse};
 use rbuild_engine::{BuildContext, Caching, Memory};
+use rbuild_export::Origins;
 use rbuild_oci::Platform;
 use rbuild_plan::{Inputs, Plan};
 
 use crate::{
     advice,
     cli::BuildArgs,
-    contexts::Opener,
-    dockerfile,
+    contexts::{Main, Opener},
+    dockerfile::{self, STANDARD_INPUT},
     failure::Failure,
     order::Order,
     planning::{Resolved, Search, planned},
@@ -30,6 +31,8 @@ pub struct Subject {
     pub context: BuildContext,
     /// What `--build-context` names.
     pub contexts: BTreeMap<String, BuildContext>,
+    /// Where all these come from.
+    pub origins: Origins,
     /// At least one: for each platform.
     pub variants: Vec<Variant>,
 }
@@ -58,6 +61,7 @@ impl Subject {
         let context = opener.main(&args.input.context)?;
         let source = dockerfile::read(&args.input.file, &context, opener.fetcher.http)?;
         let (file, parsed) = understood(&source, &order.inputs)?;
+        let mut origins = origins(&context, &source);
         let mut variants = Vec::new();
         for platform in &order.platforms.all {
             let inputs = order.platforms.inputs(&order.inputs, platform);
@@ -72,7 +76,7 @@ impl Subject {
         let ignore_file = args.input.ignorefile.as_deref();
         let context = opener.open(context, ignore_file, source.path.as_deref())?;
         let plans: Vec<&Plan> = variants.iter().map(|it| &*it.plan).collect();
-        let contexts = order.contexts.open(&plans, opener)?;
+        let contexts = order.contexts.open(&plans, opener, &mut origins)?;
         let mut planned: Vec<Diagnostic> = Vec::new();
         for plan in plans {
             let missed = unseen::in_contexts(&file, plan, Some(&context), &contexts);
@@ -89,8 +93,22 @@ impl Subject {
             source,
             context,
             contexts,
+            origins,
             variants,
         })
+    }
+}
+
+/// Where `context` and `source` come from.
+fn origins(context: &Main, source: &Source) -> Origins {
+    let main = context.material().cloned();
+    let is_here = source.path.is_some() || source.names().any(|name| name == STANDARD_INPUT);
+    let locals = [("context", main.is_none()), ("dockerfile", is_here)].into_iter();
+    let locals = locals.filter(|(_, is_local)| *is_local);
+    Origins {
+        locals: locals.map(|(name, _)| name.to_owned()).collect(),
+        main,
+        ..Origins::default()
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
 use rbuild_http::Proxies;
 use rbuild_sys::Dir;
 
-use super::{GitReference, GitSource, GitTimes};
+use super::{GitSource, GitTimes};
 use crate::{
     error::{Error, Result},
     git::normalize::normalize,
@@ -160,9 +160,7 @@ impl Run<'_> {
     fn fetch(&self) -> Result<String> {
         let wanted = match (&self.source.reference, &self.source.commit) {
             (_, Some(commit)) if self.source.fetch_by_commit => commit.clone(),
-            (Some(GitReference::Any(name)), _) => name.clone(),
-            (Some(GitReference::Branch(name)), _) => format!("refs/heads/{name}"),
-            (Some(GitReference::Tag(name)), _) => format!("refs/tags/{name}"),
+            (Some(reference), _) => reference.full(),
             (None, Some(commit)) => commit.clone(),
             (None, None) => "HEAD".to_owned(),
         };

@@ -261,6 +261,36 @@ fn credentials_are_kept_apart() {
     }
 }
 
+#[test]
+fn others_find_a_repository_by_its_locator() {
+    for (text, expected) in [
+        ("https://me:to%40ken@h/a/r.git", "git+https://h/a/r.git"),
+        (
+            "https://h/r.git#v1:sub/dir",
+            "git+https://h/r.git@v1#sub/dir",
+        ),
+        (
+            "https://h/r.git?branch=b",
+            "git+https://h/r.git@refs/heads/b",
+        ),
+        (
+            "https://h/r.git?tag=t&subdir=d",
+            "git+https://h/r.git@refs/tags/t#d",
+        ),
+        (
+            "https://h/r.git?commit=0123abc",
+            "git+https://h/r.git@0123abc",
+        ),
+        ("git@h:a/r.git#main", "git+ssh://git@h/a/r.git@main"),
+        ("git@h:/srv/r.git", "git+ssh://git@h/srv/r.git"),
+        ("ssh://git@h:22/r", "git+ssh://git@h:22/r"),
+        ("git://h/r", "git+git://h/r"),
+    ] {
+        let source = GitSource::parse(text, Shorthand::Refused).unwrap().unwrap();
+        assert_eq!(source.locator(), expected);
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_understood_or_refused(text in "[-a-z:/@#?&=.%~ ]{0,40}", prefix in 0usize..6) {

@@ -19,6 +19,7 @@ use rbuild_oci::BlobDigest;
 use rbuild_store::{Key, Session};
 use rbuild_sys::{Dir, Timestamp};
 
+use super::{Remote, Revision};
 use crate::step::StepError;
 
 /// Kind of the store's notes on files of the web.
@@ -39,6 +40,16 @@ pub struct Fetcher<'a> {
     pub secrets: &'a BTreeMap<String, Vec<u8>>,
 }
 
+/// What ADD has named, put down.
+pub struct Added {
+    /// Nothing else is in it.
+    pub dir: Dir,
+    /// The file in there that is meant; empty: all of it is.
+    pub name: String,
+    /// What was fetched.
+    pub remote: Remote,
+}
+
 impl Fetcher<'_> {
     /// The value of `Authorization` for `host`, if one of the secrets is for it.
     pub fn authorization(&self, asked: Asked, host: &str) -> Option<String> {
@@ -49,8 +60,7 @@ impl Fetcher<'_> {
         })
     }
 
-    /// The file behind `url` as a file in a new directory, mode 0600, its time that of the server;
-    /// returns the directory and the name.
+    /// The file behind `url` as a file in a new directory, mode 0600, its time that of the server.
     ///
     /// # Errors
     /// [`StepError::Source`] if it cannot be had, or has another checksum.
@@ -59,7 +69,7 @@ impl Fetcher<'_> {
         session: &Session,
         url: &str,
         checksum: Option<&str>,
-    ) -> Result<(Dir, String), StepError> {
+    ) -> Result<Added, StepError> {
         let parsed: Url = url.parse().map_err(rbuild_context::Error::from)?;
         let checksum = checksum
             .map(|text| text.parse().map_err(StepError::Checksum))
@@ -97,7 +107,14 @@ impl Fetcher<'_> {
             nanoseconds: 0,
         };
         dir.set_mtime(name.as_bytes(), mtime).map_err(stage)?;
-        Ok((dir, name))
+        Ok(Added {
+            dir,
+            name,
+            remote: Remote {
+                uri: parsed.to_string(),
+                revision: Revision::Bytes(remote.digest),
+            },
+        })
     }
 
     /// The files of the repository that `text` names.
@@ -109,7 +126,7 @@ impl Fetcher<'_> {
         session: &Session,
         text: &str,
         (checksum, keep_git_dir): (Option<&str>, Option<bool>),
-    ) -> Result<Dir, StepError> {
+    ) -> Result<Added, StepError> {
         let source = GitSource::parse(text, Shorthand::Refused).ok_or_else(|| {
             StepError::NoRepository {
                 url: text.to_owned(),
@@ -133,7 +150,15 @@ impl Fetcher<'_> {
             authorization: authorization.as_deref(),
         };
         let into = session.new_layer()?.diff;
-        Ok(self.git.fetch(&source, &request, &into)?.tree)
+        let checkout = self.git.fetch(&source, &request, &into)?;
+        Ok(Added {
+            dir: checkout.tree,
+            name: String::new(),
+            remote: Remote {
+                uri: source.locator(),
+                revision: Revision::Commit(checkout.commit),
+            },
+        })
     }
 }
 

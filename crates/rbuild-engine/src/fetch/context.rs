@@ -8,7 +8,7 @@ use std::{
     io::{self, Read, Seek},
 };
 
-use rbuild_context::{Download, Git, GitRequest, GitSource, download};
+use rbuild_context::{Download, Downloaded, Git, GitRequest, GitSource, download};
 use rbuild_http::{Client, Url};
 use rbuild_layer::{
     Codec, Decoder, Ownership, RootEntry, UnpackOptions, Whiteouts, is_tar, sniff, unpack,
@@ -16,7 +16,7 @@ use rbuild_layer::{
 use rbuild_sys::{Dir, effective_ids};
 
 use super::{
-    FetchError,
+    FetchError, Remote, Revision,
     archive::{HEADER, RATIO_LIMIT},
 };
 
@@ -35,6 +35,15 @@ pub enum FetchedContext {
     Tree(Dir),
     /// A Dockerfile's text, and no files.
     Dockerfile(Vec<u8>),
+}
+
+/// A build context that was somewhere else.
+#[derive(Debug)]
+pub struct Fetched {
+    /// What it turned out to be.
+    pub context: FetchedContext,
+    /// What was there.
+    pub remote: Remote,
 }
 
 /// Fetches build contexts.
@@ -67,7 +76,7 @@ impl ContextFetcher<'_> {
     ///
     /// # Errors
     /// [`FetchError::Fetch`] too.
-    pub fn url(&self, url: &Url, into: &Dir) -> Result<FetchedContext, FetchError> {
+    pub fn url(&self, url: &Url, into: &Dir) -> Result<Fetched, FetchError> {
         let from = format!("`{url}`");
         let mut file = nameless(into).map_err(|source| FetchError::Store {
             from: from.clone(),
@@ -80,12 +89,20 @@ impl ContextFetcher<'_> {
             authorization: self.authorization,
             size_limit: MAX_ARCHIVE,
         };
-        download(self.http, &wanted, &mut file)?;
+        let Downloaded::New(remote) = download(self.http, &wanted, &mut file)? else {
+            unreachable!("nothing was known")
+        };
         file.rewind().map_err(|source| FetchError::Read {
             from: from.clone(),
             source,
         })?;
-        from_stream(&mut file, into, &from)
+        Ok(Fetched {
+            context: from_stream(&mut file, into, &from)?,
+            remote: Remote {
+                uri: url.to_string(),
+                revision: Revision::Bytes(remote.digest),
+            },
+        })
     }
 
     /// The files of `source`, checked out into the empty directory `into`.
@@ -97,13 +114,19 @@ impl ContextFetcher<'_> {
         source: &GitSource,
         request: &GitRequest<'_>,
         into: &Dir,
-    ) -> Result<FetchedContext, FetchError> {
+    ) -> Result<Fetched, FetchError> {
         let request = GitRequest {
             authorization: request.authorization.or(self.authorization),
             ..*request
         };
         let checkout = self.git.fetch(source, &request, into)?;
-        Ok(FetchedContext::Tree(checkout.tree))
+        Ok(Fetched {
+            context: FetchedContext::Tree(checkout.tree),
+            remote: Remote {
+                uri: source.locator(),
+                revision: Revision::Commit(checkout.commit),
+            },
+        })
     }
 }
 

@@ -138,6 +138,7 @@ impl Work<'_> {
             });
             let owner = owner.transpose()?;
             let selection = Selection::of(command, root, self.builder.staging())?;
+            self.tell_fetched(&selection);
             if other.is_some() && command.exclude.is_empty() {
                 self.tell_unmatched(&selection);
             }

@@ -41,7 +41,7 @@ impl Place {
     }
 
     /// What `ask` has from those who find images for `platform`.
-    fn asked<T>(
+    pub fn asked<T>(
         &self,
         session: &Session,
         platform: &Platform,

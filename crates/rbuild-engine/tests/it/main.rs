@@ -14,6 +14,7 @@ mod copy;
 mod hostile;
 mod imports;
 mod layout;
+mod newer;
 mod random;
 mod reasons;
 mod script;

@@ -198,8 +198,13 @@ impl Site {
         let (mut supplies, mut imports) = (Supplies::default(), Imports::default());
         if let Some(layout) = order.import {
             let place: Location = format!("oci:{}", layout.display()).parse().unwrap();
-            let import = bases.cache_image(&place).unwrap();
-            imports.add((place.to_string(), import), &mut supplies, &session);
+            for import in bases.cache_images(&place, std::slice::from_ref(&bases.platform)) {
+                imports.add(
+                    (place.to_string(), import.unwrap()),
+                    &mut supplies,
+                    &session,
+                );
+            }
         }
         act(&Builder {
             store: &self.store,
@@ -306,7 +311,10 @@ fn tell(plan: &Plan, event: &Event, out: &mut String) {
         Event::Output { stream, line, .. } => {
             writeln!(out, "  {stream:?} {:?}", String::from_utf8_lossy(line))
         }
-        Event::Frozen { .. } | Event::Known { .. } | Event::Recorded { .. } => Ok(()),
+        Event::Frozen { .. }
+        | Event::Known { .. }
+        | Event::Recorded { .. }
+        | Event::Fetched { .. } => Ok(()),
         Event::Unmatched { step, item } => {
             writeln!(out, "unmatched {item} of {}", title(step))
         }

@@ -1,13 +1,13 @@
 //! What is told of a build, and what is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::{ExpectFile, expect_file};
 use rbuild_dockerfile::parse;
 use rbuild_oci::{BlobDigest, Digest, ImageConfig, Name, Platform};
-use rbuild_plan::{BaseImage, ImageRef, Inputs, Plan, Planning, plan};
+use rbuild_plan::{BaseImage, ImageRef, Inputs, Plan, Planning, StepId, plan};
 
-use super::{Detail, Provenance, without_logins};
+use super::{Detail, Material, Origins, Provenance, without_logins};
 
 const DOCKERFILE: &str = "\
 FROM alpine:3 AS build
@@ -57,15 +57,37 @@ fn check(detail: Detail, times: Option<(i64, i64)>, expected: &ExpectFile) {
         name: "alpine:3".to_owned(),
         platform: platform.clone(),
     };
+    let commit = "4b220de5058abfd01ff619c9d2ff6b09a049bea0";
+    let origins = Origins {
+        main: Some(Material {
+            uri: "git+https://git.example/app.git@v1".to_owned(),
+            digest: ("gitCommit", commit.to_owned()),
+        }),
+        named: BTreeMap::from([(
+            "tools".to_owned(),
+            Material {
+                uri: "https://files.example/tools.tar".to_owned(),
+                digest: ("sha256", Digest::of(b"").hex()),
+            },
+        )]),
+        locals: BTreeSet::from(["dockerfile".to_owned()]),
+    };
+    let b = Material {
+        uri: "https://files.example/b.txt".to_owned(),
+        digest: ("sha256", Digest::of(b"b").hex()),
+    };
+    let fetched = BTreeMap::from([((StepId(1), 0), b)]);
     let provenance = Provenance {
         detail,
         builder: None,
         plan: &plan,
         platform: &platform,
         file: ("Dockerfile", DOCKERFILE),
-        context: "https://me:word@git.example/app.git#v1",
+        origins: &origins,
+        fetched: &fetched,
         target: None,
         build_args: &args,
+        labels: &BTreeMap::from([("a.b".to_owned(), "c".to_owned())]),
         images: &BTreeMap::from([(image.clone(), digest)]),
         names: &BTreeMap::from([(image, name)]),
         times,
@@ -133,9 +155,11 @@ fn where_files_are_on_this_machine_is_not_told() {
         plan: &plan,
         platform: &platform,
         file: ("Dockerfile", ""),
-        context: ".",
+        origins: &Origins::default(),
+        fetched: &BTreeMap::new(),
         target: None,
         build_args: &BTreeMap::new(),
+        labels: &BTreeMap::new(),
         images: &BTreeMap::from([(reference("oci:/home/me/layout"), digest)]),
         names: &BTreeMap::new(),
         times: None,

@@ -46,12 +46,20 @@ fn what_may_pass_is_tried_again() {
         ("/flaky", 1) => Reply::new(429, "").header("Retry-After", "0"),
         ("/down", _) => Reply::new(500, "down"),
         ("/later", _) => Reply::new(429, "later").header("Retry-After", "86400"),
+        ("/passed", 0) => {
+            Reply::new(429, "").header("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT")
+        }
+        ("/far", _) => {
+            Reply::new(429, "far").header("Retry-After", "Wed, 06 Nov 2999 08:49:37 GMT")
+        }
         ("/gone", _) => Reply::new(404, "gone"),
         _ => Reply::new(200, "fine"),
     });
     assert_eq!(text(&server, "/flaky"), "200 fine");
     assert_eq!(text(&server, "/down"), "500 down");
     assert_eq!(text(&server, "/later"), "429 later");
+    assert_eq!(text(&server, "/passed"), "200 fine");
+    assert_eq!(text(&server, "/far"), "429 far");
     assert_eq!(text(&server, "/gone"), "404 gone");
     let count = |path| {
         server
@@ -61,8 +69,8 @@ fn what_may_pass_is_tried_again() {
             .count()
     };
     assert_eq!(
-        ["/flaky", "/down", "/later", "/gone"].map(count),
-        [3, 3, 1, 1]
+        ["/flaky", "/down", "/later", "/passed", "/far", "/gone"].map(count),
+        [3, 3, 1, 2, 1, 1]
     );
 }
 

@@ -182,14 +182,15 @@ pub struct ResultArgs {
     /// compression=gzip|zstd|uncompressed, compression-level=N, ignore-error=true; repeatable
     #[arg(long, value_name = "SPEC")]
     pub cache_to: Vec<String>,
-    /// Write the image's id to FILE
+    /// Write the image's id, the digest of its configuration, to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
-    /// Write the digest of the manifest to FILE that the first registry, layout or archive got; with
-    /// attestations, that of the list
+    /// Write the digest of the manifest to FILE that the first registry got, else the first layout or
+    /// archive; with attestations, that of the list
     #[arg(long, value_name = "FILE", visible_alias = "digest-file")]
     pub digestfile: Option<PathBuf>,
-    /// Write the image's id, names and the digest of its manifest in the store to FILE, as JSON
+    /// Write the image's id, names and the digest of its manifest to FILE, as JSON: as for
+    /// --digestfile where that has one, else those of the store
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
 }

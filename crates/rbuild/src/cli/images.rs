@@ -143,7 +143,7 @@ pub struct RmiArgs {
     /// Remove the images that have no name, and are in no list
     #[arg(short, long)]
     pub prune: bool,
-    /// Remove an image given by id even if it has several names
+    /// Remove an image given by id even if it has several names; what is not there is no error
     #[arg(short, long)]
     pub force: bool,
 }

@@ -8,7 +8,7 @@ const PLAN_NOTES: &str = "\
 For each step: `cached`, or `run` and what changed since it was executed last, or `unknown` where
 that depends on a base image that is not here or on files that another step would make. Nothing is
 executed, pulled or recorded; what ADD names is fetched, as its content counts, and so are layers
-of --cache-from that a COPY reads.
+of --cache-from that a COPY reads. Of several platforms each is told of as if there were no other.
 
 Exit status: 0 whatever would be executed (`rbuild bud --require-cached` makes that an error), 1 for
 errors, 2 for a wrong command line.

@@ -21,12 +21,14 @@ use crate::{
     bottoms,
     cli::{BuildArgs, CallFormat, Global, PlanArgs},
     commission::grouping,
+    containers_conf::ContainersConf,
     contexts::Opener,
     delivery::{Done, deliver_all},
     emulation,
     exchange::{self, KeyBook, Results},
     explanation::explain,
     failure::Failure,
+    fetched::Fetched,
     forecast,
     listeners::Listeners,
     network,
@@ -82,9 +84,10 @@ pub fn plan(global: &Global, args: PlanArgs) -> Result<ExitCode, Failure> {
 
 fn pursue(purpose: Purpose, global: &Global, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let signals = signals::hold()?;
-    let order = Order::of(args)?;
+    let conf = ContainersConf::configured()?;
+    let order = Order::of(args, &conf)?;
     let console = on_failure::console(&order.on_failure)?;
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &conf)?;
     let signatures = registry::signatures(&args.signatures)?;
     let entered = rbuild_sandbox::enter_limited(order.confines.control.as_ref())?;
     let store = settings::store(global)?;
@@ -161,7 +164,11 @@ impl Site<'_> {
         if purpose == Purpose::Images {
             emulation::enable_all(&subject, self.sandbox)?;
         }
-        let imports = exchange::imports(&order.cache_from, &bases, (&mut supplies, session));
+        let imports = exchange::imports(
+            (&order.cache_from, &order.platforms.all),
+            &bases,
+            (&mut supplies, session),
+        );
         let ground = Ground {
             args,
             order,
@@ -185,15 +192,17 @@ impl Site<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Tells what building would execute.
+    /// Tells what building would execute, for each platform as if there were no other.
     fn foretell(&self, ground: &Ground<'_>, format: CallFormat) -> Result<ExitCode, Failure> {
-        ground.order.platforms.only("a forecast")?;
-        let variant = &ground.subject.variants[0];
-        let progress = self.progress(ground, variant);
-        let builder = self.builder(ground, variant, &|_| ());
-        let forecasts = builder.forecast(&variant.plan);
-        let told = |error| explain(error, &variant.plan, &ground.subject.source, &progress);
-        forecast::print(&variant.plan, &forecasts.map_err(told)?, format)
+        let mut foretold = Vec::with_capacity(ground.subject.variants.len());
+        for variant in &ground.subject.variants {
+            let progress = self.progress(ground, variant);
+            let builder = self.builder(ground, variant, &|_| ());
+            let forecasts = builder.forecast(&variant.plan);
+            let told = |error| explain(error, &variant.plan, &ground.subject.source, &progress);
+            foretold.push((&*variant.plan, forecasts.map_err(told)?));
+        }
+        forecast::print(&foretold, format)
     }
 
     /// Executes the steps for one platform.
@@ -235,6 +244,7 @@ impl Site<'_> {
             variant,
             states,
             keys: listeners.keys,
+            fetched: listeners.fetched,
         })
     }
 
@@ -294,21 +304,22 @@ struct Finished<'a> {
     /// After each step.
     states: Vec<State>,
     keys: KeyBook,
+    fetched: Fetched,
 }
 
 impl<'a> Finished<'a> {
     /// The same, ready for delivery.
     fn done(&'a self, ground: &Ground<'a>, store: &Store) -> Result<Done<'a>, Failure> {
         let Ground {
-            args,
             order,
             subject,
             supplies,
             imports,
+            ..
         } = *ground;
         let variant = self.variant;
         Ok(Done {
-            saying: Saying::of((args, order), (&subject.source, variant), store)?,
+            saying: Saying::of(order, (subject, variant), &self.fetched, store)?,
             resolved: &variant.resolved,
             results: Results {
                 plan: &variant.plan,

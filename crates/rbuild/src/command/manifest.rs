@@ -18,6 +18,7 @@ use crate::{
         EntryArgs, Global, ListAddArgs, ListAnnotateArgs, ListCreateArgs, ListInspectArgs,
         ListRemoveArgs, ListRmArgs, ManifestArgs, ManifestCommand,
     },
+    containers_conf::ContainersConf,
     failure::Failure,
     find::{find_index, index_id, look_up_index, new_name},
     image_list::lock,
@@ -53,7 +54,7 @@ pub fn execute(global: &Global, args: &ManifestArgs) -> Result<ExitCode, Failure
 }
 
 fn create(global: &Global, args: &ListCreateArgs) -> Result<(), Failure> {
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
@@ -86,7 +87,7 @@ fn create(global: &Global, args: &ListCreateArgs) -> Result<(), Failure> {
 }
 
 fn add(global: &Global, args: &ListAddArgs) -> Result<(), Failure> {
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     edit(global, &args.list, |store, session, index| {
@@ -126,7 +127,7 @@ fn inspect(global: &Global, args: &ListInspectArgs) -> Result<(), Failure> {
     let text = match (here, location) {
         (Some((_, index)), _) => local_index(&store, &index)?,
         (None, Ok(Location::Name(name) | Location::Registry(name))) => {
-            let registry = Registry::configured(&args.registry)?;
+            let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
             let session = store.begin()?;
             let signatures = SignaturePolicy::default();
             let platform = Platform::default();

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use rbuild_engine::{Bases, Policy};
+use rbuild_engine::{Bases, Notice, Policy};
 use rbuild_oci::{Location, Platform, Reference};
 
 use crate::{
     cli::{Global, PullArgs, PullPolicy},
+    containers_conf::ContainersConf,
     failure::Failure,
     registry::{self, Registry},
     report::{self, print},
@@ -23,7 +24,7 @@ pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
         Some(text) => text.parse()?,
         None => Platform::default(),
     };
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
@@ -34,10 +35,9 @@ pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
         false => vec![args.image.clone()],
     };
     for name in &wanted {
-        let id = bases.pull(name, policy(args.policy), &mut |place| {
-            if !args.quiet {
-                report::note(&format!("pulling {place}"));
-            }
+        let id = bases.pull(name, policy(args.policy), &mut |notice| match notice {
+            Notice::Fetching(_) if args.quiet => {}
+            notice => report::notice(notice),
         })?;
         print(&id.0.hex())?;
     }

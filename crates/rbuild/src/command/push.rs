@@ -27,11 +27,12 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         false => vec![Wanted::alone(&store, args)?],
     };
     drop(store);
+    let conf = ContainersConf::configured()?;
     let looks = Looks {
         format: args.format.map(format),
-        compress: compress(&args.compression)?,
+        compress: compress(&args.compression, &conf)?,
     };
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &conf)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
     let session = store.begin()?;
@@ -49,7 +50,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                     looks,
                     name: found.name.as_ref(),
                 };
-                send(parcel, to, &registry)?
+                send(parcel, to, &registry)?.digest
             }
             Thing::List(name, known) => {
                 // Its images stay as long as the session lives.
@@ -226,12 +227,12 @@ pub fn format(format: ManifestFormat) -> Format {
     }
 }
 
-/// What the flags say of compression.
+/// What the flags say of compression, and `conf` where they say nothing.
 ///
 /// # Errors
 /// For a level that the format does not have.
-pub fn compress(args: &CompressionArgs) -> Result<Compress, Failure> {
-    let (format, level) = ContainersConf::configured()?.compression(args);
+pub fn compress(args: &CompressionArgs, conf: &ContainersConf) -> Result<Compress, Failure> {
+    let (format, level) = conf.compression(args);
     let (compression, levels) = match format {
         Some(CompressionFormat::Zstd | CompressionFormat::ZstdChunked) => {
             (Compression::Zstd, 1..=22)

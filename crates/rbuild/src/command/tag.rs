@@ -13,10 +13,10 @@ use crate::{
     settings,
 };
 
-/// Gives an image, or else a list of images, more names.
+/// Gives an image, or else a list of images, more names: all of them or none.
 ///
 /// # Errors
-/// If there is no such image, or a name is not one.
+/// If there is no such image, a name is not one, or a list shall have that of an image.
 pub fn add(global: &Global, args: &TagArgs) -> Result<ExitCode, Failure> {
     let store = settings::store(global)?;
     let names: Vec<_> = args
@@ -28,11 +28,8 @@ pub fn add(global: &Global, args: &TagArgs) -> Result<ExitCode, Failure> {
     if look_up(&store, &args.image)?.is_none()
         && let Some((_, index)) = look_up_index(&store, &args.image)?
     {
+        refuse_taken(&store, &names)?;
         for name in names {
-            if store.name(&name)?.is_some() {
-                let message = format!("`{name}` is the name of an image");
-                return Err(Failure::message(message));
-            }
             session.set_index(&name, &index)?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -42,6 +39,17 @@ pub fn add(global: &Global, args: &TagArgs) -> Result<ExitCode, Failure> {
         session.set_name(&name, &image.id)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses names for a list that images have.
+fn refuse_taken(store: &Store, names: &[Name]) -> Result<(), Failure> {
+    for name in names {
+        if store.name(name)?.is_some() {
+            let message = format!("`{name}` is the name of an image");
+            return Err(Failure::message(message));
+        }
+    }
+    Ok(())
 }
 
 /// Takes names away from an image: those that are given, or all.
@@ -77,10 +85,10 @@ pub fn take(global: &Global, args: &UntagArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Removes names, and images that have none left, with the layers that only these needed. Says
-/// what it removed.
+/// what it removed, and of what cannot be removed why: the others go all the same.
 ///
 /// # Errors
-/// If there is no such image, or an id has several names and `--force` is not given.
+/// If the store cannot be used.
 pub fn remove(global: &Global, args: &RmiArgs) -> Result<ExitCode, Failure> {
     // Layers have files of other ids.
     rbuild_sandbox::enter()?;
@@ -113,18 +121,15 @@ pub fn remove(global: &Global, args: &RmiArgs) -> Result<ExitCode, Failure> {
             }
         }
     }
+    let mut status = ExitCode::SUCCESS;
     for text in &args.images {
-        // What was removed before a name that is wrong gives its layers back all the same.
         match remove_one(&store, text, args.force) {
             Ok(image) => removed.extend(image),
-            Err(failure) => {
-                store.release(&removed)?;
-                return Err(failure);
-            }
+            Err(failure) => status = failure.report(),
         }
     }
     store.release(&removed)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 /// Removes a list of images, or one of its names; its images stay.
@@ -142,14 +147,22 @@ fn remove_list(store: &Store, (name, index): (&Name, &IndexRecord)) -> Result<()
 }
 
 /// Returns the image if it had no other name.
+///
+/// # Errors
+/// If there is none, or an id has several names: both only without `force`.
 fn remove_one(store: &Store, text: &str, force: bool) -> Result<Option<ImageRecord>, Failure> {
-    if look_up(store, text)?.is_none()
-        && let Some((name, index)) = look_up_index(store, text)?
-    {
-        remove_list(store, (&name, &index))?;
-        return Ok(None);
+    if look_up(store, text)?.is_none() {
+        match look_up_index(store, text)? {
+            Some((name, index)) => {
+                remove_list(store, (&name, &index))?;
+                return Ok(None);
+            }
+            None if force => return Ok(None),
+            None => {}
+        }
     }
-    let image = find(store, text)?;
+    // 125 is for a store that cannot be used, as podman has it.
+    let image = find(store, text).map_err(|failure| failure.with_status(1))?;
     let names = store
         .names()?
         .into_iter()

@@ -12,7 +12,7 @@ use rbuild_export::{
     Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_listed,
     merged, subdirectory, write_index_archive,
 };
-use rbuild_oci::{BlobDigest, Location};
+use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
 use rbuild_sys::Dir;
 
@@ -37,7 +37,7 @@ impl Output {
         &self,
         all: &[Said<'_>],
         built: Built<'_>,
-    ) -> Result<Option<BlobDigest>, Failure> {
+    ) -> Result<Option<Descriptor>, Failure> {
         let (place, registry) = (built.ends.place(), built.ends.registry);
         match &self.kind {
             Kind::Names(names) => {
@@ -59,19 +59,19 @@ impl Output {
                         refer((place, registry), &index, &to)?;
                     }
                 }
-                Ok(Some(index.descriptor.digest))
+                Ok(Some(index.descriptor))
             }
             Kind::OciArchive(target, tag) => {
                 let index = self.index(all, built)?;
                 let tag = tag.as_deref();
                 target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))?;
-                Ok(Some(index.descriptor.digest))
+                Ok(Some(index.descriptor))
             }
             Kind::Layout(to) => {
                 let to = Location::Layout(to.clone());
                 let index = self.index(all, built)?;
                 send_index((place, registry), &index, &to, Images::Included)?;
-                Ok(Some(index.descriptor.digest))
+                Ok(Some(index.descriptor))
             }
             Kind::Local(path) => write_directories(path, all, built).map(|()| None),
             Kind::Tar(target) => write_tar(target, all, built).map(|()| None),

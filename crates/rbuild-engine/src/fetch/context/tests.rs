@@ -4,13 +4,14 @@ use std::{fs, time::Duration};
 
 use rbuild_context::{Git, GitRequest, GitSource, Shorthand};
 use rbuild_http::{Backoff, Client, Settings, Url};
+use rbuild_oci::Digest;
 use rbuild_sys::Dir;
 use rbuild_testkit::http::{Ending, Reply, Server};
 use tar::EntryType::{Regular, Symlink};
 
 use super::{ContextFetcher, FetchedContext};
 use crate::fetch::{
-    FetchError,
+    FetchError, Revision,
     samples::{compressed, packed},
 };
 
@@ -138,7 +139,12 @@ fn urls_are_fetched_and_understood_by_content() {
         let temp = tempfile::tempdir().unwrap();
         let into = Dir::open(temp.path()).unwrap();
         let url: Url = server.url(path).parse().unwrap();
-        assert_eq!(found(fetcher.url(&url, &into)), expected);
+        let fetched = fetcher.url(&url, &into);
+        if path == "/Dockerfile" {
+            let revision = Revision::Bytes(Digest::of(b"FROM scratch"));
+            assert_eq!(fetched.as_ref().unwrap().remote.revision, revision);
+        }
+        assert_eq!(found(fetched.map(|it| it.context)), expected);
     };
     check("/ctx.zip", "Dockerfile");
     check("/cut", "Dockerfile");

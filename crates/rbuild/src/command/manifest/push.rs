@@ -8,6 +8,7 @@ use rbuild_oci::{Location, media_type::Compression};
 use crate::{
     cli::{CompressionFormat, Global, ListPushArgs},
     command::push::{compress, format, home, images, looks_at, tell},
+    containers_conf::ContainersConf,
     destination::send_index,
     failure::Failure,
     find::find_index,
@@ -20,11 +21,12 @@ use crate::{
 /// # Errors
 /// If there is no such list, or the destination refuses.
 pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
+    let conf = ContainersConf::configured()?;
     let wished = Looks {
         format: args.format.map(format),
-        compress: compress(&args.compression)?,
+        compress: compress(&args.compression, &conf)?,
     };
-    let registry = Registry::configured(&args.registry)?;
+    let registry = Registry::configured(&args.registry, &conf)?;
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
     let session = store.begin()?;
