@@ -11,7 +11,6 @@ use std::{path::PathBuf, slice};
 
 use rbuild_export::{
     Looks, Named, Place, Tagged, annotated, export, write_archive, write_docker_archive,
-    write_tree, write_tree_tar,
 };
 use rbuild_oci::{
     BlobDigest, Descriptor, Format, ImageId, LocalPlace, Location, Name, Platform, Reference,
@@ -43,6 +42,8 @@ pub struct Output {
     remarks: Remarks,
     /// Whether files are to get new times; `None` if it does not say.
     pub rewrite: Option<bool>,
+    /// Whether the files for a platform have a directory of their own; `None`: if there are several.
+    split: Option<bool>,
 }
 
 /// Whether a registry gets a tag for the image.
@@ -114,6 +115,7 @@ impl Output {
             looks: Looks::default(),
             remarks: Remarks::default(),
             rewrite: None,
+            split: None,
         }
     }
 
@@ -200,6 +202,9 @@ impl Output {
                 "--output type=docker is for one platform, and several are asked for",
             )
             .with_hint("type=oci can have several")),
+            Kind::Tar(_) if self.split == Some(false) => Err(Failure::message(
+                "--output type=tar has a directory for each platform: leave platform-split=false out",
+            )),
             Kind::Places(places) if places.iter().any(is_for_one) => Err(Failure::message(
                 "dir: is for one platform, and several are asked for",
             )
@@ -338,9 +343,8 @@ impl Output {
 
     /// Returns the descriptor of the manifest, where there is one.
     fn write(&self, one: &Said<'_>, built: Built<'_>) -> Result<Option<Descriptor>, Failure> {
-        let (store, session) = (built.ends.store, built.ends.session);
+        let session = built.ends.session;
         let image = &self.remarked(one);
-        let empty = built.ends.empty;
         match &self.kind {
             Kind::Names(names) => {
                 session.put_image(image)?;
@@ -358,10 +362,12 @@ impl Output {
                 }
                 return Ok(sent);
             }
-            Kind::Local(path) => write_tree(store, &image.layer_ids(), empty, path)?,
-            Kind::Tar(target) => {
-                let layers = image.layer_ids();
-                target.write(&mut |out| Ok(write_tree_tar(store, &layers, empty, out)?))?;
+            Kind::Local(_) | Kind::Tar(_) => {
+                let files = Files {
+                    platform: one.made.platform.clone(),
+                    layers: image.layer_ids(),
+                };
+                self.write_files(&[files], built.ends)?;
             }
             Kind::OciArchive(target, tag) => {
                 let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;

@@ -162,7 +162,7 @@ pub struct ResultArgs {
     /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]; push-by-digest=true without a
     /// tag). dest=- is standard output; the id is not printed then. Where only files are asked for,
     /// no image is made. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
-    /// force-compression=true, oci-mediatypes=false, rewrite-timestamp=BOOL,
+    /// force-compression=true, oci-mediatypes=false, rewrite-timestamp=BOOL, platform-split=BOOL,
     /// annotation[-manifest|-manifest-descriptor|-index][[PLATFORM]].KEY=VALUE; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,

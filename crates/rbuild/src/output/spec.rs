@@ -26,6 +26,7 @@ struct Attributes<'a> {
     tags: Tags,
     is_tar: Option<bool>,
     rewrite: Option<bool>,
+    split: Option<bool>,
     looks: Looks,
     remarks: Remarks,
 }
@@ -58,6 +59,7 @@ pub(super) fn parse(spec: &str) -> Result<Output, String> {
         looks: attributes.looks,
         remarks: attributes.remarks,
         rewrite: attributes.rewrite,
+        split: attributes.split,
     })
 }
 
@@ -119,6 +121,7 @@ impl<'a> Attributes<'a> {
             // What has a name here is found as NAME@DIGEST anyway.
             "name-canonical" => drop(flag(key, value)?),
             "tar" => self.is_tar = Some(flag(key, value)?),
+            "platform-split" => self.split = Some(flag(key, value)?),
             "rewrite-timestamp" => self.rewrite = Some(flag(key, value)?),
             "oci-mediatypes" => {
                 self.looks.format = Some(match flag(key, value)? {
@@ -183,6 +186,9 @@ impl<'a> Attributes<'a> {
     fn refuse_pointless(&self, kind: &Kind) -> Result<(), String> {
         if self.tags == Tags::Omitted && !matches!(kind, Kind::Places(_)) {
             return Err("`push-by-digest` is for registries".to_owned());
+        }
+        if self.split.is_some() && !matches!(kind, Kind::Local(_) | Kind::Tar(_)) {
+            return Err("`platform-split` is for type=local and type=tar".to_owned());
         }
         let has_words = matches!(
             kind,
@@ -282,6 +288,7 @@ mod tests {
             "type=oci,dest=x,push-by-digest=true",
             "type=registry,registry.insecure=true",
             "type=local,dest=x,mode=delete",
+            "type=oci,dest=x,platform-split=true",
             "type=local,dest=x,annotation.a=b",
             "type=docker,dest=x,annotation.a=b",
             "type=registry,oci-mediatypes=false,annotation.a=b",

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rbuild_export::{
     Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_listed,
-    merged, subdirectory, write_index_archive,
+    merged, write_index_archive,
 };
 use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
@@ -73,10 +73,28 @@ impl Output {
                 send_index((place, registry), &index, &to, Images::Included)?;
                 Ok(Some(index.descriptor))
             }
-            Kind::Local(path) => write_directories(path, all, built).map(|()| None),
-            Kind::Tar(target) => write_tar(target, all, built).map(|()| None),
+            Kind::Local(path) => self.write_directories(path, all, built).map(|()| None),
+            Kind::Tar(target) => match all {
+                [one] if !self.is_split(1) => write_tar(target, one, built).map(|()| None),
+                all => write_split(target, all, built).map(|()| None),
+            },
             Kind::DockerArchive(..) | Kind::Directory(_) => self.refuse_several().map(|()| None),
         }
+    }
+
+    /// The files of each image, and what is said of them, in a directory of its own if they are split.
+    fn write_directories(
+        &self,
+        path: &Path,
+        all: &[Said<'_>],
+        built: Built<'_>,
+    ) -> Result<(), Failure> {
+        for one in all {
+            let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
+            let path = self.directory(path, &one.made.platform, all.len());
+            one.files(&tree, built)?.write_to(&path)?;
+        }
+        Ok(())
     }
 
     /// The index of `all`. Only OCI's has a place for what is said.
@@ -113,26 +131,15 @@ fn is_said(all: &[Said<'_>]) -> bool {
     all.iter().any(|one| !one.said.is_empty())
 }
 
-/// The files of each image, and what is said of them, in a directory of its own if there are several.
-fn write_directories(path: &Path, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
-    for one in all {
-        let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
-        let files = one.files(&tree, built)?;
-        match all.len() {
-            1 => files.write_to(path)?,
-            _ => files.write_to(&path.join(subdirectory(&one.made.platform)))?,
-        }
-    }
-    Ok(())
+/// The files of an image, and what is said of them, in a tar.
+fn write_tar(target: &Target, one: &Said<'_>, built: Built<'_>) -> Result<(), Failure> {
+    let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
+    let files = one.files(&tree, built)?;
+    target.write(&mut |out| Ok(files.write_tar(out)?))
 }
 
-/// The same in one tar.
-fn write_tar(target: &Target, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
-    if let [one] = all {
-        let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
-        let files = one.files(&tree, built)?;
-        return target.write(&mut |out| Ok(files.write_tar(out)?));
-    }
+/// The same of several, in a directory for each.
+fn write_split(target: &Target, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
     let split = Split::new(built.ends.session)?;
     for one in all {
         let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
