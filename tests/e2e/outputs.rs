@@ -226,12 +226,26 @@ fn an_output_says_what_is_asked_of_manifest_entry_and_index() {
     // What only goes elsewhere is not said here.
     let listed = host.run(&["manifest", "inspect", "it"]).success().stdout;
     assert!(!listed.contains("index\""), "{listed}");
+    let flags = [
+        "--annotation=index,manifest:e=both",
+        "--annotation=manifest-descriptor[linux/arm64]:f=arm",
+    ];
+    let output = "type=oci,tar=false,dest=flags,name=1,annotation-index.e=own";
+    let args = [&platforms[..], &flags, &["-t", "flags", "-o", output]].concat();
+    host.build(dockerfile, &args).success();
+    let here = host.run(&["manifest", "inspect", "flags"]).success().stdout;
+    for (document, e) in [(raw("oci:flags:1"), "own"), (json(&here), "both")] {
+        assert_eq!(document["annotations"]["e"], e);
+        assert!(document["manifests"][0]["annotations"]["f"].is_null());
+        assert_eq!(document["manifests"][1]["annotations"]["f"], "arm");
+    }
     let one = ["-o", "type=image,name=one,annotation.a=here"];
     host.build(dockerfile, &one).success();
     let said = ["inspect", "--format", "{{index .Annotations \"a\"}}", "one"];
     assert_eq!(host.run(&said).success().stdout, "here\n");
     for (args, why) in [
         (&["-o", &layout][..], "there will be no index"),
+        (&["--annotation=index:a=b"], "there will be no `index`"),
         (
             &[
                 "--format=docker",

@@ -114,7 +114,8 @@ fn deliver(
     (ends, target): (Ends<'_>, &Target),
     images: &[Made<'_>],
 ) -> Result<(), Failure> {
-    let list = image_list::list(ends.store, images)?;
+    let mut list = image_list::list(ends.store, images)?;
+    image_list::describe(&mut list, images, &order.description.listed);
     match images.len() {
         1 => image_list::uncall(ends.session, &target.names)?,
         _ => image_list::call(ends.session, &list, &target.names)?,

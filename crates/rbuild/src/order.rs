@@ -89,7 +89,7 @@ impl Order {
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs, site: &ContainersConf) -> Result<Self, Failure> {
         let confine = site.confine(&args.confine);
-        let outputs = outputs(args)?;
+        let mut outputs = outputs(args)?;
         let attestations = Wishes::of(&args.attest)?;
         attestations.refuse_without_carrier(&outputs)?;
         let platforms = Platforms::of(&args.input)?;
@@ -112,7 +112,13 @@ impl Order {
         let rewrite = rewrite(args.description.rewrite_timestamp, &outputs)?;
         let description = Description::of(&args.description, (epoch, rewrite))?;
         let is_listed = platforms.all.len() > 1 || attestations != Wishes::default();
-        for output in &outputs {
+        if description.listed.need_index() && !is_listed {
+            return Err(Failure::message(
+                "--annotation: there will be no `index`, nor entries: it is one image for one platform",
+            ));
+        }
+        for output in &mut outputs {
+            output.say(&description.listed);
             output.refuse_remarks(description.format, is_listed)?;
         }
         let mut order = Self {

@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub use files::Files;
-use remarks::{Part, Remarks};
+pub use remarks::{Part, Remarks};
 use together::Said;
 
 /// One `--output`.
@@ -169,6 +169,13 @@ impl Output {
             self.kind,
             Kind::Names(_) | Kind::DockerArchive(..) | Kind::Directory(_)
         )
+    }
+
+    /// Says `more` too, where there is a place for it.
+    pub fn say(&mut self, more: &Remarks) {
+        if !self.is_files() {
+            self.remarks.extend(more);
+        }
     }
 
     /// Refuses annotations that there will be no place for: an image in `format`, listed in an index

@@ -1,4 +1,5 @@
-//! `annotation….KEY=VALUE` of an output: what it says of images, beside what they say themselves.
+//! `annotation….KEY=VALUE` of an output, `--annotation` of a list: what is said of images, beside
+//! what they say themselves.
 //!
 //! Knows: of which part of what is written each is, and for which platforms.
 //! Does not know: how documents are written.
@@ -66,6 +67,11 @@ impl Remarks {
             value: value.to_owned(),
         });
         Ok(true)
+    }
+
+    /// Adds all of `more`; what is here wins.
+    pub fn extend(&mut self, more: &Self) {
+        self.0.splice(..0, more.0.iter().cloned());
     }
 
     /// Whether nothing is said.

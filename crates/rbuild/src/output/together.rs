@@ -42,10 +42,9 @@ impl Output {
         match &self.kind {
             Kind::Names(names) => {
                 let mut list = image_list::list(place.store, built.images)?;
-                list.annotations = self.remarks.of(Part::Index, &all[0].made.platform);
-                for (one, listed) in all.iter().zip(&mut list.images) {
+                image_list::describe(&mut list, built.images, &self.remarks);
+                for one in all {
                     place.session.put_image(&self.remarked(one))?;
-                    listed.annotations = self.remarks.of(Part::Entry, &one.made.platform);
                 }
                 image_list::call(place.session, &list, names)?;
                 Ok(None)
