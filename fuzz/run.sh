@@ -37,7 +37,7 @@ seed() {
     fi
 }
 
-# `unpack` makes and removes files all the time: in memory it is ten times as fast.
+# `unpack` makes and removes files all the time: in memory it is thirty times as fast.
 if [ -z "${TMPDIR-}" ] && [ -d /dev/shm ]; then
     TMPDIR=$(mktemp -d /dev/shm/rbuild-fuzz-XXXXXX)
     export TMPDIR
