@@ -40,6 +40,8 @@ fuzz_target!(|input: &[u8]| {
     let encoded = encoder.finish().expect("memory is there");
     let mut again = Vec::new();
     let mut decoder = Decoder::new(&encoded[..], compression, u64::MAX).expect("memory is there");
-    decoder.read_to_end(&mut again).expect("what we wrote is read");
+    decoder
+        .read_to_end(&mut again)
+        .expect("what we wrote is read");
     assert!(again == bytes);
 });

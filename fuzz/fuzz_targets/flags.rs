@@ -24,7 +24,10 @@ fuzz_target!(|flags: &str| {
         for found in &diagnostics {
             assert!(source.get(found.span.clone()).is_some(), "{found:?}");
         }
-        if diagnostics.iter().all(|it| it.severity == Severity::Warning) {
+        if diagnostics
+            .iter()
+            .all(|it| it.severity == Severity::Warning)
+        {
             let printed = print(&file);
             assert_eq!(print(&parse(&printed).0), printed);
         }

@@ -17,7 +17,12 @@ fuzz_target!(|input: &str| {
     };
     let parts: Vec<&str> = path.split('/').collect();
     let clean = parts.iter().all(|part| !["", ".", ".."].contains(part));
-    if !clean || path.len() > 40 || text.lines().any(|line| line.matches('*').count() > MAX_STARS) {
+    if !clean
+        || path.len() > 40
+        || text
+            .lines()
+            .any(|line| line.matches('*').count() > MAX_STARS)
+    {
         let _ = IgnoreRules::parse(text);
         return;
     }
@@ -25,11 +30,18 @@ fuzz_target!(|input: &str| {
         return;
     };
     let excluded = excludes(text, &parts);
-    assert_eq!(rules.excludes(path.as_bytes()), excluded, "{text:?} {path:?}");
+    assert_eq!(
+        rules.excludes(path.as_bytes()),
+        excluded,
+        "{text:?} {path:?}"
+    );
     for end in 1..parts.len() {
         let parent = parts[..end].join("/");
         if excludes(text, &parts[..end]) && !rules.must_descend(parent.as_bytes()) {
-            assert!(excluded, "{text:?} does not descend into {parent:?} for {path:?}");
+            assert!(
+                excluded,
+                "{text:?} does not descend into {parent:?} for {path:?}"
+            );
         }
     }
 });
@@ -73,7 +85,8 @@ fn clean(pattern: &str) -> String {
 
 /// Whether `pattern` is `**` and plain text: moby/patternmatcher takes it as "ends in".
 fn is_suffix(pattern: &[char]) -> bool {
-    let plain = |rest: &[char]| !rest.starts_with(&['/']) && !rest.iter().any(|c| "*?[\\".contains(*c));
+    let plain =
+        |rest: &[char]| !rest.starts_with(&['/']) && !rest.iter().any(|c| "*?[\\".contains(*c));
     pattern.strip_prefix(&['*', '*']).is_some_and(plain)
 }
 
@@ -92,7 +105,9 @@ fn matches(pattern: &[char], text: &[char], suffix: bool) -> bool {
             let name = text.iter().position(|c| *c == '/').unwrap_or(text.len());
             (0..=name).any(|at| matches(rest, &text[at..], false))
         }
-        ['?', rest @ ..] => text.first().is_some_and(|c| *c != '/') && matches(rest, &text[1..], false),
+        ['?', rest @ ..] => {
+            text.first().is_some_and(|c| *c != '/') && matches(rest, &text[1..], false)
+        }
         ['[', rest @ ..] => {
             let Some(&char) = text.first() else {
                 return false;

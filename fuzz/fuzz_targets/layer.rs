@@ -10,7 +10,9 @@ use std::io::{Read, Seek, Write};
 fuzz_target!(|tar: &[u8]| {
     let _ = is_tar(tar);
     let mut file = tempfile::tempfile().expect("a temporary file");
-    file.write_all(tar).and_then(|()| file.rewind()).expect("it is written");
+    file.write_all(tar)
+        .and_then(|()| file.rewind())
+        .expect("it is written");
     if let Ok(catalog) = Catalog::of(file) {
         for name in ["manifest.json", "index.json", "a", "/a/../b", ""] {
             if let Some(mut section) = catalog.open(name) {
@@ -27,7 +29,9 @@ fuzz_target!(|tar: &[u8]| {
     };
     let mut again = Vec::new();
     let mut decoder = Decoder::new(&blob[..], Compression::Zstd, u64::MAX).expect("zstd");
-    decoder.read_to_end(&mut again).expect("what we wrote is read");
+    decoder
+        .read_to_end(&mut again)
+        .expect("what we wrote is read");
     assert!(again == tar, "the archive is another one");
     let Some(chunks) = chunks else { return };
     for (key, place) in chunks.annotations() {
@@ -42,6 +46,8 @@ fuzz_target!(|tar: &[u8]| {
 fn zstd_text(part: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut decoder = Decoder::new(part, Compression::Zstd, u64::MAX).expect("zstd");
-    decoder.read_to_end(&mut text).expect("what we wrote is read");
+    decoder
+        .read_to_end(&mut text)
+        .expect("what we wrote is read");
     text
 }

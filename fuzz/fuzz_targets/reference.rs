@@ -41,5 +41,9 @@ fuzz_target!(|text: &str| {
     for shorthand in [Shorthand::Accepted, Shorthand::Refused] {
         let _ = GitSource::parse(text, shorthand);
     }
-    let _ = (AddSource::parse(text), ContextSpec::parse(text), NamedContext::parse(text));
+    let _ = (
+        AddSource::parse(text),
+        ContextSpec::parse(text),
+        NamedContext::parse(text),
+    );
 });

@@ -23,11 +23,13 @@ fuzz_target!(|text: &str| {
         assert!(names.iter().all(|full| full.digest == name.digest));
         if let Ok(targets) = registries.pull_targets(&name) {
             assert!(targets.iter().all(|target| !target.endpoints.is_empty()));
+            let one = registries.chosen(&name, targets, &|targets| Some(targets.len() - 1));
+            assert!(one.is_ok_and(|targets| !targets.is_empty()));
         }
         let pushed = registries.push_endpoint(&name);
         assert!(understood || pushed.is_ok());
     }
-    let _ = (registries.short_name_mode(), registries.credential_helpers());
+    let _ = registries.credential_helpers();
     // Read again, a file changes nothing.
     let before = registries.names(&NAMES[0].parse().expect("it is one"));
     assert_eq!(registries.add(text).is_ok(), understood);

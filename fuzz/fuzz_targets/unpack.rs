@@ -1,6 +1,9 @@
 //! An archive is unpacked within its tree or refused: what is beside the tree stays as it is.
 //!
 //! The tree has links out of it before. What came out of it packs, and unpacks to the same again.
+//!
+//! A run costs what its files cost. So the room with the canary is made once, and only the trees
+//! are made and removed by each run; it is to be on a tmpfs, `run.sh` sees to that.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,9 +11,10 @@ use rbuild_layer::{
     Form, Limits, Ownership, PackOptions, RootEntry, UnpackOptions, Whiteouts, pack, unpack,
 };
 use rbuild_sys::Dir;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 const CANARY: &str = "sings";
 
@@ -30,60 +34,118 @@ fn options(whiteouts: Whiteouts, owner: (u32, u32)) -> UnpackOptions {
     }
 }
 
-/// The names beside the tree, and what the canary has.
-fn outside(root: &Path) -> (Vec<std::ffi::OsString>, String, u32) {
-    let entries = fs::read_dir(root).expect("it is there").flatten();
-    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-    names.sort();
-    let canary = root.join("canary");
-    let mode = fs::symlink_metadata(&canary).expect("it lives").mode();
-    (names, fs::read_to_string(&canary).expect("it lives"), mode)
+/// What is beside the trees, and stays as it is.
+struct Room {
+    path: PathBuf,
+    dir: Dir,
+    owner: (u32, u32),
+    outside: Outside,
+}
+
+static ROOM: LazyLock<Room> = LazyLock::new(|| {
+    let path = tempfile::tempdir().expect("a temporary directory").keep();
+    let canary = path.join("canary");
+    fs::write(&canary, CANARY).expect("it is written");
+    // A link that is made through the tree shows in the number of its names.
+    fs::hard_link(&canary, path.join("second")).expect("a link");
+    let owner = fs::metadata(&path).expect("it is there");
+    Room {
+        dir: Dir::open(&path).expect("it is there"),
+        owner: (owner.uid(), owner.gid()),
+        outside: Outside::of(&path),
+        path,
+    }
+});
+
+impl Room {
+    /// A new directory in it.
+    fn tree(&self, name: &str) -> Dir {
+        self.dir.mkdir(name.as_bytes(), 0o755).expect("it is made");
+        self.dir.child(name.as_bytes()).expect("it is there")
+    }
+
+    /// Removes the trees of this run.
+    fn clear(&self) {
+        for name in TREES {
+            self.dir.remove_all(name.as_bytes()).expect("we may");
+        }
+    }
+}
+
+/// The trees of a run.
+const TREES: [&str; 2] = ["tree", "copy"];
+
+/// The names beside the trees, and all that can be seen of the canary but when it was read.
+#[derive(Debug, PartialEq, Eq)]
+struct Outside {
+    names: Vec<std::ffi::OsString>,
+    text: Vec<u8>,
+    canary: [i64; 7],
+}
+
+impl Outside {
+    fn of(room: &Path) -> Self {
+        let entries = fs::read_dir(room).expect("it is there").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.retain(|name| TREES.iter().all(|tree| name != tree));
+        names.sort();
+        let canary = room.join("canary");
+        let seen = fs::symlink_metadata(&canary).expect("it lives");
+        Self {
+            names,
+            text: fs::read(&canary).expect("it lives"),
+            canary: fields(&seen),
+        }
+    }
+}
+
+fn fields(seen: &Metadata) -> [i64; 7] {
+    [
+        seen.mode().into(),
+        seen.uid().into(),
+        seen.gid().into(),
+        seen.nlink().cast_signed(),
+        seen.ino().cast_signed(),
+        seen.ctime(),
+        seen.ctime_nsec(),
+    ]
 }
 
 fuzz_target!(|input: &[u8]| {
     let Some((first, tar)) = input.split_first() else {
         return;
     };
-    let temp = tempfile::tempdir().expect("a temporary directory");
-    fs::write(temp.path().join("canary"), CANARY).expect("it is written");
-    let tree = temp.path().join("tree");
-    fs::create_dir(&tree).expect("it is made");
-    let owner = fs::metadata(&tree).expect("it is there");
-    let owner = (owner.uid(), owner.gid());
+    let room = &*ROOM;
+    room.clear();
+    let tree = room.tree("tree");
     let is_layer = first % 2 == 0;
     if first % 4 < 2 {
         // What an earlier layer, or the user, left there.
-        symlink("..", tree.join("up")).expect("a link");
-        symlink("../canary", tree.join("out")).expect("a link");
-        symlink(temp.path(), tree.join("abs")).expect("a link");
-        fs::hard_link(temp.path().join("canary"), temp.path().join("second")).expect("a link");
+        let at = room.path.join("tree");
+        symlink("..", at.join("up")).expect("a link");
+        symlink("../canary", at.join("out")).expect("a link");
+        symlink(&room.path, at.join("abs")).expect("a link");
     }
-    let before = outside(temp.path());
     let whiteouts = match is_layer {
         true => Whiteouts::Overlay,
         false => Whiteouts::Literal,
     };
-    let dir = Dir::open(&tree).expect("it is there");
-    let unpacked = unpack(&mut &tar[..], &dir, &options(whiteouts, owner));
-    assert_eq!(outside(temp.path()), before);
+    let options = options(whiteouts, room.owner);
+    let unpacked = unpack(&mut &tar[..], &tree, &options);
+    assert_eq!(Outside::of(&room.path), room.outside);
     if unpacked.is_err() || !is_layer {
         return;
     }
     let mut packed = Vec::new();
-    if pack(&[&dir], &PackOptions::new(Form::Overlay), &mut packed).is_err() {
+    if pack(&[&tree], &PackOptions::new(Form::Overlay), &mut packed).is_err() {
         return;
     }
-    let copy = temp.path().join("copy");
-    fs::create_dir(&copy).expect("it is made");
-    let copy = Dir::open(&copy).expect("it is there");
+    let copy = room.tree("copy");
     let limits = Limits {
         entries: 1 << 10,
-        ..options(whiteouts, owner).limits
+        ..options.limits
     };
-    let again = UnpackOptions {
-        limits,
-        ..options(whiteouts, owner)
-    };
+    let again = UnpackOptions { limits, ..options };
     unpack(&mut &packed[..], &copy, &again).expect("what we packed is unpacked");
     let mut second = Vec::new();
     pack(&[&copy], &PackOptions::new(Form::Overlay), &mut second).expect("and packed");

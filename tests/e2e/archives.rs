@@ -315,11 +315,8 @@ fn all_tags_and_policies_of_pull() {
     for policy in ["missing", "newer", "never", "always"] {
         let output = other.run(&["pull", "--policy", policy, &one]).success();
         assert_eq!(output.stdout.trim_end(), expected[0], "{policy}");
-        assert_eq!(
-            output.says("pulling"),
-            policy == "always", // The newest is here already.
-            "{policy}"
-        );
+        // There is no newer one.
+        assert_eq!(output.says("pulling"), policy == "always", "{policy}");
     }
     // What is here for one platform is not there for another one.
     let other_platform = ["pull", "--policy", "never", "--platform", "s390x", &one];
@@ -441,6 +438,18 @@ fn history_images_and_inspect_show_what_templates_ask_for() {
     // Both may be of the same second, so only the other direction is certain.
     assert!(listed(&["since=it:1"]).is_empty());
     assert!(listed(&["before=alpine"]).is_empty());
+    assert_eq!(listed(&["until=1h"]), Vec::<String>::new());
+    assert_eq!(listed(&["label!=kind"]), ["localhost/alpine:latest"]);
+    let of_id = format!("id={}", &id(&host, "it:1")[..12]);
+    assert_eq!(listed(&[&of_id]), ["localhost/it:1"]);
+    assert!(listed(&["readonly=true"]).is_empty());
+    assert_eq!(listed(&["intermediate=false"]).len(), 2);
+    let plain = history(&["--human=false", "--format", "{{.Size}} {{.Created}}"]);
+    let (bytes, time) = plain.lines().next().unwrap().split_once(' ').unwrap();
+    assert!(
+        bytes.parse::<u64>().is_ok() && time.contains('T'),
+        "{plain}"
+    );
     let json: Value =
         serde_json::from_str(&host.run(&["images", "--json"]).success().stdout).unwrap();
     let named = |image: &Value| image["Names"] == serde_json::json!(["localhost/it:1"]);
@@ -450,6 +459,14 @@ fn history_images_and_inspect_show_what_templates_ask_for() {
         .saying("sha256:");
     host.run(&["untag", "it:1"]).success();
     assert_eq!(listed(&["dangling=true"]), ["<none>"]);
+    host.run(&["tag", "alpine", "second:1"]).success();
+    host.run(&["images", "-a", "--history", "alpine"])
+        .success()
+        .saying("HISTORY")
+        .saying("localhost/alpine:latest, localhost/second:1");
+    let pruned = host.run(&["rmi", "--prune"]).success().stdout;
+    assert!(pruned.starts_with("Deleted: ") && pruned.lines().count() == 1);
+    assert_eq!(listed(&[]).len(), 2);
 }
 
 #[test]
@@ -516,4 +533,65 @@ fn tar_members(host: &Host, file: &Path) -> String {
     Output::of_success(command.arg("-tf").arg(file))
         .unwrap()
         .stdout
+}
+
+/// `cap_net_raw+ep`, version 2: without a user of a namespace in it.
+const CAPABILITY: [u8; 20] = [
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+const CAPABILITY_KEY: &str = "SCHILY.xattr.security.capability";
+
+/// The kernel writes down whose capabilities they are, and takes that away for who looks from inside.
+#[test]
+fn file_capabilities_are_the_same_bytes_inside_of_the_store_and_outside() {
+    let Some(host) = host_with(&[Need::Tool("podman")]) else {
+        return;
+    };
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_pax_extensions([(CAPABILITY_KEY, &CAPABILITY[..])])
+        .unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o755);
+    header.set_size(4);
+    tar.append_data(&mut header, "ping", &b"ping"[..]).unwrap();
+    let tar = tar.into_inner().unwrap();
+    host.scratch.file("cap.tar", tar).unwrap();
+    host.run(&["import", "cap.tar", "cap:1"]).success();
+    host.build(
+        "FROM cap:1 AS a\nFROM alpine\nCOPY --from=a /ping /bin/\n",
+        &["-t", "it:1"],
+    )
+    .success();
+    for (image, file) in [("cap:1", "ping"), ("it:1", "bin/ping")] {
+        host.run(&["export", "-o", "out.tar", image]).success();
+        let found = capability(&host, file);
+        assert_eq!(found.as_deref(), Some(&CAPABILITY[..]), "{image}");
+    }
+    host.run(&["save", "-o", "saved.tar", "it:1"]).success();
+    peer(&host, "podman", &["load", "-q", "-i", "saved.tar"]);
+    let pack = "here=$PWD; \
+                cd $(podman --root peer --runroot peer-run --storage-driver overlay image mount it:1); \
+                tar --format=pax --xattrs --xattrs-include=security.capability -cf $here/out.tar .";
+    peer(&host, "podman", &["unshare", "sh", "-c", pack]);
+    assert_eq!(
+        capability(&host, "bin/ping").as_deref(),
+        Some(&CAPABILITY[..])
+    );
+}
+
+/// What `out.tar` says that `file` may do.
+fn capability(host: &Host, file: &str) -> Option<Vec<u8>> {
+    let out = fs::File::open(host.scratch.path().join("out.tar")).unwrap();
+    for entry in tar::Archive::new(out).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path_bytes().ends_with(file.as_bytes()) {
+            let mut all = entry.pax_extensions().unwrap().into_iter().flatten();
+            return all.find_map(|it| {
+                let it = it.unwrap();
+                (it.key() == Ok(CAPABILITY_KEY)).then(|| it.value_bytes().to_vec())
+            });
+        }
+    }
+    None
 }

@@ -1,6 +1,6 @@
 //! Other people's tools accept what we make, and see in it what we see.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use rbuild_testkit::{Base, Host, Need, Output, Registry, Tree, unpack};
 use serde_json::{Value, json};
@@ -263,6 +263,51 @@ fn every_layer_has_its_history_entry() {
     );
 }
 
+/// All that the archive `path` says of each file: kind, mode, owner, content, time in seconds,
+/// extended attributes, and which files are one.
+fn members(path: &Path) -> BTreeMap<String, String> {
+    let open = || fs::File::open(path).unwrap();
+    let tree = Tree::from_tar(open()).unwrap();
+    let mut said = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut archive = tar::Archive::new(open());
+    for entry in archive.entries_with_seek().unwrap() {
+        let mut entry = entry.unwrap();
+        let clean = |path: &[u8]| {
+            let path = String::from_utf8_lossy(path).into_owned();
+            format!("/{}", path.trim_start_matches("./").trim_matches('/'))
+        };
+        let path = clean(&entry.path_bytes());
+        let mut more = format!("{} ", entry.header().mtime().unwrap());
+        for extension in entry.pax_extensions().unwrap().into_iter().flatten() {
+            let (key, value) = extension
+                .map(|it| (it.key_bytes(), it.value_bytes()))
+                .unwrap();
+            if key.starts_with(b"SCHILY.xattr.") {
+                more += &format!("{} {value:?} ", String::from_utf8_lossy(key));
+            }
+        }
+        let link = entry.link_name_bytes().map(|target| clean(&target));
+        let first = match entry.header().entry_type().is_hard_link() {
+            true => link.unwrap(),
+            false => path.clone(),
+        };
+        files.entry(first).or_default().push(path.clone());
+        said.insert(path, more);
+    }
+    for names in files.into_values() {
+        let mut names = names;
+        names.sort();
+        for name in &names {
+            *said.get_mut(name).unwrap() += &names.join(" = ");
+        }
+    }
+    for (path, entry) in tree.0 {
+        *said.entry(path).or_default() += &format!(" {entry:?}");
+    }
+    said
+}
+
 #[test]
 fn a_real_distribution_survives_the_way_in_and_out() {
     let Some(host) = golang_host() else { return };
@@ -273,13 +318,15 @@ fn a_real_distribution_survives_the_way_in_and_out() {
     let exported = host.scratch.path().join("exported.tar");
     let to = exported.to_str().unwrap();
     host.run(&["export", "golang", "-o", to]).success();
-    let tree = |path: &Path| Tree::from_tar(fs::File::open(path).unwrap()).unwrap();
-    let (ours, theirs) = (tree(&exported), tree(&Base::Golang.archive()));
-    assert!(theirs.0.len() > 10_000, "it is a real one");
-    let differing = |it: &&String| ours.0.get(*it) != theirs.0.get(*it) && *it != "/";
-    let all = theirs.0.keys().chain(ours.0.keys());
-    let differing: Vec<&String> = all.filter(differing).collect();
-    assert_eq!(differing, Vec::<&String>::new());
+    let (ours, theirs) = (members(&exported), members(&Base::Golang.archive()));
+    assert!(theirs.len() > 10_000, "it is a real one");
+    let differing = |it: &&String| ours.get(*it) != theirs.get(*it) && *it != "/";
+    let all = theirs.keys().chain(ours.keys());
+    let differing: Vec<_> = all
+        .filter(differing)
+        .map(|it| (it, ours.get(it), theirs.get(it)))
+        .collect();
+    assert!(differing.is_empty(), "{differing:#?}");
     // What is pulled leaves as it came.
     let registry = Registry::start(&host).unwrap();
     let at = |tag: &str| format!("{}/golang:{tag}", registry.address());

@@ -2,7 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use rbuild_testkit::{Base, Host, Need, Output, Registry, TokenServer, need};
+use rbuild_testkit::{
+    Base, Host, Need, Output, Registry, Size, TokenServer,
+    fault_registry::{Access, FaultRegistry},
+    need,
+};
 
 const NEEDS: &[Need] = &[
     Need::Rbuild,
@@ -242,11 +246,12 @@ fn a_client_certificate_is_shown_to_its_host() {
     push().success();
 }
 
-/// Makes `NAME.crt` for this machine, which is its own authority, and `NAME.key`; returns the path
-/// without its ending.
-fn certificate(host: &Host, name: &str) -> String {
+/// Makes `NAME.crt` for this machine, also called `registry.test`, which is its own authority, and
+/// `NAME.key`; returns the path without its ending.
+pub fn certificate(host: &Host, name: &str) -> String {
     let dir = host.scratch.dir("certs").unwrap();
-    let options = "req -x509 -newkey rsa:2048 -nodes -days 2 -addext subjectAltName=IP:127.0.0.1 \
+    let options = "req -x509 -newkey rsa:2048 -nodes -days 2 \
+                   -addext subjectAltName=IP:127.0.0.1,DNS:registry.test \
                    -addext basicConstraints=critical,CA:FALSE";
     let (key, crt) = (format!("{name}.key"), format!("{name}.crt"));
     let subject = format!("/CN={name}");
@@ -293,4 +298,193 @@ fn registries_conf_moves_names_and_blocks_them() {
     let names = rbuild(&host, &["images", "--format", "{{.Name}}"]).stdout;
     assert!(names.contains("moved.invalid/thing"), "{names}");
     refused(&pull("blocked.invalid/x"), "`blocked.invalid` is blocked");
+}
+
+#[test]
+fn a_short_name_of_several_registries_is_asked_about_as_the_mode_says() {
+    let Some(host) = need(NEEDS) else { return };
+    let registries = ["first", "second"].map(|_| FaultRegistry::start(Access::Open, Vec::new()));
+    let addresses = registries.each_ref().map(FaultRegistry::address);
+    host.import(Base::Busybox);
+    for address in &addresses {
+        let image = format!("{address}/x:1");
+        host.build(
+            &format!("FROM alpine\nLABEL at={address}\n"),
+            &["-t", &image],
+        )
+        .success();
+        host.run(&["push", &image]).success();
+        host.run(&["rmi", &image]).success();
+    }
+    let command = |mode: &str, args: &[&str]| {
+        let [first, second] = &addresses;
+        let text = format!(
+            "unqualified-search-registries = ['{first}', '{second}']\n\
+             short-name-mode = '{mode}'\n[aliases]\ny = '{second}/x'\n"
+        );
+        let conf = host.scratch.file(&format!("{mode}.conf"), text).unwrap();
+        let mut command = host.rbuild(args);
+        command.env("CONTAINERS_REGISTRIES_CONF", conf);
+        command
+    };
+    let run = |mode: &str, args: &[&str]| Output::of(&mut command(mode, args)).unwrap();
+    for args in [&["pull", "x:1"][..], &["bud", "ctx"]] {
+        host.scratch.file("ctx/Dockerfile", "FROM x:1\n").unwrap();
+        let refused = run("enforcing", args).failure();
+        let [first, second] = &addresses;
+        let refused = refused.saying(&format!("may mean `{first}/x:1`, `{second}/x:1`"));
+        refused.saying("short-name-mode");
+    }
+    run("enforcing", &["pull", "y:1"]).success();
+    for mode in ["permissive", "disabled"] {
+        let said = run(mode, &["pull", "x:1"]).success();
+        assert!(said.says(&format!("from {}/x:1", addresses[0])), "{said}");
+    }
+    for (mode, typed, at) in [("enforcing", "7\n2\n", 1), ("permissive", "1\n", 0)] {
+        let size = Size {
+            rows: 24,
+            columns: 80,
+        };
+        let mut terminal = host.started_in_terminal(&command(mode, &["pull", "x:1"]), size);
+        terminal.expect("Which image is meant?");
+        terminal.expect(&format!("2) {}/x:1", addresses[1]));
+        terminal.expect("1 to 2: ");
+        terminal.enter(typed);
+        terminal.expect(&format!("`{}/x:1` it is", addresses[at]));
+        assert!(terminal.wait().0.success());
+    }
+}
+
+#[test]
+fn drop_ins_win_by_their_names_and_aliases_that_podman_remembers_are_known() {
+    let Some(host) = need(NEEDS) else { return };
+    let registries = ["first", "second"].map(|_| FaultRegistry::start(Access::Open, Vec::new()));
+    let [first, second] = registries.each_ref().map(FaultRegistry::address);
+    host.import(Base::Busybox);
+    for (address, name) in [(&first, "x"), (&second, "x"), (&first, "deep/y")] {
+        let image = format!("{address}/{name}:1");
+        host.run(&["push", "alpine", &image]).success();
+    }
+    let home = host.scratch.dir("home").unwrap();
+    let file = |path: &str, text: String| host.scratch.file(path, text).unwrap();
+    let config = "home/.config/containers";
+    let search = |at: &str| format!("unqualified-search-registries = ['{at}']\n");
+    // It is pulled, and from that registry.
+    let check = |name: &str, from: usize, path: &str| {
+        let asked = |registry: &FaultRegistry| {
+            let requests = registry.requests();
+            requests.iter().filter(|it| it.contains(path)).count()
+        };
+        let before = registries.each_ref().map(asked);
+        let mut command = host.rbuild(&["pull", "--retry=0", name]);
+        Output::of(command.env("HOME", &home)).unwrap().success();
+        let after = registries.each_ref().map(asked);
+        assert!(after[from] > before[from], "{name}");
+        assert_eq!(after[1 - from], before[1 - from], "{name}");
+    };
+    file(&format!("{config}/registries.conf"), search(&first));
+    file(
+        &format!("{config}/registries.conf.d/10.conf"),
+        search("no.invalid"),
+    );
+    file(
+        &format!("{config}/registries.conf.d/20.conf"),
+        search(&second),
+    );
+    file(
+        &format!("{config}/registries.conf.d/30.off"),
+        search("no.invalid"),
+    );
+    check("x:1", 1, "/v2/x/manifests/1");
+    let wildcard = format!("[[registry]]\nprefix = '*.site.test'\nlocation = '{first}/deep'\n");
+    file(&format!("{config}/registries.conf.d/05.conf"), wildcard);
+    check("a.site.test/y:1", 0, "/v2/deep/y/manifests/1");
+    let alias = format!("[aliases]\n'x' = '{first}/x'\n");
+    file("home/.cache/containers/short-name-aliases.conf", alias);
+    check("x:1", 0, "/v2/x/manifests/1");
+    let broken = host.scratch.file(
+        &format!("{config}/registries.conf.d/40.conf"),
+        "[[registry]",
+    );
+    let mut command = host.rbuild(&["pull", "x:1"]);
+    let output = Output::of(command.env("HOME", &home)).unwrap().failure();
+    output.saying(&broken.unwrap().display().to_string());
+}
+
+/// A program that keeps one login in a file.
+const KEEPER: &str = "#!/bin/sh\ncase $1 in\nstore) cat > \"$KEPT\" ;;\nerase) rm \"$KEPT\" ;;\n\
+    get) cat \"$KEPT\" 2> /dev/null || { echo credentials not found in native keychain; exit 1; } ;;\nesac\n";
+
+#[test]
+fn a_login_is_read_from_standard_input_kept_by_a_program_and_forgotten() {
+    let Some(host) = need(NEEDS) else { return };
+    let registry = Registry::start_with(&host, "", &htpasswd(&host)).unwrap();
+    let address = registry.address();
+    host.import(Base::Busybox);
+    let keeper = host.scratch.file("bin/docker-credential-keeper", KEEPER);
+    fs::set_permissions(keeper.unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = |name: &str| host.scratch.path().join(name);
+    let run = |file: &str, args: &[&str], input: &str| {
+        let mut command = host.rbuild(args);
+        command
+            .env("REGISTRY_AUTH_FILE", path(file))
+            .env("KEPT", path("kept"))
+            .env("PATH", format!("{}:/usr/bin:/bin", path("bin").display()));
+        Output::of_input(&mut command, input.as_bytes()).unwrap()
+    };
+    let login = ["login", "-u", "user", "--password-stdin", &address];
+    let who = ["login", "--get-login", &address];
+    let push = ["push", "alpine", &format!("{address}/a:1")];
+    for file in ["plain.json", "kept.json"] {
+        if file == "kept.json" {
+            let text = format!(r#"{{"credHelpers":{{"{address}":"keeper"}}}}"#);
+            host.scratch.file(file, text).unwrap();
+        }
+        refused(&run(file, &login, "wrong-secret\n"), "status 401");
+        refused(&run(file, &who, ""), "nobody is logged in");
+        run(file, &login, "secret\n").success();
+        assert_eq!(run(file, &who, "").success().stdout, "user\n", "{file}");
+        run(file, &push, "").success();
+        let elsewhere = ["login", "--get-login", "elsewhere.example"];
+        refused(&run(file, &elsewhere, ""), "nobody is logged in");
+        let text = fs::read_to_string(path(file)).unwrap();
+        // dXNlcjpzZWNyZXQ= is `user:secret`.
+        let is_in_file = text.contains("dXNlcjpzZWNyZXQ=");
+        assert_eq!(is_in_file, file == "plain.json", "{text}");
+        assert_eq!(path("kept").exists(), !is_in_file);
+        run(file, &["logout", "--all"], "").success();
+        refused(&run(file, &who, ""), "nobody is logged in");
+        assert!(!path("kept").exists());
+        refused(&run(file, &push, ""), "no login is known");
+    }
+    let without_user = ["login", "--password-stdin", &address];
+    refused(&run("plain.json", &without_user, "secret\n"), "--username");
+}
+
+#[test]
+fn logins_of_other_programs_are_found_in_the_usual_order() {
+    let Some(host) = need(NEEDS) else { return };
+    let registry = Registry::start_with(&host, "", &htpasswd(&host)).unwrap();
+    let address = registry.address();
+    host.import(Base::Busybox);
+    let home = host.scratch.dir("home").unwrap();
+    let runtime = host.scratch.dir("runtime").unwrap();
+    let run = |args: &[&str]| {
+        let mut command = host.rbuild(args);
+        command.env("HOME", &home).env("XDG_RUNTIME_DIR", &runtime);
+        Output::of(&mut command).unwrap()
+    };
+    let who = ["login", "--get-login", &address];
+    // The last one is asked first. base64: a:x, b:x, user:secret.
+    for (file, auth, user) in [
+        ("home/.docker/config.json", "YTp4", "a"),
+        ("home/.config/containers/auth.json", "Yjp4", "b"),
+        ("runtime/containers/auth.json", "dXNlcjpzZWNyZXQ=", "user"),
+    ] {
+        refused(&run(&["push", "alpine", &format!("{address}/a:1")]), "401");
+        let text = format!(r#"{{"auths":{{"{address}":{{"auth":"{auth}"}}}}}}"#);
+        host.scratch.file(file, text).unwrap();
+        assert_eq!(run(&who).success().stdout.trim_end(), user);
+    }
+    run(&["push", "alpine", &format!("{address}/a:1")]).success();
 }

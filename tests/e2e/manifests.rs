@@ -300,3 +300,85 @@ fn all_tags_of_a_repository_are_pushed_lists_too() {
         host.run(&[&["push"], args].concat()).failure().saying(says);
     }
 }
+
+#[test]
+fn a_list_is_sent_with_or_without_its_images_and_shown_as_what_it_is() {
+    let Some(host) = with_images(&["docker-registry", "skopeo"]) else {
+        return;
+    };
+    both(&host);
+    let registry = Registry::start(&host).unwrap();
+    let place = |name: &str| format!("docker://{}/{name}:1", registry.address());
+    let alone = ["push", "--all=false", "both", &place("alone")];
+    host.run(&alone).failure().saying("status 4");
+    let kept = ["push", "--all", "both", &place("all")];
+    host.run(&kept).success();
+    let document = listed(&host, "both");
+    for args in [
+        &["inspect", "both"][..],
+        &["inspect", "--type", "manifest", "both"],
+    ] {
+        let said: Value = serde_json::from_str(&host.run(args).success().stdout).unwrap();
+        assert_eq!(said[0], document);
+    }
+    let type_of = |kind: &str, name: &str| host.run(&["inspect", "--type", kind, name]);
+    type_of("image", "both").failure();
+    type_of("manifest", "one").failure();
+    type_of("container", "one").failure();
+    let raw = ["inspect", "--raw", "--tls-verify=false", &place("all")];
+    let raw: Value = serde_json::from_str(&peer(&host, "skopeo", &raw)).unwrap();
+    assert_eq!(listed(&host, &place("all")), raw);
+    host.run(&["push", "--rm", "both", &place("again")])
+        .success();
+    assert_eq!(host.run(&["manifest", "exists", "both"]).status, 1);
+    host.run(&["push", "--rm", "one", &place("one")]).success();
+    host.run(&["exists", "one"]).success();
+    host.run(&["manifest", "inspect", "nothing.invalid/x"])
+        .failure();
+}
+
+#[test]
+fn a_list_has_its_images_in_a_second_compression_for_those_who_know_it() {
+    let Some(host) = with_images(&["docker-registry", "skopeo", "podman"]) else {
+        return;
+    };
+    both(&host);
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/both:1", registry.address());
+    let place = format!("docker://{name}");
+    let zstd = ["push", "--add-compression", "zstd,zstd", "both", &place];
+    manifest(&host, &zstd);
+    let document = listed(&host, &place);
+    let platforms = platforms(&document);
+    let [first, second] = [0, 2].map(|from| platforms.split(' ').skip(from).take(2));
+    assert!(first.eq(second), "{platforms}");
+    for (number, kind) in ["gzip", "gzip", "zstd", "zstd"].iter().enumerate() {
+        let entry = &document["manifests"][number];
+        let is_said = entry["annotations"]["io.github.containers.compression.zstd"] == "true";
+        assert_eq!(is_said, *kind == "zstd");
+        let digest = entry["digest"].as_str().unwrap();
+        let (repository, _) = place.rsplit_once(':').unwrap();
+        let image = format!("{repository}@{digest}");
+        for layer in listed(&host, &image)["layers"].as_array().unwrap() {
+            assert!(layer["mediaType"].as_str().unwrap().ends_with(kind));
+        }
+    }
+    // Whoever does not look for that takes the first.
+    peer(
+        &host,
+        "podman",
+        &["pull", "-q", "--tls-verify=false", &name],
+    );
+    host.run(&["rmi", "one"]).success();
+    host.run(&["pull", "-q", &name]).success();
+    assert_eq!(host.run(&["run", &name]).success().stdout, "one\n");
+    let docker = [
+        "manifest",
+        "push",
+        "--format=docker",
+        "--add-compression=zstd",
+        "both",
+        &place,
+    ];
+    host.run(&docker).failure().saying("zstd");
+}

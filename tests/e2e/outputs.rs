@@ -3,13 +3,14 @@
 use std::fs;
 
 use rbuild_testkit::{
-    Need, Output, Registry, Tree,
+    Base, Need, Output, Registry, Tree,
     fault_registry::{Access, FaultRegistry},
 };
 use serde_json::Value;
 
 use crate::{
     archives::peer,
+    manifests::platforms,
     surroundings::{host, host_with},
 };
 
@@ -162,6 +163,252 @@ fn zstd_chunked_is_zstd_to_others_and_says_where_its_files_are() {
     ];
     host.run(&again).success();
     assert_eq!(raw()["layers"], pushed["layers"]);
+}
+
+#[test]
+fn where_only_files_are_asked_for_no_image_is_made() {
+    let Some(host) = host() else { return };
+    let dockerfile = "FROM alpine\nRUN echo a > /a && rm /bin/sh\n";
+    let images = || host.run(&["images", "-q"]).success().stdout;
+    let before = images();
+    for output in ["out", "type=local,dest=out2", "type=tar,dest=out.tar"] {
+        let said = host.build(dockerfile, &["-o", output]).success();
+        assert_eq!(said.stdout, "", "{output}");
+    }
+    assert_eq!(images(), before);
+    let out = host.scratch.path().join("out");
+    assert_eq!(fs::read_to_string(out.join("a")).unwrap(), "a\n");
+    assert!(out.join("bin/busybox").exists() && fs::symlink_metadata(out.join("bin/sh")).is_err());
+    let [read, tar] = [out, host.scratch.path().join("out.tar")];
+    let tar = Tree::from_tar(fs::File::open(tar).unwrap()).unwrap();
+    let read = Tree::read(&host.account, &read).unwrap();
+    assert_eq!(read.paths(), tar.paths());
+    // Each of these asks for one.
+    for flag in [&["--load"][..], &["-t", "it"], &["--iidfile", "id"]] {
+        host.build(dockerfile, &[flag, &["-o", "out"]].concat())
+            .success();
+        assert_ne!(images(), before, "{flag:?}");
+        host.run(&["rmi", "--all"]).success();
+        host.import(Base::Busybox);
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn an_output_says_what_is_asked_of_manifest_entry_and_index() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    let words = "annotation.a=all,annotation[linux/arm64].b=arm,annotation-manifest-descriptor.c=entry,\
+                 annotation-index.d=index";
+    let raw = |place: &str| json(&peer(&host, "skopeo", &["inspect", "--raw", place]));
+    let dockerfile = "FROM scratch\nLABEL k=v\n";
+    let platforms = ["--platform=linux/amd64,linux/arm64"];
+    let layout = format!("type=oci,tar=false,dest=several,name=1,{words}");
+    let archive = format!("type=oci,dest=several.tar,{words}");
+    let args = [&platforms[..], &["-t", "it", "-o", &layout, "-o", &archive]].concat();
+    host.build(dockerfile, &args).success();
+    let index = raw("oci:several:1");
+    assert_eq!(index["annotations"]["d"], "index");
+    assert_eq!(raw("oci-archive:several.tar"), index);
+    for (number, b) in [Value::Null, "arm".into()].into_iter().enumerate() {
+        let entry = &index["manifests"][number];
+        assert_eq!(entry["annotations"]["c"], "entry");
+        let digest = entry["digest"].as_str().unwrap().replace(':', "/");
+        let manifest = host.scratch.path().join("several/blobs").join(digest);
+        let manifest = json(&fs::read_to_string(manifest).unwrap());
+        assert_eq!(manifest["annotations"]["a"], "all");
+        assert_eq!(manifest["annotations"]["b"], b);
+    }
+    // What only goes elsewhere is not said here.
+    let listed = host.run(&["manifest", "inspect", "it"]).success().stdout;
+    assert!(!listed.contains("index\""), "{listed}");
+    let flags = [
+        "--annotation=index,manifest:e=both",
+        "--annotation=manifest-descriptor[linux/arm64]:f=arm",
+    ];
+    let output = "type=oci,tar=false,dest=flags,name=1,annotation-index.e=own";
+    let args = [&platforms[..], &flags, &["-t", "flags", "-o", output]].concat();
+    host.build(dockerfile, &args).success();
+    let here = host.run(&["manifest", "inspect", "flags"]).success().stdout;
+    for (document, e) in [(raw("oci:flags:1"), "own"), (json(&here), "both")] {
+        assert_eq!(document["annotations"]["e"], e);
+        assert!(document["manifests"][0]["annotations"]["f"].is_null());
+        assert_eq!(document["manifests"][1]["annotations"]["f"], "arm");
+    }
+    let one = ["-o", "type=image,name=one,annotation.a=here"];
+    host.build(dockerfile, &one).success();
+    let said = ["inspect", "--format", "{{index .Annotations \"a\"}}", "one"];
+    assert_eq!(host.run(&said).success().stdout, "here\n");
+    for (args, why) in [
+        (&["-o", &layout][..], "there will be no index"),
+        (&["--annotation=index:a=b"], "there will be no `index`"),
+        (
+            &[
+                "--format=docker",
+                "-o",
+                "type=registry,name=a.test/b,annotation.a=b",
+            ],
+            "docker's format has none",
+        ),
+    ] {
+        host.build(dockerfile, args).failure().saying(why);
+    }
+}
+
+#[test]
+fn images_that_are_pushed_by_digest_are_put_together_later() {
+    let Some(host) = host_with(&["docker-registry", "skopeo"].map(Need::Tool)) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let name = format!("{}/team/app", registry.address());
+    let output =
+        format!("type=image,name={name},push-by-digest=true,name-canonical=true,push=true");
+    let mut digests = Vec::new();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let args = [
+            "--platform",
+            platform,
+            "-o",
+            &output,
+            "--digestfile",
+            "digest",
+        ];
+        host.build(
+            "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\n",
+            &args,
+        )
+        .success();
+        let digest = fs::read_to_string(host.scratch.path().join("digest")).unwrap();
+        digests.push(format!("docker://{name}@{digest}"));
+    }
+    let tags = [
+        "list-tags",
+        "--tls-verify=false",
+        &format!("docker://{name}"),
+    ];
+    let mut skopeo = host.account.command("skopeo");
+    let listed = Output::of(skopeo.args(tags)).unwrap();
+    assert!(!listed.says("latest"), "{listed}");
+    let create = ["manifest", "create", "app", &digests[0], &digests[1]];
+    host.run(&create).success();
+    let place = format!("docker://{name}:1");
+    host.run(&["manifest", "push", "app", &place]).success();
+    let raw = ["inspect", "--raw", "--tls-verify=false", &place];
+    let index = json(&peer(&host, "skopeo", &raw));
+    assert_eq!(platforms(&index), "linux/amd64 linux/arm64");
+    // A look at what is there needs no store.
+    let seen = host.run(&["manifest", "inspect", &place]).success().stdout;
+    assert_eq!(json(&seen), index);
+}
+
+#[test]
+fn the_same_image_goes_out_in_each_compression_that_is_asked_for() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    let table = [
+        ("1", "compression=uncompressed", "tar"),
+        ("2", "compression=gzip,compression-level=9", "tar+gzip"),
+        ("3", "compression=zstd", "tar+zstd"),
+        (
+            "4",
+            "compression=zstd:chunked,force-compression=true",
+            "tar+zstd",
+        ),
+    ];
+    let output = |(tag, words, _)| format!("type=oci,tar=false,dest=it,name={tag},{words}");
+    let outputs = table.map(output);
+    let args: Vec<&str> = outputs.iter().flat_map(|output| ["-o", output]).collect();
+    host.build("FROM alpine\nRUN echo a > /a\n", &args)
+        .success();
+    for (tag, words, kind) in table {
+        let place = format!("oci:it:{tag}");
+        let manifest = json(&peer(&host, "skopeo", &["inspect", "--raw", &place]));
+        for layer in manifest["layers"].as_array().unwrap() {
+            let expected = format!("application/vnd.oci.image.layer.v1.{kind}");
+            assert_eq!(layer["mediaType"], expected, "{words}");
+        }
+    }
+}
+
+#[test]
+fn times_are_rewritten_for_all_outputs_or_for_none() {
+    let Some(host) = host() else { return };
+    let build = |flags: &[&str]| {
+        let dockerfile = "FROM scratch\nCOPY file /\n";
+        host.scratch.file("ctx/file", "x").unwrap();
+        let epoch = ["--source-date-epoch=1", "-o", "type=oci,dest=a.tar"];
+        host.build(dockerfile, &[&epoch, flags].concat())
+    };
+    let rewritten = build(&[]).success().stdout;
+    let said = ["-o", "type=oci,dest=b.tar,rewrite-timestamp=true"];
+    assert_eq!(build(&said).success().stdout, rewritten);
+    let not = ["-o", "type=oci,dest=b.tar,rewrite-timestamp=false"];
+    assert_ne!(build(&not).success().stdout, rewritten);
+    build(&[&said[..], &not].concat())
+        .failure()
+        .saying("true and false");
+    build(&[&not[..], &["--rewrite-timestamp"]].concat())
+        .failure()
+        .saying("true and false");
+}
+
+#[test]
+fn a_tag_may_be_a_place_that_gets_the_result() {
+    let Some(host) = host_with(&["docker-registry", "skopeo"].map(Need::Tool)) else {
+        return;
+    };
+    let registry = Registry::start(&host).unwrap();
+    let remote = format!("docker://{}/team/app:1", registry.address());
+    let places = [
+        "oci:layout:it",
+        "oci-archive:it.oci:it",
+        "docker-archive:it.docker:localhost/it:1",
+        "dir:it.dir",
+        &remote,
+    ];
+    let dockerfile = "FROM alpine\nRUN echo a > /a\n";
+    let tags: Vec<&str> = places.iter().flat_map(|place| ["-t", place]).collect();
+    let id = host.build(dockerfile, &[&tags[..], &["-t", "it"]].concat());
+    let id = id.success().stdout;
+    for place in places {
+        let inspect = ["inspect", "--tls-verify=false", "--config", "--raw", place];
+        assert!(
+            peer(&host, "skopeo", &inspect).contains("echo a > /a"),
+            "{place}"
+        );
+        let pulled = host.run(&["pull", "-q", place]).success().stdout;
+        assert_eq!(pulled, id, "{place}");
+    }
+    host.run(&["exists", "it"]).success();
+    let several = ["--platform=linux/amd64,linux/arm64", "-t", "oci:several:1"];
+    host.build("FROM scratch\nLABEL a=b\n", &several).success();
+    let index = json(&peer(
+        &host,
+        "skopeo",
+        &["inspect", "--raw", "oci:several:1"],
+    ));
+    assert_eq!(platforms(&index), "linux/amd64 linux/arm64");
+    for (tag, why) in [
+        ("containers-storage:it", "podman load"),
+        ("dir:several", "one platform"),
+    ] {
+        host.build(
+            "FROM scratch\nLABEL a=b\n",
+            &[&several[..1], &["-t", tag]].concat(),
+        )
+        .failure()
+        .saying(why);
+    }
+    let no_push = ["--no-push", "-t", &remote];
+    host.build(dockerfile, &no_push)
+        .failure()
+        .saying("--no-push");
 }
 
 #[test]

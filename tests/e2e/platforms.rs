@@ -152,6 +152,34 @@ fn stages_of_this_machine_compile_for_others() {
     host.build(CROSS, &one).success();
     assert_eq!(inspected(&host, "one")["Architecture"], "sparc64");
     assert!(host.scratch.path().join("flat/what").is_file());
+    // With or without an image of them, it can be otherwise.
+    for more in [&[][..], &["-t", "one"], &["--provenance=true"]] {
+        let name = format!("as-said{}", more.len());
+        let split = format!("type=local,dest={name},platform-split=true");
+        let tar = format!("type=tar,dest={name}.tar,platform-split=true");
+        let args = ["--platform=linux/sparc64", "-o", &split, "-o", &tar];
+        host.build(CROSS, &[&args, more].concat()).success();
+        let path = host.scratch.path().join(&name);
+        assert!(path.join("linux_sparc64/what").is_file(), "{more:?}");
+        let mut listed = host.account.command("tar");
+        let listed = listed.arg("tf").arg(path.with_extension("tar"));
+        let listed = Output::of_success(listed).unwrap();
+        assert!(listed.says("linux_sparc64/what\n"), "{more:?}");
+    }
+    build(
+        &host,
+        CROSS,
+        &["-o", "type=local,dest=both,platform-split=false"],
+    )
+    .success();
+    assert!(host.scratch.path().join("both/what").is_file());
+    build(
+        &host,
+        CROSS,
+        &["-o", "type=tar,dest=x.tar,platform-split=false"],
+    )
+    .failure()
+    .saying("platform-split");
 }
 
 /// Commands for two platforms, that of `linux/sparc64` ending with `status`: each waits for the

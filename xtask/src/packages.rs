@@ -38,6 +38,7 @@ pub const FOR_TESTS: &[Tool] = &[
     tool("ip", "iproute2", "iproute"),
     tool("faketime", "faketime", "libfaketime"),
     tool("podman", "podman", "podman"),
+    tool("crun", "crun", "crun"),
     tool("buildah", "buildah", "buildah"),
     tool("git", "git", "git"),
     tool("strace", "strace", "strace"),

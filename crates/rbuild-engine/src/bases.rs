@@ -17,7 +17,7 @@ use rbuild_oci::{
     Reference,
 };
 use rbuild_plan::BaseImage;
-use rbuild_registry::{CredentialSources, Registries, Repository, SignaturePolicy};
+use rbuild_registry::{CredentialSources, Registries, Repository, SignaturePolicy, Target};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
@@ -45,7 +45,12 @@ pub struct Bases<'a> {
     pub signatures: &'a SignaturePolicy,
     /// Chooses from an index.
     pub platform: Platform,
+    /// Chooses from what a short name may mean.
+    pub choose: Chooser<'a>,
 }
+
+/// Asks the user which of several images is meant; `None` where nobody can be asked.
+pub type Chooser<'a> = &'a (dyn Fn(&[Target]) -> Option<usize> + Sync);
 
 /// When an image is asked for at the place that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -372,11 +377,6 @@ impl<'a> Bases<'a> {
     }
 }
 
-/// The layers of an image that the store has.
-fn stored(record: &ImageRecord) -> Vec<LayerId> {
-    record.layers.iter().map(|layer| layer.layer).collect()
-}
-
 /// The image with the configuration `text`, which is what `name` means; `record` if the store has it.
 fn resolved(
     name: &str,
@@ -391,7 +391,10 @@ fn resolved(
         ChainId::of(&config.rootfs.diff_ids).map_or_else(String::new, |chain| chain.to_string());
     let tree = BaseTree {
         tree_key: tree_key.clone(),
-        layers: record.map_or_else(|| layer_ids(&config.rootfs.diff_ids), stored),
+        layers: record.map_or_else(
+            || layer_ids(&config.rootfs.diff_ids),
+            ImageRecord::layer_ids,
+        ),
         image: ImageId(Digest::of(text.as_bytes())),
         announced: None,
     };

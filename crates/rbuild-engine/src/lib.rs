@@ -35,7 +35,7 @@ mod trees;
 mod work;
 mod workers;
 
-pub use bases::{BaseTree, Bases, Extent, Notice, Policy, Resolved};
+pub use bases::{BaseTree, Bases, Chooser, Extent, Notice, Policy, Resolved};
 pub use build::{Bottoms, Builder, State};
 pub use builds::build_all;
 pub use caching::{Caching, Stages};

@@ -360,7 +360,7 @@ impl Wanted<'_> {
             copy: &mut blob,
         };
         let mut tar = Hashing {
-            from: Decoder::new(&mut keeping, compression, RATIO_LIMIT)
+            from: Decoder::of_layer(&mut keeping, compression, RATIO_LIMIT)
                 .map_err(|source| self.read_error(source))?,
             hasher: Hasher::new(),
         };

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use rbuild_oci::Name;
 use rbuild_plan::Inheritance;
-use rbuild_store::ImageRecord;
+use rbuild_store::{Draft, ImageRecord};
 use serde::Deserialize;
 
-use crate::manifest::local_digest;
+use crate::manifest::{format_of, local_digest};
 
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
@@ -88,6 +88,24 @@ pub fn annotations(image: &ImageRecord) -> BTreeMap<String, String> {
     };
     let said = serde_json::from_str::<Said>(manifest).ok();
     said.and_then(|said| said.annotations).unwrap_or_default()
+}
+
+/// `image` with `more` annotations, which win; its manifest is written anew for them.
+#[must_use]
+pub fn annotated(image: ImageRecord, more: BTreeMap<String, String>) -> ImageRecord {
+    if more.is_empty() {
+        return image;
+    }
+    let (format, mut all) = (format_of(&image), annotations(&image));
+    all.extend(more);
+    ImageRecord {
+        manifest: None,
+        draft: Draft {
+            format,
+            annotations: all,
+        },
+        ..image
+    }
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ pub(crate) fn write_tar(
             let failed = || Error::file("read", blob.digest.to_string());
             let compression = layer_compression(&blob.media_type).unwrap_or(Compression::None);
             // It was unpacked before: that it is not too large is known.
-            let mut tar = Decoder::new(file, compression, u64::MAX).map_err(failed())?;
+            let mut tar = Decoder::of_layer(file, compression, u64::MAX).map_err(failed())?;
             io::copy(&mut tar, &mut both).map_err(failed())?;
         }
         None => {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rbuild_oci::{Descriptor, Format, ListedPlatform};
 use rbuild_store::{ImageRecord, IndexRecord, ListedImage, Store};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Error, Exported, Looks, Place, export, local_descriptor, manifest::describe};
 
@@ -21,6 +21,76 @@ pub struct ExportedIndex {
     pub descriptor: Descriptor,
     /// The images that it lists, each once.
     pub images: Vec<Exported>,
+}
+
+impl ExportedIndex {
+    /// The same with more annotations: of itself, and of its first entries, in their order. Only
+    /// OCI's indexes have a place for them.
+    #[must_use]
+    pub fn annotated(
+        self,
+        own: &BTreeMap<String, String>,
+        entries: &[BTreeMap<String, String>],
+    ) -> Self {
+        if own.is_empty() && entries.iter().all(BTreeMap::is_empty) {
+            return self;
+        }
+        let mut document: Value = serde_json::from_str(&self.text).expect("we wrote it");
+        add(&mut document, own);
+        let listed = document["manifests"].as_array_mut();
+        let listed = listed.into_iter().flatten();
+        listed
+            .zip(entries)
+            .for_each(|(entry, more)| add(entry, more));
+        let text = document.to_string();
+        Self {
+            descriptor: describe(&self.descriptor.media_type, &text),
+            text,
+            ..self
+        }
+    }
+}
+
+impl ExportedIndex {
+    /// The same with what `others` lists listed too, after its own and with annotations: the same
+    /// images in another form. What is in both is there once.
+    #[must_use]
+    pub fn with(self, others: Self, annotations: &BTreeMap<String, String>) -> Self {
+        let parse = |text: &str| -> Value { serde_json::from_str(text).expect("we wrote it") };
+        let (mut document, mut more) = (parse(&self.text), parse(&others.text));
+        let listed = document["manifests"].as_array_mut();
+        let listed = listed.expect("it is an index");
+        for mut entry in more["manifests"]
+            .as_array_mut()
+            .into_iter()
+            .flat_map(std::mem::take)
+        {
+            if listed.iter().all(|own| own["digest"] != entry["digest"]) {
+                add(&mut entry, annotations);
+                listed.push(entry);
+            }
+        }
+        let text = document.to_string();
+        let mut images = self.images;
+        for image in others.images {
+            let digest = image.descriptor.digest;
+            if images.iter().all(|own| own.descriptor.digest != digest) {
+                images.push(image);
+            }
+        }
+        Self {
+            descriptor: describe(&self.descriptor.media_type, &text),
+            text,
+            images,
+        }
+    }
+}
+
+/// Adds `more` to the annotations of a document or an entry.
+fn add(of: &mut Value, more: &BTreeMap<String, String>) {
+    for (key, value) in more {
+        of["annotations"][key] = json!(value);
+    }
 }
 
 /// An entry of the document.
@@ -43,9 +113,25 @@ pub fn export_index(
     index: &IndexRecord,
     looks: Looks,
 ) -> Result<ExportedIndex, Error> {
-    let mut images = Vec::with_capacity(index.images.len());
+    let mut records = Vec::with_capacity(index.images.len());
     for listed in &index.images {
-        images.push(export(place, &record(place.store, listed)?, looks)?);
+        records.push(record(place.store, listed)?);
+    }
+    export_listed(place, (index, &records), looks)
+}
+
+/// The same, where `records` are what the images of `index` are to be.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_listed(
+    place: Place<'_>,
+    (index, records): (&IndexRecord, &[ImageRecord]),
+    looks: Looks,
+) -> Result<ExportedIndex, Error> {
+    let mut images = Vec::with_capacity(records.len());
+    for record in records {
+        images.push(export(place, record, looks)?);
     }
     let descriptors: Vec<Descriptor> = images.iter().map(|it| it.descriptor.clone()).collect();
     let text = written(index, &descriptors, looks.format);

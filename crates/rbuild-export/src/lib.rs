@@ -41,7 +41,7 @@ mod push;
 mod sbom;
 mod split;
 
-pub use annotations::{Annotations, Origin, Stamp, annotations};
+pub use annotations::{Annotations, Origin, Stamp, annotated, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
 pub use attestation::{ARTIFACT_TYPE, Attestation, Claim, Subject, attested};
 pub use attested_files::AttestedFiles;
@@ -54,7 +54,7 @@ pub use directory::write_directory;
 pub use docker_archive::{Named, write_docker_archive};
 pub use error::Error;
 pub use import::{Import, Root, import};
-pub use index::{ExportedIndex, export_index, local_index};
+pub use index::{ExportedIndex, export_index, export_listed, local_index};
 pub use layout::{Tagged, write_archive, write_index_archive, write_index_layout, write_layout};
 pub use local::{merged, write_path, write_tree, write_tree_tar};
 pub use manifest::{

@@ -11,56 +11,52 @@ use std::{
 use rbuild_layer::{Form, PackOptions, pack};
 use rbuild_oci::ImagePath;
 use rbuild_snapshot::readable;
-use rbuild_store::{ImageRecord, Store};
+use rbuild_store::{LayerId, Store};
 use rbuild_sys::{Dir, FileKind, set_file_mode};
 
 use crate::{Error, import::through_tar};
 
-/// Writes the files of `image` into `directory`, made if it is missing; what is there already and
-/// has another name stays.
+/// Writes the files of `layers`, bottom first and merged, into `directory`, made if it is missing;
+/// what is there already and has another name stays.
 ///
 /// # Errors
 /// [`Error::LayerMissing`], [`Error::Unpack`].
 pub fn write_tree(
     store: &Store,
-    image: &ImageRecord,
+    layers: &[LayerId],
     empty: &Dir,
     directory: &Path,
 ) -> Result<(), Error> {
     let to = made(directory)?;
-    let tree = merged(store, image, empty)?;
+    let tree = merged(store, layers, empty)?;
     through_tar(&[&tree], &PackOptions::new(Form::Plain), &to)
 }
 
-/// Writes the files of `image` as a tar to `out`.
+/// Writes the same as a tar to `out`.
 ///
 /// # Errors
 /// [`Error::LayerMissing`], [`Error::Pack`].
 pub fn write_tree_tar(
     store: &Store,
-    image: &ImageRecord,
+    layers: &[LayerId],
     empty: &Dir,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let tree = merged(store, image, empty)?;
+    let tree = merged(store, layers, empty)?;
     pack(&[&tree], &PackOptions::new(Form::Plain), out)
         .map(drop)
         .map_err(Error::Pack)
 }
 
-/// The image's layers as one tree; `empty` is a directory without anything in it.
+/// `layers`, bottom first, as one tree; `empty` is a directory without anything in it.
 ///
 /// # Errors
 /// [`Error::LayerMissing`], [`Error::Snapshot`].
-pub fn merged(store: &Store, image: &ImageRecord, empty: &Dir) -> Result<Dir, Error> {
-    let mut dirs = Vec::with_capacity(image.layers.len());
-    for layer in image.layers.iter().rev() {
-        dirs.push(
-            store
-                .layer(&layer.layer)?
-                .ok_or(Error::LayerMissing(layer.layer))?
-                .diff,
-        );
+pub fn merged(store: &Store, layers: &[LayerId], empty: &Dir) -> Result<Dir, Error> {
+    let mut dirs = Vec::with_capacity(layers.len());
+    for layer in layers.iter().rev() {
+        let found = store.layer(layer)?.ok_or(Error::LayerMissing(*layer))?;
+        dirs.push(found.diff);
     }
     let below: Vec<&Dir> = dirs.iter().collect();
     Ok(readable(&below, empty)?)

@@ -17,6 +17,7 @@ use ureq::{
 use crate::{
     CertificateDirs, Error, Proxies, Result, Url,
     certificates::{self, Certificates},
+    forward,
     message::{Body, Method, Reader, Request, Response, Security},
     redirect,
 };
@@ -272,9 +273,13 @@ impl Client {
                 source: Box::new(source),
             })
         });
+        let proxy = proxy.transpose()?;
+        // Plain http goes through a plain proxy as such, all else through a tunnel.
+        let plain = proxy.as_ref().filter(|_| route.tls.is_none());
+        let forward = plain.and_then(forward::through);
         let Timeouts { connect, stall } = self.settings.timeouts;
         let config = Agent::config_builder()
-            .proxy(proxy.transpose()?)
+            .proxy(proxy.filter(|_| forward.is_none()))
             .tls_config(tls_config(route)?)
             .user_agent(self.settings.user_agent.as_str())
             .accept_encoding("identity")
@@ -285,7 +290,13 @@ impl Client {
             .timeout_recv_response(Some(stall))
             .timeout_per_read(Some(stall))
             .timeout_per_write(Some(stall));
-        Ok(config.build().into())
+        Ok(match forward {
+            None => config.build().into(),
+            Some((connector, address)) => {
+                let config = config.max_idle_connections(0).build();
+                Agent::with_parts(config, connector, address)
+            }
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod basic;
 mod certificates;
 mod client;
 mod error;
+mod forward;
 mod message;
 mod proxy;
 mod redirect;

@@ -7,12 +7,16 @@ use flate2::bufread::MultiGzDecoder;
 use liblzma::{bufread::XzDecoder, stream};
 use rbuild_oci::media_type::Compression;
 
+use crate::archive::is_tar;
+
 /// Input buffer, in bytes.
 const BUFFER: usize = 128 * 1024;
 /// Largest window of zstd, as a power of two: 128 MiB.
 const WINDOW_LOG: u32 = 27;
 /// Most memory for xz, in bytes: what `xz -9` needs, twice.
 const XZ_MEMORY: u64 = 128 << 20;
+/// How an archive without entries begins.
+const NOTHING: [u8; 512] = [0; 512];
 /// The ratio is judged only after this many bytes.
 const RATIO_FROM: u64 = 1 << 30;
 
@@ -101,11 +105,35 @@ impl<R: Read> Decoder<'_, R> {
     /// # Errors
     /// When memory runs out.
     pub fn new(input: R, codec: impl Into<Codec>, ratio_limit: u64) -> io::Result<Self> {
-        let input = Counted {
-            input: BufReader::with_capacity(BUFFER, input),
-            consumed: 0,
+        let input = BufReader::with_capacity(BUFFER, input);
+        Self::buffered(input, codec.into(), ratio_limit)
+    }
+
+    /// The same for a layer of which its manifest says how it is compressed. Others write plain
+    /// tars, or another compression, where they say gzip (podman to `dir:`): what shows counts. What
+    /// is said to be plain is.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`], and when `input` cannot be read.
+    pub fn of_layer(input: R, said: Compression, ratio_limit: u64) -> io::Result<Self> {
+        let mut input = BufReader::with_capacity(BUFFER, input);
+        let codec = match said {
+            Compression::None => Codec::None,
+            Compression::Gzip | Compression::Zstd => {
+                let start = input.fill_buf()?;
+                match sniff(start) {
+                    shown @ (Codec::Gzip | Codec::Zstd) => shown,
+                    _ if is_tar(start) || start.starts_with(&NOTHING) => Codec::None,
+                    _ => said.into(),
+                }
+            }
         };
-        let stream = match codec.into() {
+        Self::buffered(input, codec, ratio_limit)
+    }
+
+    fn buffered(input: BufReader<R>, codec: Codec, ratio_limit: u64) -> io::Result<Self> {
+        let input = Counted { input, consumed: 0 };
+        let stream = match codec {
             Codec::None => Stream::None(input),
             Codec::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(input))),
             Codec::Bzip2 => Stream::Bzip2(Box::new(MultiBzDecoder::new(input))),

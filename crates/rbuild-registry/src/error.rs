@@ -80,6 +80,14 @@ pub enum Error {
         /// Which rule.
         why: String,
     },
+    /// A short name that several registries may have, where only the user can say which is meant.
+    #[error("`{name}` may mean {candidates}, and nobody can be asked which")]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What it may mean.
+        candidates: String,
+    },
     /// It asks for credentials in a way that is not accepted.
     #[error("cannot log in for {what}: {why}")]
     Login {
@@ -161,6 +169,11 @@ impl Error {
             Self::Rejected { .. } => {
                 Some("--signature-policy FILE follows another policy".to_owned())
             }
+            Self::Ambiguous { .. } => Some(
+                "write the full name, or give it an alias in registries.conf; `short-name-mode` \
+                 there is `enforcing`"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

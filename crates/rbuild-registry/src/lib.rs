@@ -32,6 +32,6 @@ pub use credentials::{CredentialSources, Login};
 pub use error::{Error, Result};
 pub use manifest::Resolved;
 pub use referrers::Referrer;
-pub use registries::{Endpoint, Registries, ShortNameMode, Target};
+pub use registries::{Endpoint, Registries, Target};
 pub use repository::{Access, Repository, Scope};
 pub use signature_policy::{SignaturePolicy, Signed};

@@ -123,14 +123,34 @@ impl Repository {
         Ok(text)
     }
 
+    /// The manifest or index that `reference` means, byte for byte.
+    ///
+    /// # Errors
+    /// As [`Repository::resolve`].
+    pub fn document_text(&self, reference: &Reference) -> Result<String> {
+        let tag = reference.tag_or_latest().unwrap_or("latest");
+        let (_, text) = self.text(tag, reference.digest.map(BlobDigest))?;
+        Ok(text)
+    }
+
     fn document(&self, tag: &str, wanted: Option<BlobDigest>) -> Result<(BlobDigest, Document)> {
-        let name = wanted.map_or_else(|| tag.to_owned(), |digest| digest.to_string());
-        let served = self.manifest_text(&name, wanted)?;
-        let document = String::from_utf8(served.text)
-            .map_err(|_| ManifestError::Malformed("it is not UTF-8".to_owned()))
-            .and_then(|text| Document::parse(text, &served.content_type))
-            .map_err(|why| self.unusable(&name, why))?;
+        let (served, text) = self.text(tag, wanted)?;
+        let document = Document::parse(text, &served.content_type)
+            .map_err(|why| self.unusable(&called(tag, wanted), why))?;
         Ok((served.digest, document))
+    }
+
+    /// What the registry serves as the tag, or as the digest `wanted`.
+    fn text(&self, tag: &str, wanted: Option<BlobDigest>) -> Result<(Served, String)> {
+        let name = called(tag, wanted);
+        let mut served = self.manifest_text(&name, wanted)?;
+        let text = String::from_utf8(std::mem::take(&mut served.text)).map_err(|_| {
+            self.unusable(
+                &name,
+                ManifestError::Malformed("it is not UTF-8".to_owned()),
+            )
+        })?;
+        Ok((served, text))
     }
 
     /// The manifest or index `name`, a tag or the digest `wanted`.
@@ -176,4 +196,9 @@ impl Repository {
             source,
         }
     }
+}
+
+/// What a registry calls the digest `wanted`, else `tag`.
+fn called(tag: &str, wanted: Option<BlobDigest>) -> String {
+    wanted.map_or_else(|| tag.to_owned(), |digest| digest.to_string())
 }

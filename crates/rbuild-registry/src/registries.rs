@@ -1,7 +1,8 @@
 //! Where an image may come from: containers-registries.conf(5), version 2.
 //!
 //! Pure: text in, endpoints out. Short names, aliases, mirrors, other locations, what is blocked
-//! and what need not be encrypted. Nobody is asked on a terminal: candidates are tried in order.
+//! and what need not be encrypted. Whether somebody is asked which registry a short name means is
+//! said here, too; how is not.
 //!
 //! Invariant: without any configuration a short name is Docker Hub's and a full one is itself.
 
@@ -26,17 +27,16 @@ pub struct Registries {
     helpers: Vec<String>,
 }
 
-/// What a short name with several candidates means to other tools; here it changes what is said,
-/// not what is tried.
+/// What is done with a short name that has several candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ShortNameMode {
-    /// Others ask the user, and refuse where they cannot.
-    #[default]
+enum ShortNameMode {
+    /// The user is asked; where that is impossible it is refused.
     Enforcing,
-    /// Others ask the user where they can.
+    /// The user is asked; where that is impossible all are tried.
+    #[default]
     Permissive,
-    /// Nobody asks.
+    /// All are tried.
     Disabled,
 }
 
@@ -134,9 +134,32 @@ impl Registries {
         Ok(())
     }
 
-    /// How short names with several candidates are treated elsewhere.
-    pub fn short_name_mode(&self) -> ShortNameMode {
-        self.mode
+    /// Those of the `targets` of `reference` that are to be asked: all, unless a short name has
+    /// several. Then `choose` may say the number of the one that is meant; `None` where nobody
+    /// can say.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`] if it has to be said and nobody can.
+    pub fn chosen(
+        &self,
+        reference: &Reference,
+        mut targets: Vec<Target>,
+        choose: &dyn Fn(&[Target]) -> Option<usize>,
+    ) -> Result<Vec<Target>> {
+        if targets.len() < 2 || self.mode == ShortNameMode::Disabled {
+            return Ok(targets);
+        }
+        match choose(&targets).filter(|number| *number < targets.len()) {
+            Some(number) => Ok(vec![targets.swap_remove(number)]),
+            None if self.mode == ShortNameMode::Permissive => Ok(targets),
+            None => {
+                let names = targets.iter().map(|target| format!("`{}`", target.name));
+                Err(Error::Ambiguous {
+                    name: reference.to_string(),
+                    candidates: names.collect::<Vec<_>>().join(", "),
+                })
+            }
+        }
     }
 
     /// Programs that keep logins, besides the files.

@@ -59,6 +59,11 @@ impl ImageRecord {
     pub fn id(&self) -> ImageId {
         ImageId(Digest::of(self.config.as_bytes()))
     }
+
+    /// What its layers are called in the store, bottom first.
+    pub fn layer_ids(&self) -> Vec<LayerId> {
+        self.layers.iter().map(|layer| layer.layer).collect()
+    }
 }
 
 impl Session {

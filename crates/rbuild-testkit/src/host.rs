@@ -57,12 +57,22 @@ impl Host {
     /// If it cannot be started.
     #[track_caller]
     pub fn in_terminal(&self, args: &[&str], size: Size) -> Terminal {
-        let rbuild = self.rbuild(args);
+        self.started_in_terminal(&self.rbuild(args), size)
+    }
+
+    /// The same for a command of [`Host::rbuild`] that has more variables.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[track_caller]
+    pub fn started_in_terminal(&self, rbuild: &Command, size: Size) -> Terminal {
         let mut command = self.account.command("setsid");
         command
             .arg("--ctty")
             .arg(&self.program)
             .args(rbuild.get_args());
+        let variables = rbuild.get_envs();
+        command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
         command.current_dir(self.scratch.path());
         Terminal::start(&mut command, size).expect("setsid is part of every system")
     }

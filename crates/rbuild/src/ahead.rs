@@ -21,7 +21,7 @@ use rbuild_plan::{Plan, StageId, StepId};
 use rbuild_store::LayerId;
 
 use crate::{
-    order::Order,
+    order::{Order, Product},
     output::Ends,
     planning::Resolved,
     uploads::{CONNECTIONS, Hashed, Uploads},
@@ -66,6 +66,7 @@ impl Ahead {
 /// What is done beside a build.
 pub struct Beside<'a> {
     place: Place<'a>,
+    product: Product,
     /// Whether each step's layer is one of an image.
     grouping: Layers,
     /// What becomes of the times of files in layers.
@@ -83,6 +84,7 @@ impl<'a> Beside<'a> {
     ) -> Self {
         Self {
             place: ends.place(),
+            product: order.product,
             grouping,
             times: order.description.files,
             uploads: match grouping {
@@ -96,7 +98,10 @@ impl<'a> Beside<'a> {
     pub fn ahead(&self, plan: &Plan) -> (Ahead, Finished) {
         let (layers, finished) = channel();
         let ahead = Ahead {
-            wanted: wanted(plan, self.grouping),
+            wanted: match self.product {
+                Product::Images => wanted(plan, self.grouping),
+                Product::Files => BTreeSet::new(),
+            },
             reach: match self.uploads.is_empty() {
                 true => Reach::New,
                 false => Reach::All,

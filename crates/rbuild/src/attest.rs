@@ -183,7 +183,7 @@ impl Saying {
             said.push(Attestation { claim, predicate });
         }
         if self.sbom {
-            let tree = merged(ends.store, image, ends.empty)?;
+            let tree = merged(ends.store, &image.layer_ids(), ends.empty)?;
             let predicate = sbom(image, names.first(), &tree)?;
             let claim = Claim::Sbom;
             said.push(Attestation { claim, predicate });

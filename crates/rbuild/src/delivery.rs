@@ -7,18 +7,19 @@ use std::path::Path;
 
 use rbuild_export::{local_descriptor, local_index};
 use rbuild_oci::{BlobDigest, Descriptor, Digest, Name, Platform};
+use rbuild_plan::StepId;
 use rbuild_store::{IndexRecord, Store};
 use serde_json::Value;
 
 use crate::{
     attest::Saying,
     cli::BuildArgs,
-    commission::{Request, committed},
+    commission::{Request, base_image, built_layers, committed},
     exchange::{CacheTo, Results},
     failure::Failure,
     image_list, metadata,
-    order::Order,
-    output::{self, Built, Ends, Made, Output, Written},
+    order::{Order, Product},
+    output::{self, Built, Ends, Files, Made, Output, Written},
     planning::Resolved,
     report,
     targets::Target,
@@ -41,6 +42,9 @@ pub fn deliver_all(
     ends: Ends<'_>,
     builds: &[Done<'_>],
 ) -> Result<(), Failure> {
+    if order.product == Product::Files {
+        return deliver_files(order, ends, builds);
+    }
     for (number, target) in order.targets.iter().enumerate() {
         let mut images = Vec::with_capacity(builds.len());
         for build in builds {
@@ -49,6 +53,27 @@ pub fn deliver_all(
         deliver((args, order), (ends, target), &images)?;
     }
     Ok(())
+}
+
+/// Writes the files of the only target, of which nobody wants an image.
+fn deliver_files(order: &Order, ends: Ends<'_>, builds: &[Done<'_>]) -> Result<(), Failure> {
+    let mut all = Vec::with_capacity(builds.len());
+    for build in builds {
+        let Results { plan, states, .. } = build.results;
+        let stage = plan.targets[0];
+        let base = base_image(ends.store, (plan, stage), build.resolved)?;
+        let mut layers = base.map_or_else(Vec::new, |(image, _)| image.layer_ids());
+        let added = |step: StepId| states[step.0 as usize].added;
+        let built = built_layers(&plan.stage(stage).history, added);
+        layers.extend(built.iter().map(|it| it.layer));
+        let config = &plan.stage(stage).config;
+        all.push(Files {
+            platform: Platform::new(&config.os, &config.architecture, config.variant.as_deref()),
+            layers,
+        });
+    }
+    let mut outputs = order.outputs.iter();
+    outputs.try_for_each(|output| output.write_files(&all, ends))
 }
 
 /// Makes the stage of target `number` an image; it gets its names if it is the only one of `count`.
@@ -89,7 +114,8 @@ fn deliver(
     (ends, target): (Ends<'_>, &Target),
     images: &[Made<'_>],
 ) -> Result<(), Failure> {
-    let list = image_list::list(ends.store, images)?;
+    let mut list = image_list::list(ends.store, images)?;
+    image_list::describe(&mut list, images, &order.description.listed);
     // The commit has given them to a single one.
     if images.len() > 1 {
         image_list::call(ends.session, &list, &target.names)?;

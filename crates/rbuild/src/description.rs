@@ -11,6 +11,7 @@ use rbuild_plan::Inheritance;
 use crate::{
     cli::{DescriptionArgs, ImageFormat},
     failure::Failure,
+    output::Remarks,
 };
 
 /// The name of the label, and of the build argument that carries the time.
@@ -32,6 +33,8 @@ pub struct Description {
     pub labels_of_base: Inheritance,
     /// A label that names this program.
     pub identity: Option<(String, String)>,
+    /// What is said where the images are listed.
+    pub listed: Remarks,
     set: BTreeMap<String, String>,
     unset: Vec<String>,
     of_base: Inheritance,
@@ -39,23 +42,27 @@ pub struct Description {
 }
 
 impl Description {
-    /// What `args` ask for; `epoch` is the time that `SOURCE_DATE_EPOCH` says.
+    /// What `args` ask for; `epoch` is the time that `SOURCE_DATE_EPOCH` says, and `rewrite`
+    /// whether files get it, as far as anybody says.
     ///
     /// # Errors
     /// Flags that cannot be obeyed together.
-    pub fn of(args: &DescriptionArgs, epoch: Option<i64>) -> Result<Self, Failure> {
+    pub fn of(
+        args: &DescriptionArgs,
+        (epoch, rewrite): (Option<i64>, Option<bool>),
+    ) -> Result<Self, Failure> {
         let format = match args.format {
             ImageFormat::Oci => Format::Oci,
             ImageFormat::Docker => Format::Docker,
         };
-        let set = annotations(&args.annotation)?;
-        if format == Format::Docker && !set.is_empty() {
+        let (set, listed) = annotations(&args.annotation)?;
+        if format == Format::Docker && !(set.is_empty() && listed.is_empty()) {
             return Err(
                 Failure::message("an image in docker's format has no annotations")
                     .with_hint("leave --annotation out, or use --format oci"),
             );
         }
-        let (epoch, files) = times(args, epoch)?;
+        let (epoch, files) = times(args, epoch, rewrite)?;
         Ok(Self {
             epoch,
             files,
@@ -69,6 +76,7 @@ impl Description {
                 .identity_label
                 .then(|| (IDENTITY.to_owned(), env!("CARGO_PKG_VERSION").to_owned())),
             set,
+            listed,
             unset: args.unsetannotation.clone(),
             of_base: inherited(args.inherit_annotations),
             created: match args.created_annotation {
@@ -106,51 +114,60 @@ fn inherited(kept: bool) -> Inheritance {
 
 /// The time of all that is new, and what becomes of the times of files. Flags win over
 /// `SOURCE_DATE_EPOCH`, which is `epoch`.
-fn times(args: &DescriptionArgs, epoch: Option<i64>) -> Result<(Option<i64>, FileTimes), Failure> {
+fn times(
+    args: &DescriptionArgs,
+    epoch: Option<i64>,
+    rewrite: Option<bool>,
+) -> Result<(Option<i64>, FileTimes), Failure> {
     if let Some(exactly) = args.timestamp {
+        if rewrite == Some(false) {
+            let message = "rewrite-timestamp=false contradicts --timestamp, the time of all files";
+            return Err(Failure::message(message));
+        }
         return Ok((Some(exactly), FileTimes::Exactly { exactly }));
     }
     let epoch = args.source_date_epoch.or(epoch);
-    let files = match (epoch, args.rewrite_timestamp) {
+    let files = match (epoch, rewrite) {
         (Some(epoch), None | Some(true)) => FileTimes::AtMost(epoch),
         (_, Some(false)) | (None, None) => FileTimes::Kept,
         (None, Some(true)) => {
-            return Err(
-                Failure::message("--rewrite-timestamp needs a time to write")
-                    .with_hint("add --source-date-epoch SECONDS, or set SOURCE_DATE_EPOCH"),
-            );
+            return Err(Failure::message("rewrite-timestamp needs a time to write")
+                .with_hint("add --source-date-epoch SECONDS, or set SOURCE_DATE_EPOCH"));
         }
     };
     Ok((epoch, files))
 }
 
-/// `KEY=VALUE`, also with buildx's prefix for the manifest, which is all there is of an image for
-/// one platform.
-fn annotations(flags: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let mut all = BTreeMap::new();
+/// `KEY=VALUE`, also with buildx's prefix: what manifests say, and what a list of them does.
+fn annotations(flags: &[String]) -> Result<(BTreeMap<String, String>, Remarks), Failure> {
+    let (mut set, mut listed) = (BTreeMap::new(), Remarks::default());
     for flag in flags {
         let bad = |why: String| {
             Failure::message(format!("cannot understand --annotation `{flag}`: {why}"))
-                .with_hint("write KEY=VALUE")
+                .with_hint("write KEY=VALUE, or index:KEY=VALUE")
         };
         let (name, value) = flag
             .split_once('=')
             .ok_or_else(|| bad("it has no `=`".to_owned()))?;
-        let key = match name.split_once(':') {
-            Some(("manifest", key)) => key,
-            Some((place, _)) if is_place(place) => {
-                return Err(bad(format!(
-                    "`{place}` has no annotations here, only the manifest has"
-                )));
-            }
-            _ => name,
+        let (places, key) = match name.split_once(':') {
+            Some((places, key)) if places.split(',').all(is_place) => (places, key),
+            _ => ("manifest", name),
         };
         if key.is_empty() {
             return Err(bad("the key is empty".to_owned()));
         }
-        all.insert(key.to_owned(), value.to_owned());
+        for place in places.split(',') {
+            if place == "manifest" {
+                set.insert(key.to_owned(), value.to_owned());
+            } else if place.starts_with("manifest[") {
+                return Err(bad("all manifests of a build say the same".to_owned()));
+            } else {
+                let attribute = format!("annotation-{place}.{key}");
+                listed.add(&attribute, value).map_err(bad)?;
+            }
+        }
     }
-    Ok(all)
+    Ok((set, listed))
 }
 
 /// Whether buildx knows an annotation's prefix of that name.
@@ -182,7 +199,8 @@ mod tests {
         let Command::Build(args) = cli.command else {
             unreachable!("it said bud")
         };
-        let description = Description::of(&args.description, epoch);
+        let rewrite = args.description.rewrite_timestamp;
+        let description = Description::of(&args.description, (epoch, rewrite));
         let description = description.map_err(|_| "refused".to_owned())?;
         Ok(format!("{:?} {:?}", description.epoch, description.files))
     }
@@ -224,19 +242,25 @@ mod tests {
     #[test]
     fn annotations_are_of_the_manifest() {
         let parse = |flag: &str| {
-            let all = annotations(&[flag.to_owned()]).ok()?;
-            let (key, value) = all.into_iter().next()?;
-            Some(format!("{key}|{value}"))
+            let (all, listed) = annotations(&[flag.to_owned()]).ok()?;
+            let set = all.into_iter().next();
+            let set = set.map(|(key, value)| format!("{key}|{value}"));
+            let more = if listed.need_index() { " listed" } else { "" };
+            Some(set.unwrap_or_default() + more)
         };
         assert_eq!(parse("a=b=c").as_deref(), Some("a|b=c"));
         assert_eq!(parse("a=").as_deref(), Some("a|"));
         assert_eq!(parse("manifest:a=b").as_deref(), Some("a|b"));
         assert_eq!(parse("x:a=b").as_deref(), Some("x:a|b"));
+        assert_eq!(parse("index:a=b").as_deref(), Some(" listed"));
+        let both = "index,manifest-descriptor[linux/arm64],manifest:a=b";
+        assert_eq!(parse(both).as_deref(), Some("a|b listed"));
         for refused in [
             "a",
             "=b",
             "manifest:=b",
-            "index:a=b",
+            "index:=b",
+            "index-descriptor:a=b",
             "manifest[linux/amd64]:a=b",
         ] {
             assert_eq!(parse(refused), None, "{refused}");

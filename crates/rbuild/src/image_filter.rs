@@ -7,14 +7,19 @@ use std::collections::BTreeMap;
 use rbuild_oci::Name;
 use rbuild_store::Store;
 
-use crate::{failure::Failure, find::find};
+use crate::{amount::seconds_ago, failure::Failure, find::find, settings};
 
 /// What a listed image must be like.
 #[derive(Debug, Default)]
 pub struct ImageFilter {
     dangling: Option<bool>,
     labels: Vec<(String, Option<String>)>,
+    not_labels: Vec<(String, Option<String>)>,
     references: Vec<String>,
+    /// How ids may begin.
+    ids: Vec<String>,
+    /// Something is wanted that no image is.
+    is_impossible: bool,
     /// Times of images that it must be older than, seconds since 1970.
     before: Option<i64>,
     /// The same, younger.
@@ -26,6 +31,8 @@ pub struct ImageFilter {
 pub struct Candidate<'a> {
     /// `None` if the image has none.
     pub name: Option<&'a Name>,
+    /// Digits of its id.
+    pub id: &'a str,
     /// The image's labels.
     pub labels: &'a BTreeMap<String, String>,
     /// Seconds since 1970; 0 if the image does not say.
@@ -50,29 +57,37 @@ impl ImageFilter {
             let bad =
                 |why: &str| Failure::message(format!("cannot understand --filter `{flag}`: {why}"));
             let (key, value) = flag.split_once('=').ok_or_else(|| bad("it has no `=`"))?;
+            let truth = || value.parse().map_err(|_| bad("it is true or false"));
             match key {
-                "dangling" => {
-                    let wanted = value.parse().map_err(|_| bad("it is true or false"))?;
-                    filter.dangling = Some(wanted);
-                }
-                "label" => {
-                    let (key, value) = match value.split_once('=') {
-                        Some((key, value)) => (key, Some(value.to_owned())),
-                        None => (value, None),
-                    };
-                    filter.labels.push((key.to_owned(), value));
+                "dangling" => filter.dangling = Some(truth()?),
+                // Neither are there here.
+                "readonly" | "intermediate" => filter.is_impossible |= truth()?,
+                "label" => filter.labels.push(pair(value)),
+                "label!" => filter.not_labels.push(pair(value)),
+                "id" => filter
+                    .ids
+                    .push(value.trim_start_matches("sha256:").to_owned()),
+                "until" => {
+                    let now = settings::now();
+                    let ago = seconds_ago(value, now).ok_or_else(|| bad("it is no time"))?;
+                    filter.precede(now.saturating_sub(ago));
                 }
                 "reference" => filter.references.push(value.to_owned()),
-                "before" => filter.before = Some(time(value)?),
+                "before" => filter.precede(time(value)?),
                 "since" | "after" => filter.since = Some(time(value)?),
                 _ => {
                     return Err(bad(
-                        "there are dangling, label, reference, before and since",
+                        "there are dangling, label, label!, reference, id, before, since, until, readonly and intermediate",
                     ));
                 }
             }
         }
         Ok(filter)
+    }
+
+    /// Lets only images fit that are older than `time`, too.
+    fn precede(&mut self, time: i64) {
+        self.before = Some(self.before.map_or(time, |other| other.min(time)));
     }
 
     /// Whether `image` is listed.
@@ -86,12 +101,25 @@ impl ImageFilter {
                 .name
                 .is_some_and(|name| forms(name).iter().any(|form| fits(pattern, form)))
         };
-        self.dangling
-            .is_none_or(|wanted| wanted == image.name.is_none())
+        let is_meant = |start: &String| image.id.starts_with(start.as_str());
+        !self.is_impossible
+            && self
+                .dangling
+                .is_none_or(|wanted| wanted == image.name.is_none())
             && self.labels.iter().all(labelled)
+            && !self.not_labels.iter().any(labelled)
+            && (self.ids.is_empty() || self.ids.iter().any(is_meant))
             && (self.references.is_empty() || self.references.iter().any(called))
             && self.before.is_none_or(|time| image.created < time)
             && self.since.is_none_or(|time| image.created > time)
+    }
+}
+
+/// `KEY[=VALUE]`.
+fn pair(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
     }
 }
 
@@ -135,6 +163,7 @@ mod tests {
         let labels = [("k".to_owned(), "v".to_owned())].into();
         let candidate = Candidate {
             name: name.as_ref(),
+            id: "0123456789ab",
             labels: &labels,
             created: 100,
         };
@@ -173,6 +202,25 @@ mod tests {
         check(&label("k", Some("v")), None, true);
         check(&label("k", Some("w")), None, false);
         check(&label("x", None), None, false);
+        let unlabelled = |key: &str| ImageFilter {
+            not_labels: vec![(key.to_owned(), None)],
+            ..ImageFilter::default()
+        };
+        check(&unlabelled("k"), None, false);
+        check(&unlabelled("x"), None, true);
+        for (id, expected) in [("0123", true), ("123", false)] {
+            let ids = vec!["ffff".to_owned(), id.to_owned()];
+            let filter = ImageFilter {
+                ids,
+                ..ImageFilter::default()
+            };
+            check(&filter, None, expected);
+        }
+        let impossible = ImageFilter {
+            is_impossible: true,
+            ..ImageFilter::default()
+        };
+        check(&impossible, None, false);
         let dangling = |wanted| ImageFilter {
             dangling: Some(wanted),
             ..ImageFilter::default()

@@ -6,7 +6,11 @@
 use rbuild_oci::{ImageConfig, ListedPlatform, Name};
 use rbuild_store::{ImageRecord, IndexRecord, Key, KeyLock, ListedImage, Session, Store, Wait};
 
-use crate::{failure::Failure, output::Made, report};
+use crate::{
+    failure::Failure,
+    output::{Made, Part, Remarks},
+    report,
+};
 
 /// A list of `images`, each for the platform that it says itself.
 ///
@@ -23,6 +27,16 @@ pub fn list(store: &Store, images: &[Made<'_>]) -> Result<IndexRecord, Failure> 
         });
     }
     Ok(index)
+}
+
+/// Adds what `said` says to `list`, which is of `images`.
+pub fn describe(list: &mut IndexRecord, images: &[Made<'_>], said: &Remarks) {
+    for (made, listed) in images.iter().zip(&mut list.images) {
+        let entry = said.of(Part::Entry, &made.platform);
+        listed.annotations.extend(entry);
+        list.annotations
+            .extend(said.of(Part::Index, &made.platform));
+    }
 }
 
 /// What `image` says that it is for.

@@ -43,6 +43,7 @@ mod registry;
 mod report;
 mod secrets;
 mod settings;
+mod short_names;
 mod signals;
 
 mod source;

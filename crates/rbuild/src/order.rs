@@ -63,12 +63,23 @@ pub struct Order {
     pub list: Option<Name>,
     /// None but --push if there are several targets.
     pub outputs: Vec<Output>,
+    /// What is made.
+    pub product: Product,
     /// What is said of the result.
     pub attestations: Wishes,
     /// When the build began, in seconds since 1970.
     pub began: i64,
     /// What may stay in the store afterwards; of `storage.conf`, not of a flag.
     pub allowance: Allowance,
+}
+
+/// What a build makes of its last steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// An image of each target.
+    Images,
+    /// Nothing but files of the only target: nobody has asked for an image.
+    Files,
 }
 
 impl Order {
@@ -78,14 +89,14 @@ impl Order {
     /// Flags that cannot be understood, or not be obeyed together.
     pub fn of(args: &BuildArgs, site: &ContainersConf) -> Result<Self, Failure> {
         let confine = site.confine(&args.confine);
-        let outputs = outputs(args)?;
+        let mut outputs = outputs(args)?;
         let attestations = Wishes::of(&args.attest)?;
         attestations.refuse_without_carrier(&outputs)?;
         let platforms = Platforms::of(&args.input)?;
         if platforms.all.len() > 1 {
             outputs.iter().try_for_each(Output::refuse_several)?;
         }
-        let targets = targets::understood(&args.input.target, &args.result.tag)?;
+        let targets = targets::understood(&args.input.target, &names(args)?)?;
         if targets.len() > 1 {
             refuse_single(args)?;
         }
@@ -97,8 +108,20 @@ impl Order {
             contexts: contexts.kinds.clone(),
             ..inputs(args, site)?
         };
-        let description = Description::of(&args.description, settings::epoch(&inputs.build_args)?)?;
-        Ok(Self {
+        let epoch = settings::epoch(&inputs.build_args)?;
+        let rewrite = rewrite(args.description.rewrite_timestamp, &outputs)?;
+        let description = Description::of(&args.description, (epoch, rewrite))?;
+        let is_listed = platforms.all.len() > 1 || attestations != Wishes::default();
+        if description.listed.need_index() && !is_listed {
+            return Err(Failure::message(
+                "--annotation: there will be no `index`, nor entries: it is one image for one platform",
+            ));
+        }
+        for output in &mut outputs {
+            output.say(&description.listed);
+            output.refuse_remarks(description.format, is_listed)?;
+        }
+        let mut order = Self {
             inputs: described(inputs, &description),
             platforms,
             description,
@@ -113,10 +136,32 @@ impl Order {
             targets,
             list: args.result.manifest.as_deref().map(new_name).transpose()?,
             outputs,
+            product: Product::Images,
             attestations,
             began: settings::now(),
             allowance: Allowance::configured()?,
-        })
+        };
+        order.product = Product::of(args, &order);
+        Ok(order)
+    }
+}
+
+impl Product {
+    /// What `args` ask for, by what is understood of them in `order`.
+    fn of(args: &BuildArgs, order: &Order) -> Self {
+        let result = &args.result;
+        let names_image = result.load
+            || order.list.is_some()
+            || result.iidfile.is_some()
+            || result.metadata_file.is_some()
+            || order.targets.iter().any(|target| !target.names.is_empty());
+        let is_told = order.cache_to.iter().any(CacheTo::is_inline)
+            || order.attestations != Wishes::default();
+        let is_files = !order.outputs.is_empty() && order.outputs.iter().all(Output::is_files);
+        match is_files && order.targets.len() == 1 && !names_image && !is_told {
+            true => Self::Files,
+            false => Self::Images,
+        }
     }
 }
 
@@ -131,8 +176,22 @@ fn cache_to(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
     }
 }
 
+/// What `--tag` says that is no place.
+fn names(args: &BuildArgs) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for tag in &args.result.tag {
+        if Output::of_tag(tag)?.is_none() {
+            names.push(tag.clone());
+        }
+    }
+    Ok(names)
+}
+
 fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
     let mut outputs = Output::parse_all(&args.result.output)?;
+    for tag in &args.result.tag {
+        outputs.extend(Output::of_tag(tag)?);
+    }
     if args.result.push {
         outputs.push(Output::to_own_registries());
     }
@@ -142,6 +201,19 @@ fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
         ));
     }
     Ok(outputs)
+}
+
+/// Whether files get new times, by the flag and all outputs: they share their layers.
+fn rewrite(flag: Option<bool>, outputs: &[Output]) -> Result<Option<bool>, Failure> {
+    let said = outputs.iter().filter_map(|output| output.rewrite);
+    let mut said = flag.into_iter().chain(said);
+    let first = said.next();
+    match said.all(|other| Some(other) == first) {
+        true => Ok(first),
+        false => Err(Failure::message(
+            "rewrite-timestamp is true and false: all outputs have the same layers",
+        )),
+    }
 }
 
 /// Refuses what would turn out to lead nowhere when all the work is done.
@@ -164,6 +236,10 @@ fn refuse_nowhere(args: &BuildArgs, outputs: &[Output], targets: &[Target]) -> R
 fn refuse_single(args: &BuildArgs) -> Result<(), Failure> {
     let flags = [
         ("--output", !args.result.output.is_empty()),
+        (
+            "--tag of a place",
+            names(args)?.len() < args.result.tag.len(),
+        ),
         ("--manifest", args.result.manifest.is_some()),
         ("--iidfile", args.result.iidfile.is_some()),
         ("--digestfile", args.result.digestfile.is_some()),

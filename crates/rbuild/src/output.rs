@@ -2,46 +2,65 @@
 //!
 //! Spec: cli.md 2.7; the spellings are buildx's.
 
+mod files;
+mod remarks;
+mod spec;
 mod together;
 
-use std::{
-    path::{Path, PathBuf},
-    slice,
-};
+use std::{path::PathBuf, slice};
 
 use rbuild_export::{
-    Looks, Named, Place, Tagged, export, write_archive, write_docker_archive, write_tree,
-    write_tree_tar,
+    Looks, Named, Place, Tagged, annotated, export, write_archive, write_docker_archive,
 };
-use rbuild_oci::{Descriptor, Format, ImageId, LocalPlace, Location, Name, Platform};
+use rbuild_oci::{
+    BlobDigest, Descriptor, Format, ImageId, LocalPlace, Location, Name, Platform, Reference,
+};
 use rbuild_store::{ImageRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{
     attest::Saying,
-    attributes::{compress, flag},
-    destination::{Parcel, in_a_layout, send},
+    destination::{Parcel, in_a_layout, send, send_exported},
     failure::Failure,
+    find::new_name,
     registry::Registry,
     target::Target,
 };
 
+pub use files::Files;
+pub use remarks::{Part, Remarks};
 use together::Said;
 
 /// One `--output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     kind: Kind,
+    tags: Tags,
     /// What others shall see.
     pub looks: Looks,
+    /// What is said of the images there.
+    remarks: Remarks,
+    /// Whether files are to get new times; `None` if it does not say.
+    pub rewrite: Option<bool>,
+    /// Whether the files for a platform have a directory of their own; `None`: if there are several.
+    split: Option<bool>,
+}
+
+/// Whether a registry gets a tag for the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Tags {
+    #[default]
+    Written,
+    /// It is found by its digest alone.
+    Omitted,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     /// Only names in the store.
     Names(Vec<Name>),
-    /// Registries, by the names that lead there; none: the names of the build.
-    Registries(Vec<Location>),
+    /// Places, mostly registries; none: where the names of the build lead.
+    Places(Vec<Location>),
     /// An OCI archive.
     OciArchive(Target, Option<String>),
     /// An OCI layout.
@@ -56,93 +75,6 @@ enum Kind {
     Local(PathBuf),
 }
 
-/// The attributes of a `--output`, as written.
-#[derive(Default)]
-struct Attributes<'a> {
-    kind: Option<&'a str>,
-    destination: Option<&'a str>,
-    names: Vec<&'a str>,
-    push: bool,
-    is_tar: Option<bool>,
-    looks: Looks,
-}
-
-impl<'a> Attributes<'a> {
-    /// Adds `part`; one without a key continues a list of names.
-    fn add(&mut self, part: &'a str) -> Result<(), String> {
-        let Some((key, value)) = part.split_once('=') else {
-            if self.names.is_empty() {
-                return Err(format!("`{part}` has no `=`"));
-            }
-            self.names.push(part);
-            return Ok(());
-        };
-        match key {
-            "type" => self.kind = Some(value),
-            "dest" => self.destination = Some(value),
-            "name" => self.names.extend(value.split(',')),
-            "push" => self.push = flag(key, value)?,
-            "tar" => self.is_tar = Some(flag(key, value)?),
-            "oci-mediatypes" => {
-                self.looks.format = Some(match flag(key, value)? {
-                    true => Format::Oci,
-                    false => Format::Docker,
-                });
-            }
-            _ if compress(&mut self.looks.compress, key, value)? => {}
-            _ => return Err(format!("`{key}` is not supported")),
-        }
-        Ok(())
-    }
-
-    fn kind(&self) -> Result<Kind, String> {
-        let kind = self.kind.ok_or("type= is missing")?;
-        let target = || match self.destination {
-            Some("") | None => Err("dest= must name a file, or `-` for standard output"),
-            Some(path) => Ok(Target::of(Some(Path::new(path)))),
-        };
-        let directory = || match self.destination {
-            Some("" | "-") | None => Err("dest= must name a directory"),
-            Some(path) => Ok(path.to_owned()),
-        };
-        let tag = self.names.first().map(|name| (*name).to_owned());
-        let in_directory = self.is_tar == Some(false);
-        Ok(match kind {
-            "image" | "registry" if self.push || kind == "registry" => {
-                let place = |name: &&str| name.parse::<Location>();
-                let places = self.names.iter().map(place).collect::<Result<_, _>>();
-                Kind::Registries(places.map_err(|error| error.to_string())?)
-            }
-            "image" => Kind::Names(self.new_names()?),
-            "oci" if in_directory => Kind::Layout(LocalPlace {
-                path: directory()?,
-                tag,
-                digest: None,
-            }),
-            "oci" => Kind::OciArchive(target()?, tag),
-            "docker" if in_directory => Kind::Directory(directory()?),
-            "docker" => Kind::DockerArchive(target()?, self.new_names()?.into_iter().next()),
-            "tar" => Kind::Tar(target()?),
-            "local" => Kind::Local(directory()?.into()),
-            other => {
-                return Err(format!(
-                    "there is no type `{other}`: image, registry, oci, docker, tar and local are"
-                ));
-            }
-        })
-    }
-
-    fn new_names(&self) -> Result<Vec<Name>, String> {
-        let named = self.names.iter().map(|name| {
-            let reference: Result<rbuild_oci::Reference, _> = name.parse();
-            reference.map(|reference| reference.local_name())
-        });
-        named
-            .collect::<Result<_, _>>()
-            .map_err(|error| error.to_string())
-    }
-}
-
 impl Output {
     /// Understands each of `specs`.
     ///
@@ -152,11 +84,38 @@ impl Output {
         specs.iter().map(|spec| Self::parse(spec)).collect()
     }
 
+    /// What `--tag` asks for with the name of a place, such as `oci:DIR`; `None` if `text` is a plain
+    /// name.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn of_tag(text: &str) -> Result<Option<Self>, Failure> {
+        let file = |path: String| Target::File(path.into());
+        let kind = match text.parse::<Location>()? {
+            Location::Name(_) => return Ok(None),
+            Location::Layout(place) => Kind::Layout(place),
+            Location::OciArchive(place) => Kind::OciArchive(file(place.path), place.tag),
+            Location::DockerArchive(place) => {
+                let name = place.tag.as_deref().map(new_name).transpose()?;
+                Kind::DockerArchive(file(place.path), name)
+            }
+            place => Kind::Places(vec![place]),
+        };
+        Ok(Some(Self {
+            kind,
+            ..Self::to_own_registries()
+        }))
+    }
+
     /// What `--push` asks for.
     pub fn to_own_registries() -> Self {
         Self {
-            kind: Kind::Registries(Vec::new()),
+            kind: Kind::Places(Vec::new()),
+            tags: Tags::Written,
             looks: Looks::default(),
+            remarks: Remarks::default(),
+            rewrite: None,
+            split: None,
         }
     }
 
@@ -165,36 +124,22 @@ impl Output {
     /// # Errors
     /// What is wrong with it.
     fn parse(spec: &str) -> Result<Self, Failure> {
-        let short = match spec {
-            "-" => Some(Kind::Tar(Target::Stdout)),
-            _ if !spec.contains('=') && !spec.is_empty() => Some(Kind::Local(spec.into())),
-            _ => None,
-        };
-        if let Some(kind) = short {
-            let looks = Looks::default();
-            return Ok(Self { kind, looks });
-        }
-        let mut attributes = Attributes::default();
-        let parsed = spec
-            .split(',')
-            .try_for_each(|part| attributes.add(part))
-            .and_then(|()| attributes.kind());
-        let kind = parsed.map_err(|why| {
+        let output = spec::parse(spec).map_err(|why| {
             Failure::message(format!("cannot understand --output `{spec}`: {why}"))
         })?;
-        let target = Self {
-            kind,
-            looks: attributes.looks,
-        };
-        if target.is_stdout() {
+        if output.is_stdout() {
             Target::Stdout.refuse_terminal("use dest=FILE, or a pipe")?;
         }
-        Ok(target)
+        Ok(output)
     }
 
     /// Whether a registry gets the result.
     pub fn is_push(&self) -> bool {
-        matches!(self.kind, Kind::Registries(_))
+        let is_one = |place: &Location| matches!(place, Location::Name(_) | Location::Registry(_));
+        match &self.kind {
+            Kind::Places(places) => places.is_empty() || places.iter().any(is_one),
+            _ => false,
+        }
     }
 
     /// The places by which registries get an image called `names`; none for other kinds of
@@ -204,7 +149,7 @@ impl Output {
     /// If neither flags nor names say which registry.
     pub fn registries(&self, names: &[Name]) -> Result<Vec<Location>, Failure> {
         match &self.kind {
-            Kind::Registries(places) => destinations(places, names),
+            Kind::Places(places) => destinations(places, names),
             _ => Ok(Vec::new()),
         }
     }
@@ -213,7 +158,7 @@ impl Output {
     pub fn has_manifest(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Registries(_) | Kind::OciArchive(..) | Kind::Layout(_) | Kind::Directory(_)
+            Kind::Places(_) | Kind::OciArchive(..) | Kind::Layout(_) | Kind::Directory(_)
         )
     }
 
@@ -226,16 +171,51 @@ impl Output {
         )
     }
 
+    /// Says `more` too, where there is a place for it.
+    pub fn say(&mut self, more: &Remarks) {
+        if !self.is_files() {
+            self.remarks.extend(more);
+        }
+    }
+
+    /// Refuses annotations that there will be no place for: an image in `format`, listed in an index
+    /// if `is_listed`.
+    ///
+    /// # Errors
+    /// If there are such.
+    pub fn refuse_remarks(&self, format: Format, is_listed: bool) -> Result<(), Failure> {
+        let why = match self.looks.format.unwrap_or(format) {
+            _ if self.remarks.is_empty() => return Ok(()),
+            Format::Docker => "docker's format has none",
+            Format::Oci if self.remarks.need_index() && !is_listed => {
+                "there will be no index: it is one image for one platform"
+            }
+            Format::Oci => return Ok(()),
+        };
+        Err(Failure::message(format!(
+            "--output: an annotation has no place: {why}"
+        )))
+    }
+
     /// Refuses several images for different platforms where there is no place for them.
     ///
     /// # Errors
     /// If this is such an output.
     pub fn refuse_several(&self) -> Result<(), Failure> {
-        match self.kind {
+        let is_for_one =
+            |place: &Location| matches!(place, Location::DockerArchive(_) | Location::Directory(_));
+        match &self.kind {
             Kind::DockerArchive(..) | Kind::Directory(_) => Err(Failure::message(
                 "--output type=docker is for one platform, and several are asked for",
             )
             .with_hint("type=oci can have several")),
+            Kind::Tar(_) if self.split == Some(false) => Err(Failure::message(
+                "--output type=tar has a directory for each platform: leave platform-split=false out",
+            )),
+            Kind::Places(places) if places.iter().any(is_for_one) => Err(Failure::message(
+                "dir: is for one platform, and several are asked for",
+            )
+            .with_hint("oci: can have several")),
             _ => Ok(()),
         }
     }
@@ -370,29 +350,31 @@ impl Output {
 
     /// Returns the descriptor of the manifest, where there is one.
     fn write(&self, one: &Said<'_>, built: Built<'_>) -> Result<Option<Descriptor>, Failure> {
-        let (store, session) = (built.ends.store, built.ends.session);
-        let image = &one.record;
+        let session = built.ends.session;
+        let image = &self.remarked(one);
         match &self.kind {
             Kind::Names(names) => {
+                session.put_image(image)?;
                 for name in names {
                     session.set_name(name, &one.made.id)?;
                 }
             }
-            Kind::Registries(places) => {
-                let mut sent = None;
-                for place in destinations(places, built.names)? {
-                    sent = Some(send(
-                        self.parcel(image, built),
-                        &place,
-                        built.ends.registry,
-                    )?);
+            Kind::Places(places) => {
+                let (registry, mut sent) = (built.ends.registry, None);
+                for to in destinations(places, built.names)? {
+                    sent = Some(match self.tags {
+                        Tags::Written => send(self.parcel(image, built), &to, registry)?,
+                        Tags::Omitted => self.send_untagged(image, to, built)?,
+                    });
                 }
                 return Ok(sent);
             }
-            Kind::Local(path) => write_tree(store, image, built.ends.empty, path)?,
-            Kind::Tar(target) => {
-                target
-                    .write(&mut |out| Ok(write_tree_tar(store, image, built.ends.empty, out)?))?;
+            Kind::Local(_) | Kind::Tar(_) => {
+                let files = Files {
+                    platform: one.made.platform.clone(),
+                    layers: image.layer_ids(),
+                };
+                self.write_files(&[files], built.ends)?;
             }
             Kind::OciArchive(target, tag) => {
                 let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;
@@ -421,6 +403,40 @@ impl Output {
             }
         }
         Ok(None)
+    }
+
+    /// What others shall have of `one`.
+    fn remarked(&self, one: &Said<'_>) -> ImageRecord {
+        let more = self.remarks.of(Part::Manifest, &one.made.platform);
+        annotated(one.record.clone(), more)
+    }
+
+    /// Sends `image` to `to`, where it is found by its digest alone; returns its descriptor there.
+    fn send_untagged(
+        &self,
+        image: &ImageRecord,
+        to: Location,
+        built: Built<'_>,
+    ) -> Result<Descriptor, Failure> {
+        let place = built.ends.place();
+        let exported = export(place, image, self.looks)?;
+        let to = self.tagged(to, exported.descriptor.digest);
+        send_exported((place, &exported), &to, built.ends.registry)?;
+        Ok(exported.descriptor)
+    }
+
+    /// Where what has `digest` goes, under the tag of `to` or under none.
+    fn tagged(&self, to: Location, digest: BlobDigest) -> Location {
+        match to {
+            Location::Name(to) | Location::Registry(to) if self.tags == Tags::Omitted => {
+                Location::Registry(Reference {
+                    tag: None,
+                    digest: Some(digest.0),
+                    ..to
+                })
+            }
+            to => to,
+        }
     }
 
     fn parcel<'a>(&self, image: &'a ImageRecord, built: Built<'a>) -> Parcel<'a> {
@@ -453,63 +469,4 @@ fn destinations(places: &[Location], names: &[Name]) -> Result<Vec<Location>, Fa
         );
     }
     Ok(own)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Kind, Output};
-    use crate::target::Target;
-
-    #[track_caller]
-    fn check(spec: &str, expected: &Kind) {
-        assert_eq!(&Output::parse(spec).ok().unwrap().kind, expected, "{spec}");
-    }
-
-    fn file(path: &str) -> Target {
-        Target::File(path.into())
-    }
-
-    #[test]
-    fn a_type_says_what_is_written() {
-        check(
-            "type=oci,dest=a.tar",
-            &Kind::OciArchive(file("a.tar"), None),
-        );
-        check(
-            "type=oci,dest=-,name=x:1",
-            &Kind::OciArchive(Target::Stdout, Some("x:1".to_owned())),
-        );
-        check("dest=d,type=local", &Kind::Local("d".into()));
-        check("type=tar,dest=f", &Kind::Tar(file("f")));
-        check("type=docker,dest=f", &Kind::DockerArchive(file("f"), None));
-        check("type=docker,dest=d,tar=false", &Kind::Directory("d".into()));
-        check("type=registry", &Kind::Registries(Vec::new()));
-        let place = |name: &str| name.parse().unwrap();
-        check(
-            "type=image,name=quay.io/a:1,quay.io/b,push=true",
-            &Kind::Registries(vec![place("quay.io/a:1"), place("quay.io/b")]),
-        );
-    }
-
-    #[test]
-    fn a_path_alone_is_a_directory_and_a_dash_a_tar() {
-        check("out", &Kind::Local("out".into()));
-        check("-", &Kind::Tar(Target::Stdout));
-    }
-
-    #[test]
-    fn what_is_not_supported_is_refused() {
-        for spec in [
-            "",
-            "type=oci",
-            "type=local,dest=-",
-            "type=oci,dest=d,tar=maybe",
-            "type=oci,dest=x,compression=estargz",
-            "type=oci,dest=x,colour=blue",
-            "type=cacheonly",
-            "dest=x",
-        ] {
-            assert!(Output::parse(spec).is_err(), "{spec}");
-        }
-    }
 }

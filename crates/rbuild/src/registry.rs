@@ -17,6 +17,7 @@ use crate::{
     containers_conf::ContainersConf,
     failure::Failure,
     settings,
+    short_names::{self, ShortNames},
 };
 
 /// How often is tried again what may work next time, if nobody says.
@@ -34,6 +35,8 @@ pub struct Registry {
     pub security: Option<Security>,
     /// Who we are.
     pub credentials: CredentialSources,
+    /// What the user says of short names.
+    short_names: ShortNames,
 }
 
 impl Registry {
@@ -61,6 +64,7 @@ impl Registry {
             registries,
             security: security(args.tls_verify),
             credentials,
+            short_names: short_names::asked(),
         })
     }
 
@@ -80,6 +84,7 @@ impl Registry {
             credentials: &self.credentials,
             signatures,
             platform,
+            choose: &*self.short_names,
         }
     }
 
@@ -114,7 +119,10 @@ pub fn security(tls_verify: Option<bool>) -> Option<Security> {
 }
 
 /// The files that may have logins, best first: the one that is named, or the usual ones.
-fn auth_files(flag: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+///
+/// # Errors
+/// If the one that is named is not there.
+pub fn auth_files(flag: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     if let Some(path) = flag {
         fs::metadata(path).map_err(|error| {
             Failure::message(format!("cannot read `{}`: {error}", path.display()))

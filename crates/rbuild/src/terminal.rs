@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, IsTerminal, Write},
 };
 
 use rbuild_sys::Unechoed;
@@ -15,6 +15,27 @@ use crate::failure::Failure;
 /// If there is no terminal, or nobody answers.
 pub fn ask(question: &str) -> Result<String, Failure> {
     answer(&open(question)?, question)
+}
+
+/// Asks for the number of one of `choices`, again until it is one; `None` where nobody watches, or
+/// nobody answers.
+pub fn choose(question: &str, choices: &[String]) -> Option<usize> {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return None;
+    }
+    let terminal = open(question).ok()?;
+    let mut text = format!("{question}\n");
+    for (number, choice) in (1..).zip(choices) {
+        text += &format!("  {number}) {choice}\n");
+    }
+    write!(&terminal, "{text}").ok()?;
+    loop {
+        let said = answer(&terminal, &format!("1 to {}", choices.len())).ok()?;
+        match said.trim().parse::<usize>() {
+            Ok(number) if (1..=choices.len()).contains(&number) => return Some(number - 1),
+            _ => {}
+        }
+    }
 }
 
 /// As [`ask`], and what is typed is not shown.

@@ -58,6 +58,7 @@ impl Bases<'_> {
         let targets = self
             .registries
             .pull_targets(reference)
+            .and_then(|targets| self.registries.chosen(reference, targets, self.choose))
             .map_err(|source| fail(&[], source.into()))?;
         let is_only = targets.len() == 1;
         let (mut tried, mut last) = (Vec::new(), None);
@@ -156,6 +157,19 @@ impl Bases<'_> {
             },
         };
         Repository::new(self.http, &endpoint.reference, access)
+    }
+
+    /// What the first place for `reference` that answers says it is: a manifest or an index, as it
+    /// came. It is only to be looked at, so no policy is asked.
+    ///
+    /// # Errors
+    /// [`Error::Pull`] if none does.
+    pub fn document(&self, reference: &Reference) -> Result<String, Error> {
+        let (_, text) = self.first((&reference.to_string(), reference), &mut |asked| {
+            let repository = self.repository(asked);
+            Ok(repository.document_text(&asked.endpoint.reference)?)
+        })?;
+        Ok(text)
     }
 
     /// The full names of all tags that the repository of `reference` has: at the first place that

@@ -63,6 +63,7 @@ impl Place {
             credentials: &CredentialSources::default(),
             signatures: &SignaturePolicy::default(),
             platform: platform.clone(),
+            choose: &|_| None,
         };
         ask(&bases)
     }

@@ -221,6 +221,7 @@ impl Site {
             credentials: &CredentialSources::default(),
             signatures: &signatures,
             platform: Platform::new("linux", "amd64", None),
+            choose: &|_| None,
         };
         let (mut supplies, mut imports) = (Supplies::default(), Imports::default());
         if let Some(layout) = order.import {

@@ -21,7 +21,7 @@ fn empty(place: &Place) -> Handle {
 fn write(place: &Place, id: &ImageId) -> Result<(), Error> {
     write_tree(
         &place.store,
-        &place.image(id),
+        &place.image(id).layer_ids(),
         &empty(place),
         &place.path("out"),
     )

@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 
-use super::{Codec, Decoder, sniff};
+use rbuild_oci::media_type::Compression;
+
+use super::{Codec, Decoder, NOTHING, sniff};
+use crate::encode::{Encoder, EncoderOptions};
 
 const TEXT: &[u8] = b"the quick brown fox jumps over the lazy dog";
 
@@ -68,4 +71,37 @@ fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
     crc.sum()
+}
+
+#[test]
+fn a_layer_is_read_as_what_it_is_wherever_it_is_said_to_be_compressed() {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(TEXT.len() as u64);
+    tar.append_data(&mut header, "file", TEXT).unwrap();
+    let tar = tar.into_inner().unwrap();
+    let encoded = |compression| {
+        let mut encoder = Encoder::new(Vec::new(), &EncoderOptions::new(compression)).unwrap();
+        encoder.write_all(&tar).unwrap();
+        encoder.finish().unwrap()
+    };
+    let decoded = |bytes: &[u8], said| {
+        let mut found = Vec::new();
+        let decoder = Decoder::of_layer(bytes, said, 1_000).unwrap();
+        { decoder }.read_to_end(&mut found).map(|_| found)
+    };
+    let all = [Compression::None, Compression::Gzip, Compression::Zstd];
+    for is in all {
+        for said in &all[1..] {
+            let found = decoded(&encoded(is), *said).unwrap();
+            assert!(found == tar, "{is:?}, said to be {said:?}");
+        }
+    }
+    // What is said to be plain is: a name can look like gzip.
+    assert!(decoded(&encoded(Compression::Gzip), Compression::None).unwrap() != tar);
+    assert_eq!(
+        decoded(&[0; 1024], Compression::Gzip).unwrap(),
+        [NOTHING; 2].concat()
+    );
+    assert!(decoded(TEXT, Compression::Gzip).is_err());
 }

@@ -1,6 +1,6 @@
 //! Tables: configuration and name in, places out.
 
-use super::Registries;
+use super::{Registries, Target};
 
 fn parsed(text: &str) -> Registries {
     let mut registries = Registries::default();
@@ -48,6 +48,57 @@ fn a_short_name_is_searched_for_in_order() {
             "registries.conf does not allow `a`: it is a short name, and `unqualified-search-registries` is empty",
         ],
     );
+}
+
+/// What is asked when somebody says `choice`, or nobody can.
+#[track_caller]
+fn check_choice(mode: &str, choice: Option<usize>, expected: &[&str]) {
+    let registries = parsed(&format!(
+        "unqualified-search-registries = ['a.example', 'b.example']\n{mode}"
+    ));
+    let reference = "x:1".parse().unwrap();
+    let targets = registries.pull_targets(&reference).unwrap();
+    let chosen = registries.chosen(&reference, targets, &|_| choice);
+    let lines = match chosen {
+        Err(error) => vec![error.to_string()],
+        Ok(targets) => {
+            let names = targets.iter().map(|target| target.name.to_string());
+            names.collect()
+        }
+    };
+    assert_eq!(lines, expected, "{mode} {choice:?}");
+}
+
+#[test]
+fn who_can_be_asked_chooses_and_the_mode_says_what_happens_where_nobody_can() {
+    let both = ["a.example/x:1", "b.example/x:1"];
+    for mode in ["", "short-name-mode = 'permissive'"] {
+        check_choice(mode, Some(1), &both[1..]);
+        check_choice(mode, None, &both);
+    }
+    check_choice("short-name-mode = 'enforcing'", Some(0), &both[..1]);
+    check_choice(
+        "short-name-mode = 'enforcing'",
+        None,
+        &["`x:1` may mean `a.example/x:1`, `b.example/x:1`, and nobody can be asked which"],
+    );
+    check_choice("short-name-mode = 'disabled'", Some(1), &both);
+}
+
+#[test]
+fn what_has_one_candidate_is_never_asked_about() {
+    let text = "unqualified-search-registries = ['a.example', 'b.example', 'c.example']\n\
+                short-name-mode = 'enforcing'\n[aliases]\ny = 'a.example/y'\n";
+    let blocked = "[[registry]]\nlocation = 'a.example/x'\nblocked = true\n\
+                   [[registry]]\nlocation = 'c.example'\nblocked = true";
+    let registries = parsed(&format!("{text}{blocked}"));
+    for name in ["x", "y", "q.example/z"] {
+        let reference = name.parse().unwrap();
+        let targets = registries.pull_targets(&reference).unwrap();
+        let asked = |_: &[Target]| unreachable!("there is one candidate");
+        let chosen = registries.chosen(&reference, targets, &asked).unwrap();
+        assert_eq!(chosen.len(), 1, "{name}");
+    }
 }
 
 #[test]

@@ -134,7 +134,8 @@ pub struct InputArgs {
 /// What the image is like, and where it goes.
 #[derive(Args, Debug)]
 pub struct ResultArgs {
-    /// Name of the result: NAME[:TAG]; repeatable
+    /// Name of the result: NAME[:TAG]; or a place that gets it: docker://HOST/NAME[:TAG],
+    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR; repeatable
     #[arg(short, long, value_name = "NAME")]
     pub tag: Vec<String>,
     /// Add the result to the list of images NAME, made if it is missing; one for the same platform
@@ -158,9 +159,11 @@ pub struct ResultArgs {
     pub squash: bool,
     /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
     /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
-    /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]). dest=- is standard output; the
-    /// id is not printed then. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
-    /// force-compression=true, oci-mediatypes=false; repeatable
+    /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]; push-by-digest=true without a
+    /// tag). dest=- is standard output; the id is not printed then. Where only files are asked for,
+    /// no image is made. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
+    /// force-compression=true, oci-mediatypes=false, rewrite-timestamp=BOOL, platform-split=BOOL,
+    /// annotation[-manifest|-manifest-descriptor|-index][[PLATFORM]].KEY=VALUE; repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Send the result to the registries that its names say, as -o type=registry does: its layers
@@ -170,7 +173,7 @@ pub struct ResultArgs {
     /// Send nothing to a registry; so it is anyway without --push and -o, accepted for kaniko's users
     #[arg(long, conflicts_with = "push")]
     pub no_push: bool,
-    /// Keep the result in the store; always so, accepted for buildx's users
+    /// Keep the result in the store; so it is unless only files are asked for
     #[arg(long)]
     pub load: bool,
     /// Leave the results of the steps for --cache-from on other machines: NAME or

@@ -13,8 +13,9 @@ pub struct DescriptionArgs {
     /// archives they are always OCI's
     #[arg(long, value_enum, default_value_t = ImageFormat::Oci, value_name = "FORMAT")]
     pub format: ImageFormat,
-    /// Add an annotation to the manifest; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// Add an annotation to the manifest; with the prefix `index:` or `manifest-descriptor:`, to a
+    /// list of images for several platforms, or to its entries; repeatable
+    #[arg(long, value_name = "[PLACE:]KEY=VALUE")]
     pub annotation: Vec<String>,
     /// Leave an annotation out, also one of the base or of rbuild's own; repeatable
     #[arg(long, value_name = "KEY")]

@@ -25,10 +25,19 @@ pub struct ImagesArgs {
     /// The same as --format json
     #[arg(long, conflicts_with_all = ["format", "quiet"])]
     pub json: bool,
-    /// Show only images that fit: dangling=BOOL, label=KEY[=VALUE], reference=PATTERN,
-    /// before=IMAGE, since=IMAGE; repeatable: those of one kind are alternatives
+    /// Show all images; so it is anyway, nothing between two steps is one: accepted for podman's
+    /// users
+    #[arg(short, long)]
+    pub all: bool,
+    /// Show only images that fit: dangling=BOOL, label[!]=KEY[=VALUE], reference=PATTERN, id=ID,
+    /// before=IMAGE, since=IMAGE, until=TIME (a duration back, RFC 3339, or seconds since 1970);
+    /// also readonly=BOOL and intermediate=BOOL, which no image is; repeatable: all must fit, of
+    /// references and ids one
     #[arg(short, long, value_name = "FILTER")]
     pub filter: Vec<String>,
+    /// Show all names that the image of each line has
+    #[arg(long)]
+    pub history: bool,
     /// Show digests of manifests too
     #[arg(long)]
     pub digests: bool,
@@ -66,15 +75,15 @@ pub struct HistoryArgs {
     pub quiet: bool,
 }
 
-/// Show an image's configuration as JSON.
+/// Show images, and lists of images, as JSON.
 #[derive(Args, Debug)]
 #[command(after_help = FORMAT_NOTES)]
 pub struct InspectArgs {
-    /// Images, by name or id
+    /// Images or lists of them, by name or id
     #[arg(required = true, value_name = "NAME")]
     pub images: Vec<String>,
-    /// What the names are of: there are only images here
-    #[arg(short, long, value_enum, default_value_t = Inspected::Image, value_name = "TYPE")]
+    /// What the names are of
+    #[arg(short, long, value_enum, default_value_t = Inspected::All, value_name = "TYPE")]
     pub r#type: Inspected,
     /// Print by a template instead
     #[arg(short, long, value_name = "TEMPLATE")]
@@ -86,7 +95,9 @@ pub struct InspectArgs {
 pub enum Inspected {
     /// An image.
     Image,
-    /// Whatever has that name.
+    /// A list of images for several platforms.
+    Manifest,
+    /// Whatever has that name: an image, else a list.
     All,
 }
 
@@ -124,11 +135,14 @@ pub struct UntagArgs {
 #[derive(Args, Debug)]
 pub struct RmiArgs {
     /// Images, by name or id
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["all", "prune"])]
     pub images: Vec<String>,
     /// Remove all images
     #[arg(short, long)]
     pub all: bool,
+    /// Remove the images that have no name, and are in no list
+    #[arg(short, long)]
+    pub prune: bool,
     /// Remove an image given by id even if it has several names; what is not there is no error
     #[arg(short, long)]
     pub force: bool,

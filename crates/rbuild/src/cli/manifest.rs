@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand};
 
-use super::{CompressionArgs, ManifestFormat, PolicyArgs, RegistryArgs};
+use super::{CompressionArgs, CompressionFormat, ManifestFormat, PolicyArgs, RegistryArgs};
 
 const MANIFEST_NOTES: &str = "\
 A list is in the store under a name of its own, and keeps its images from being deleted. It is
@@ -31,8 +31,8 @@ pub enum ManifestCommand {
     Add(ListAddArgs),
     /// Change what a list says of an image, and print its id
     Annotate(ListAnnotateArgs),
-    /// Print a list as JSON
-    Inspect(ListArgs),
+    /// Print a list, or what a registry has, as JSON
+    Inspect(ListInspectArgs),
     /// Send a list and its images to a registry or an OCI layout
     Push(Box<ListPushArgs>),
     /// Take an image out of a list, and print its id
@@ -49,6 +49,16 @@ pub struct ListArgs {
     /// Its name
     #[arg(value_name = "LIST")]
     pub list: String,
+}
+
+/// Print a list.
+#[derive(Args, Debug)]
+pub struct ListInspectArgs {
+    /// Its name; what the store has no list of is asked for at the registry, docker://NAME at once
+    #[arg(value_name = "LIST")]
+    pub list: String,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// Make a list.
@@ -163,9 +173,15 @@ pub struct ListPushArgs {
     /// Write the list and its manifests in this format
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<ManifestFormat>,
+    /// List each image once more, compressed in this way; repeatable
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',')]
+    pub add_compression: Vec<CompressionFormat>,
     /// Delete the list when it is sent
-    #[arg(long)]
+    #[arg(short = 'p', long, visible_alias = "purge")]
     pub rm: bool,
+    /// Send no signatures; none are sent anyway, accepted for podman's users
+    #[arg(long)]
+    pub remove_signatures: bool,
     /// Write the digest of the list to FILE
     #[arg(long, value_name = "FILE")]
     pub digestfile: Option<PathBuf>,

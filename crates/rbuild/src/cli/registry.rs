@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use crate::amount;
 
@@ -66,12 +66,13 @@ pub struct LoginArgs {
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
-    /// Only print who is logged in
+    /// Only print who is logged in, by this file or any other that `pull` looks into
     #[arg(long)]
     pub get_login: bool,
-    /// Keep the login in FILE [env: REGISTRY_AUTH_FILE] [default:
-    /// $XDG_RUNTIME_DIR/containers/auth.json, else ~/.config/containers/auth.json]
-    #[arg(long, value_name = "FILE")]
+    /// Keep the login in FILE, which docker understands too if it is for a whole registry
+    /// [env: REGISTRY_AUTH_FILE] [default: $XDG_RUNTIME_DIR/containers/auth.json, else
+    /// ~/.config/containers/auth.json]
+    #[arg(long, value_name = "FILE", visible_alias = "compat-auth-file")]
     pub authfile: Option<PathBuf>,
     /// As for pull
     #[arg(long, value_name = "DIR")]
@@ -92,7 +93,7 @@ pub struct LogoutArgs {
     #[arg(short, long, conflicts_with = "registry")]
     pub all: bool,
     /// Remove the login from FILE [env: REGISTRY_AUTH_FILE] [default: as for login]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", visible_alias = "compat-auth-file")]
     pub authfile: Option<PathBuf>,
 }
 
@@ -156,6 +157,10 @@ pub struct PushArgs {
     /// Send all images and lists of the repository NAME, under their tags; DESTINATION has none
     #[arg(short, long, conflicts_with = "digestfile")]
     pub all_tags: bool,
+    /// Send the images of a list with it; with `false` the registry must have them
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
+    pub all: bool,
     /// Write the manifest in this format [default: as the image was pulled, else oci]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<ManifestFormat>,
@@ -164,6 +169,12 @@ pub struct PushArgs {
     /// Write the digest of the manifest to FILE
     #[arg(long, value_name = "FILE")]
     pub digestfile: Option<PathBuf>,
+    /// Delete a list when it is sent; images stay
+    #[arg(long)]
+    pub rm: bool,
+    /// Send no signatures; none are sent anyway, accepted for podman's users
+    #[arg(long)]
+    pub remove_signatures: bool,
     /// Print nothing
     #[arg(short, long)]
     pub quiet: bool,

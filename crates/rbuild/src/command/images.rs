@@ -25,6 +25,8 @@ const NONE: &str = "<none>";
 struct Row<'a> {
     /// `None` for an image without a name.
     name: Option<&'a Name>,
+    /// All names of the image.
+    names: Vec<&'a str>,
     /// Of an image: that of its configuration; of a list: of what it is in the store.
     id: Digest,
     kind: Kind,
@@ -61,7 +63,7 @@ pub fn execute(global: &Global, args: &ImagesArgs) -> Result<ExitCode, Failure> 
         let wanted: Reference = wanted.parse()?;
         rows.retain(|row| row.name.is_some_and(|name| is_meant(&wanted, name)));
     }
-    rows.retain(|row| filter.fits(&row.candidate()));
+    rows.retain(|row| filter.fits(&row.candidate(&row.id.hex())));
     if args.json || args.format.as_deref() == Some("json") {
         print(&format!("{:#}", listed(&rows)))?;
     } else if args.quiet {
@@ -89,17 +91,22 @@ fn is_meant(wanted: &Reference, name: &Name) -> bool {
 }
 
 fn table(rows: &[Row<'_>], args: &ImagesArgs) -> Result<(), Failure> {
-    const COLUMNS: [(&str, &str); 6] = [
+    const COLUMNS: [(&str, &str); 7] = [
         ("REPOSITORY", "Repository"),
         ("TAG", "Tag"),
         ("DIGEST", "Digest"),
         ("IMAGE ID", "ID"),
         ("CREATED", "Created"),
         ("SIZE", "Size"),
+        ("HISTORY", "History"),
     ];
     let shown = || {
         let columns = COLUMNS.iter();
-        columns.filter(|(_, field)| args.digests || *field != "Digest")
+        columns.filter(|(_, field)| match *field {
+            "Digest" => args.digests,
+            "History" => args.history,
+            _ => true,
+        })
     };
     let mut lines: Vec<Vec<String>> = Vec::new();
     if !args.noheading {
@@ -120,14 +127,13 @@ fn rows<'a>(images: &'a [(ImageId, ImageRecord)], names: &'a [(Name, ImageId)]) 
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (id, image) in images {
         let config = understood(&image.config);
-        let mut named = names
-            .iter()
-            .filter(|(_, target)| target == id)
-            .map(|(name, _)| Some(name))
-            .peekable();
-        let unnamed = named.peek().is_none().then_some(None);
-        rows.extend(named.chain(unnamed).map(|name| Row {
+        let named = names.iter().filter(|(_, target)| target == id);
+        let named: Vec<&Name> = named.map(|(name, _)| name).collect();
+        let all: Vec<&str> = named.iter().map(|name| name.as_str()).collect();
+        let unnamed = named.is_empty().then_some(None);
+        rows.extend(named.into_iter().map(Some).chain(unnamed).map(|name| Row {
             name,
+            names: all.clone(),
             id: id.0,
             kind: Kind::Image,
             digest: local_digest(image).0,
@@ -152,6 +158,7 @@ fn lists<'a>(store: &Store, indexes: &'a [(Name, IndexRecord)]) -> Vec<Row<'a>> 
         let digest = Digest::of(text.as_bytes());
         Some(Row {
             name: Some(name),
+            names: vec![name.as_str()],
             id: digest,
             kind: Kind::List,
             digest,
@@ -211,9 +218,10 @@ fn listed(rows: &[Row<'_>]) -> Value {
 }
 
 impl Row<'_> {
-    fn candidate(&self) -> Candidate<'_> {
+    fn candidate<'b>(&'b self, id: &'b str) -> Candidate<'b> {
         Candidate {
             name: self.name,
+            id,
             labels: &self.labels,
             created: self.created.unwrap_or(0),
         }
@@ -243,6 +251,7 @@ impl Row<'_> {
             "CreatedSince": since,
             "CreatedAt": created.map_or(NONE.to_owned(), rfc3339),
             "Size": size(self.size),
+            "History": self.names.join(", "),
             "Labels": self.labels,
         })
     }

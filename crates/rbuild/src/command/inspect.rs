@@ -1,16 +1,16 @@
-//! `rbuild inspect`: an image as JSON.
+//! `rbuild inspect`: images, and lists of them, as JSON.
 
 use std::process::ExitCode;
 
-use rbuild_export::{annotations, format_of, local_digest};
+use rbuild_export::{annotations, format_of, local_digest, local_index};
 use rbuild_oci::{ImageConfig, Name};
 use rbuild_store::Store;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Global, InspectArgs},
+    cli::{Global, InspectArgs, Inspected},
     failure::Failure,
-    find::find,
+    find::{Found, find, find_index, look_up, look_up_index},
     report::print,
     settings,
     template::fill,
@@ -20,13 +20,13 @@ use crate::{
 /// `--format` a line for each.
 ///
 /// # Errors
-/// If there is no such image, its configuration is damaged, or the template is wrong.
+/// If there is no such thing, its configuration is damaged, or the template is wrong.
 pub fn execute(global: &Global, args: &InspectArgs) -> Result<ExitCode, Failure> {
     let store = settings::store(global)?;
     let images: Vec<Value> = args
         .images
         .iter()
-        .map(|name| describe(&store, name))
+        .map(|name| inspected(&store, name, args.r#type))
         .collect::<Result<_, _>>()?;
     match args.format.as_deref() {
         None | Some("json") => print(&format!("{:#}", Value::from(images)))?,
@@ -39,8 +39,23 @@ pub fn execute(global: &Global, args: &InspectArgs) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(store: &Store, text: &str) -> Result<Value, Failure> {
-    let image = find(store, text)?;
+/// What `text` is the name of, among things of that type.
+fn inspected(store: &Store, text: &str, r#type: Inspected) -> Result<Value, Failure> {
+    let is_list = match r#type {
+        Inspected::Image => false,
+        Inspected::Manifest => true,
+        Inspected::All => look_up(store, text)?.is_none() && look_up_index(store, text)?.is_some(),
+    };
+    match is_list {
+        true => Ok(serde_json::from_str(&local_index(
+            store,
+            &find_index(store, text)?.1,
+        )?)?),
+        false => describe(store, &find(store, text)?),
+    }
+}
+
+fn describe(store: &Store, image: &Found) -> Result<Value, Failure> {
     let config: ImageConfig = serde_json::from_str(&image.record.config)?;
     let names = store.names()?;
     let names: Vec<&str> = names

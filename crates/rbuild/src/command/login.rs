@@ -17,7 +17,7 @@ use rbuild_registry::{
 use crate::{
     cli::LoginArgs,
     failure::Failure,
-    registry::{http, own_auth_file, registries, security},
+    registry::{auth_files, http, own_auth_file, registries, security},
     report::print,
     terminal,
 };
@@ -35,8 +35,9 @@ pub fn execute(args: &LoginArgs) -> Result<ExitCode, Failure> {
     let host = key.split('/').next().unwrap_or(key);
     if args.get_login {
         let known = CredentialSources {
-            files: vec![file],
-            ..CredentialSources::default()
+            given: None,
+            files: auth_files(args.authfile.as_deref())?,
+            helpers: registries()?.credential_helpers(),
         };
         let namespace = key.split_once('/').map_or("", |(_, path)| path);
         let login = known.find(host, namespace)?;

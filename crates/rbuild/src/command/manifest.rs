@@ -9,12 +9,14 @@ mod push;
 use std::process::ExitCode;
 
 use rbuild_export::local_index;
+use rbuild_oci::{Location, Platform};
+use rbuild_registry::SignaturePolicy;
 use rbuild_store::{IndexRecord, Session, Store};
 
 use crate::{
     cli::{
-        EntryArgs, Global, ListAddArgs, ListAnnotateArgs, ListCreateArgs, ListRemoveArgs,
-        ListRmArgs, ManifestArgs, ManifestCommand,
+        EntryArgs, Global, ListAddArgs, ListAnnotateArgs, ListCreateArgs, ListInspectArgs,
+        ListRemoveArgs, ListRmArgs, ManifestArgs, ManifestCommand,
     },
     containers_conf::ContainersConf,
     failure::Failure,
@@ -36,7 +38,7 @@ pub fn execute(global: &Global, args: &ManifestArgs) -> Result<ExitCode, Failure
         ManifestCommand::Create(args) => create(global, args)?,
         ManifestCommand::Add(args) => add(global, args)?,
         ManifestCommand::Annotate(args) => annotate(global, args)?,
-        ManifestCommand::Inspect(args) => inspect(global, &args.list)?,
+        ManifestCommand::Inspect(args) => inspect(global, args)?,
         ManifestCommand::Push(args) => push::execute(global, args)?,
         ManifestCommand::Remove(args) => remove(global, args)?,
         ManifestCommand::Rm(args) => rm(global, args)?,
@@ -115,11 +117,26 @@ fn remove(global: &Global, args: &ListRemoveArgs) -> Result<(), Failure> {
     })
 }
 
-fn inspect(global: &Global, list: &str) -> Result<(), Failure> {
+fn inspect(global: &Global, args: &ListInspectArgs) -> Result<(), Failure> {
+    let location: Result<Location, _> = args.list.parse();
     let store = settings::store(global)?;
-    let (_, index) = find_index(&store, list)?;
-    let text = local_index(&store, &index)?;
-    let value: serde_json::Value = serde_json::from_str(&text).expect("we wrote it");
+    let here = match location {
+        Ok(Location::Registry(_)) => None,
+        _ => look_up_index(&store, &args.list)?,
+    };
+    let text = match (here, location) {
+        (Some((_, index)), _) => local_index(&store, &index)?,
+        (None, Ok(Location::Name(name) | Location::Registry(name))) => {
+            let registry = Registry::configured(&args.registry, &ContainersConf::configured()?)?;
+            let session = store.begin()?;
+            let signatures = SignaturePolicy::default();
+            let platform = Platform::default();
+            let bases = registry.bases((&store, &session), &signatures, platform);
+            bases.document(&name)?
+        }
+        (None, _) => return find_index(&store, &args.list).map(drop),
+    };
+    let value: serde_json::Value = serde_json::from_str(&text)?;
     Ok(print(&format!("{value:#}"))?)
 }
 

@@ -40,6 +40,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         store: &store,
         session: &session,
     };
+    let images = images(args.all);
     for Wanted { text, thing, to } in &wanted {
         let digest = match thing {
             Thing::Image(found) => {
@@ -56,7 +57,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                 let held = session.index(name)?;
                 let index = held.as_ref().unwrap_or(known);
                 let ends = (place, &registry);
-                send_list(ends, (index, looks), to, Images::Included)?
+                send_list(ends, (index, looks), to, images)?
             }
         };
         if !args.quiet {
@@ -65,8 +66,19 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         if let Some(file) = &args.digestfile {
             tell(file, &digest)?;
         }
+        if let (Thing::List(name, _), true) = (thing, args.rm) {
+            store.remove_index(name)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `--all` says.
+pub fn images(all: bool) -> Images {
+    match all {
+        true => Images::Included,
+        false => Images::Omitted,
+    }
 }
 
 /// Something to push.
@@ -165,13 +177,21 @@ pub fn send_list(
     destination: &Location,
     images: Images,
 ) -> Result<BlobDigest, Failure> {
-    let looks = match destination {
-        Location::Layout(_) => in_a_layout(wished)?,
-        _ => wished,
-    };
+    let looks = looks_at(destination, wished)?;
     let exported = export_index(place, index, looks)?;
     send_index((place, registry), &exported, destination, images)?;
     Ok(exported.descriptor.digest)
+}
+
+/// What a list and its images look like at `destination`.
+///
+/// # Errors
+/// If they cannot look as is wished there.
+pub fn looks_at(destination: &Location, wished: Looks) -> Result<Looks, Failure> {
+    match destination {
+        Location::Layout(_) => in_a_layout(wished),
+        _ => Ok(wished),
+    }
 }
 
 /// Writes `digest` to `file`.

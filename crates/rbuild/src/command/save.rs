@@ -89,7 +89,8 @@ pub fn files(global: &Global, args: &ExportArgs) -> Result<ExitCode, Failure> {
     let image = find(&store, &args.image)?;
     let empty = session.new_layer()?;
     target.write(&mut |out: &mut dyn Write| {
-        Ok(write_tree_tar(&store, &image.record, &empty.diff, out)?)
+        let layers = image.record.layer_ids();
+        Ok(write_tree_tar(&store, &layers, &empty.diff, out)?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use rbuild_oci::Name;
-use rbuild_store::{ImageRecord, IndexRecord, Store};
+use rbuild_store::{Error, ImageRecord, IndexRecord, Store};
 
 use crate::{
     cli::{Global, RmiArgs, TagArgs, UntagArgs},
@@ -97,6 +97,18 @@ pub fn remove(global: &Global, args: &RmiArgs) -> Result<ExitCode, Failure> {
             removed.push(image);
         }
     }
+    if args.prune {
+        for (id, image) in store.images()? {
+            match store.remove_image(&id) {
+                Err(Error::StillNamed { .. } | Error::Listed { .. }) => {}
+                gone => {
+                    gone?;
+                    print(&format!("Deleted: {}", id.0.hex()))?;
+                    removed.push(image);
+                }
+            }
+        }
+    }
     let mut status = ExitCode::SUCCESS;
     for text in &args.images {
         match remove_one(&store, text, args.force) {
@@ -167,7 +179,7 @@ fn remove_one(store: &Store, text: &str, force: bool) -> Result<Option<ImageReco
     }
     match store.remove_image(&image.id) {
         // Its name is gone, and the list still has it.
-        Err(rbuild_store::Error::Listed { .. }) if !doomed.is_empty() => return Ok(None),
+        Err(Error::Listed { .. }) if !doomed.is_empty() => return Ok(None),
         removed => {
             if !removed? {
                 return Ok(None);

@@ -9,14 +9,14 @@
 use std::path::Path;
 
 use rbuild_export::{
-    Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_index,
-    merged, subdirectory, write_index_archive,
+    Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_listed,
+    merged, write_index_archive,
 };
 use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
 use rbuild_sys::Dir;
 
-use super::{Built, Kind, Made, Output, destinations};
+use super::{Built, Kind, Made, Output, Part, destinations};
 use crate::{
     destination::{in_a_layout, refer, send_index},
     failure::Failure,
@@ -41,13 +41,18 @@ impl Output {
         let (place, registry) = (built.ends.place(), built.ends.registry);
         match &self.kind {
             Kind::Names(names) => {
-                let list = image_list::list(place.store, built.images)?;
+                let mut list = image_list::list(place.store, built.images)?;
+                image_list::describe(&mut list, built.images, &self.remarks);
+                for one in all {
+                    place.session.put_image(&self.remarked(one))?;
+                }
                 image_list::call(place.session, &list, names)?;
                 Ok(None)
             }
-            Kind::Registries(places) => {
+            Kind::Places(places) => {
                 let index = self.index(all, built)?;
                 for to in destinations(places, built.names)? {
+                    let to = self.tagged(to, index.descriptor.digest);
                     send_index((place, registry), &index, &to, Images::Included)?;
                     if is_said(all) {
                         refer((place, registry), &index, &to)?;
@@ -67,10 +72,28 @@ impl Output {
                 send_index((place, registry), &index, &to, Images::Included)?;
                 Ok(Some(index.descriptor))
             }
-            Kind::Local(path) => write_directories(path, all, built).map(|()| None),
-            Kind::Tar(target) => write_tar(target, all, built).map(|()| None),
+            Kind::Local(path) => self.write_directories(path, all, built).map(|()| None),
+            Kind::Tar(target) => match all {
+                [one] if !self.is_split(1) => write_tar(target, one, built).map(|()| None),
+                all => write_split(target, all, built).map(|()| None),
+            },
             Kind::DockerArchive(..) | Kind::Directory(_) => self.refuse_several().map(|()| None),
         }
+    }
+
+    /// The files of each image, and what is said of them, in a directory of its own if they are split.
+    fn write_directories(
+        &self,
+        path: &Path,
+        all: &[Said<'_>],
+        built: Built<'_>,
+    ) -> Result<(), Failure> {
+        for one in all {
+            let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
+            let path = self.directory(path, &one.made.platform, all.len());
+            one.files(&tree, built)?.write_to(&path)?;
+        }
+        Ok(())
     }
 
     /// The index of `all`. Only OCI's has a place for what is said.
@@ -81,15 +104,24 @@ impl Output {
             true => in_a_layout(self.looks)?,
             false => self.looks,
         };
-        if !is_said(all) {
-            let list = image_list::list(place.store, built.images)?;
-            return Ok(export_index(place, &list, looks)?);
-        }
-        let mut exported = Vec::with_capacity(all.len());
-        for one in all {
-            exported.push((export(place, &one.record, looks)?, one.said.clone()));
-        }
-        Ok(attested(place, exported, built.names)?)
+        let records: Vec<ImageRecord> = all.iter().map(|one| self.remarked(one)).collect();
+        let index = match is_said(all) {
+            false => {
+                let list = image_list::list(place.store, built.images)?;
+                export_listed(place, (&list, &records), looks)?
+            }
+            true => {
+                let mut exported = Vec::with_capacity(all.len());
+                for (one, record) in all.iter().zip(&records) {
+                    exported.push((export(place, record, looks)?, one.said.clone()));
+                }
+                attested(place, exported, built.names)?
+            }
+        };
+        let platforms = all.iter().map(|one| &one.made.platform);
+        let entries = platforms.map(|platform| self.remarks.of(Part::Entry, platform));
+        let own = self.remarks.of(Part::Index, &all[0].made.platform);
+        Ok(index.annotated(&own, &entries.collect::<Vec<_>>()))
     }
 }
 
@@ -98,29 +130,18 @@ fn is_said(all: &[Said<'_>]) -> bool {
     all.iter().any(|one| !one.said.is_empty())
 }
 
-/// The files of each image, and what is said of them, in a directory of its own if there are several.
-fn write_directories(path: &Path, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
-    for one in all {
-        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
-        let files = one.files(&tree, built)?;
-        match all.len() {
-            1 => files.write_to(path)?,
-            _ => files.write_to(&path.join(subdirectory(&one.made.platform)))?,
-        }
-    }
-    Ok(())
+/// The files of an image, and what is said of them, in a tar.
+fn write_tar(target: &Target, one: &Said<'_>, built: Built<'_>) -> Result<(), Failure> {
+    let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
+    let files = one.files(&tree, built)?;
+    target.write(&mut |out| Ok(files.write_tar(out)?))
 }
 
-/// The same in one tar.
-fn write_tar(target: &Target, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
-    if let [one] = all {
-        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
-        let files = one.files(&tree, built)?;
-        return target.write(&mut |out| Ok(files.write_tar(out)?));
-    }
+/// The same of several, in a directory for each.
+fn write_split(target: &Target, all: &[Said<'_>], built: Built<'_>) -> Result<(), Failure> {
     let split = Split::new(built.ends.session)?;
     for one in all {
-        let tree = merged(built.ends.store, &one.record, built.ends.empty)?;
+        let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
         split.add(&one.made.platform, &one.files(&tree, built)?)?;
     }
     target.write(&mut |out| Ok(split.write_tar(out)?))

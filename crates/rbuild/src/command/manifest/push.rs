@@ -1,12 +1,15 @@
 //! `rbuild manifest push`: a list, with its images, to elsewhere.
 
-use rbuild_export::{Images, Looks, Place};
-use rbuild_oci::Location;
+use std::collections::BTreeMap;
+
+use rbuild_export::{Affected, Compress, Frames, Looks, Place, export_index};
+use rbuild_oci::{Location, media_type::Compression};
 
 use crate::{
-    cli::{Global, ListPushArgs},
-    command::push::{compress, format, home, send_list, tell},
+    cli::{CompressionFormat, Global, ListPushArgs},
+    command::push::{compress, format, home, images, looks_at, tell},
     containers_conf::ContainersConf,
+    destination::send_index,
     failure::Failure,
     find::find_index,
     registry::Registry,
@@ -37,11 +40,20 @@ pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
         store: &store,
         session: &session,
     };
-    let images = match args.all {
-        true => Images::Included,
-        false => Images::Omitted,
-    };
-    let digest = send_list((place, &registry), (&index, wished), &destination, images)?;
+    let looks = looks_at(&destination, wished)?;
+    let mut exported = export_index(place, &index, looks)?;
+    for format in &args.add_compression {
+        let looks = in_compression(looks, *format);
+        let more = export_index(place, &index, looks)?;
+        exported = exported.with(more, &said_of(*format));
+    }
+    send_index(
+        (place, &registry),
+        &exported,
+        &destination,
+        images(args.all),
+    )?;
+    let digest = exported.descriptor.digest;
     if !args.quiet {
         report::note(&format!("pushed {name} to {destination}: {digest}"));
     }
@@ -52,4 +64,33 @@ pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
         store.remove_index(&name)?;
     }
     Ok(())
+}
+
+/// `looks` with every layer compressed as `format` says.
+fn in_compression(looks: Looks, format: CompressionFormat) -> Looks {
+    let (compression, frames) = match format {
+        CompressionFormat::Gzip => (Compression::Gzip, Frames::Any),
+        CompressionFormat::Zstd => (Compression::Zstd, Frames::Any),
+        CompressionFormat::ZstdChunked => (Compression::Zstd, Frames::PerFile),
+    };
+    Looks {
+        compress: Compress {
+            compression,
+            frames,
+            level: None,
+            layers: Affected::All,
+        },
+        ..looks
+    }
+}
+
+/// By what podman finds an image in that compression in a list.
+fn said_of(format: CompressionFormat) -> BTreeMap<String, String> {
+    const ZSTD: &str = "io.github.containers.compression.zstd";
+    match format {
+        CompressionFormat::Gzip => BTreeMap::new(),
+        CompressionFormat::Zstd | CompressionFormat::ZstdChunked => {
+            BTreeMap::from([(ZSTD.to_owned(), "true".to_owned())])
+        }
+    }
 }
