@@ -241,24 +241,6 @@ fn a_root_file_system_is_not_an_archive_of_images() {
 }
 
 #[test]
-fn a_place_of_another_program_says_how_to_get_there() {
-    let Some(host) = host() else { return };
-    for args in [
-        ["pull", "containers-storage:localhost/a"],
-        ["push", "alpine"],
-    ] {
-        let mut args = args.to_vec();
-        if args[0] == "push" {
-            args.push("containers-storage:a");
-        }
-        host.run(&args)
-            .failure()
-            .saying("`containers-storage:` is not supported")
-            .saying("podman load");
-    }
-}
-
-#[test]
 fn digests_pin_what_is_pulled_and_pushed() {
     let Some(host) = built(&["docker-registry"]) else {
         return;

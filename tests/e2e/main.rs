@@ -25,6 +25,7 @@ mod examples;
 mod exchange;
 mod fault;
 mod faults;
+mod hand_over;
 mod heredocs;
 mod hostile;
 mod images;

@@ -165,6 +165,28 @@ fn a_layer_of_the_registry_is_mounted_instead_of_sent() {
 }
 
 #[test]
+fn what_a_registry_does_not_do_is_told_with_both_ends_and_what_to_try() {
+    let Some(host) = need(NEEDS) else { return };
+    let forbidden = Fault::always("POST", UPLOADS, Deed::Answer(403, Vec::new()));
+    let site = Site::new(&host, Access::Open, vec![forbidden]);
+    refused(
+        &site.push(&host).saying("hint: this login may not do that"),
+        &format!(
+            "error: cannot push `localhost/alpine:latest` to `docker://{}`",
+            site.image
+        ),
+    );
+    let output = site.run(&host, &["pull"]);
+    refused(&output, "hint: there is no such repository or tag");
+    let image = "127.0.0.1:1/x:1";
+    let output = host.run(&["push", "--retry", "0", "alpine", image]);
+    refused(
+        &output.saying("hint: nothing listens there"),
+        &format!("error: cannot push `localhost/alpine:latest` to `docker://{image}`"),
+    );
+}
+
+#[test]
 fn what_is_newer_and_does_not_come_leaves_the_store_s_image() {
     let Some(host) = need(NEEDS) else { return };
     let gone = Fault::always("GET", BLOBS, Deed::Answer(404, Vec::new()));

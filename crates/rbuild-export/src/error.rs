@@ -100,7 +100,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The registry refused, or could not be reached.
-    #[error("cannot push")]
+    #[error(transparent)]
     Registry(#[from] rbuild_registry::Error),
     /// There is nothing of that name in a tree.
     #[error("cannot find `{path}` in the image")]
@@ -125,6 +125,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the user can do about it, where a registry's answer says that.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn file(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -232,6 +232,7 @@ impl Client {
             .map_err(|source| Error::Send {
                 method: request.method.name(),
                 url: url.clone(),
+                through: self.settings.proxies.through(&url),
                 source: Box::new(source),
             })?
             .into_parts();

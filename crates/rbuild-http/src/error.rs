@@ -1,6 +1,6 @@
 //! What can go wrong with a request.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use crate::Url;
 
@@ -51,15 +51,17 @@ pub enum Error {
         /// The file or directory.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// No answer.
-    #[error("cannot {method} `{url}`")]
+    #[error("cannot {method} `{url}`{through}")]
     Send {
         /// The method.
         method: &'static str,
         /// The URL.
         url: Url,
+        /// ` through the proxy ` and that, or nothing.
+        through: String,
         /// Why.
         source: Box<ureq::Error>,
     },
@@ -92,26 +94,58 @@ impl Error {
         matches!(&**source, ureq::Error::Timeout(when) if !before(when))
     }
 
+    /// Whether the server was reached, and what it said was not TLS.
+    pub fn is_without_tls(&self) -> bool {
+        let Self::Send { source, .. } = self else {
+            return false;
+        };
+        let why = of_tls(source);
+        matches!(why, Some(rustls::Error::InvalidMessage(_)))
+    }
+
     /// What the user can try, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
-        let Self::Send { source, .. } = self else {
+        let Self::Send {
+            source, through, ..
+        } = self
+        else {
             return None;
         };
-        is_certificate(source).then_some(
-            "name the file of its authority in SSL_CERT_FILE, or trust it blindly: --tls-verify=false",
-        )
+        let is_certificate = matches!(of_tls(source), Some(rustls::Error::InvalidCertificate(_)));
+        match (&**source, through.is_empty()) {
+            _ if is_certificate => Some(
+                "name the file of its authority in SSL_CERT_FILE, or trust it blindly: --tls-verify=false",
+            ),
+            (ureq::Error::Io(error), false) if is_refused(error) || is_unknown_host(error) => Some(
+                "`https_proxy`, `http_proxy` and `no_proxy` say what is asked through which proxy",
+            ),
+            (ureq::Error::Io(error), true) if is_refused(error) => Some(
+                "nothing listens there: check the host, and the port if it is not the usual one",
+            ),
+            (ureq::Error::Io(error), true) if is_unknown_host(error) => Some(
+                "check the name; where only a proxy leads outside, `https_proxy` and `http_proxy` must name it",
+            ),
+            _ => None,
+        }
     }
 }
 
-/// Whether the server's certificate was the problem; ureq wraps that in an I/O error.
-fn is_certificate(error: &ureq::Error) -> bool {
-    let is = |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(_));
+/// What TLS does not like; ureq wraps that in an I/O error.
+fn of_tls(error: &ureq::Error) -> Option<&rustls::Error> {
     match error {
-        ureq::Error::Rustls(error) => is(error),
-        ureq::Error::Io(error) => error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref())
-            .is_some_and(is),
-        _ => false,
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
     }
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+/// Whether a name has no address. std has words for that, and no kind.
+fn is_unknown_host(error: &io::Error) -> bool {
+    error
+        .to_string()
+        .starts_with("failed to lookup address information")
 }

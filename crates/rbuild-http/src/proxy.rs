@@ -28,6 +28,16 @@ impl Proxies {
             .filter(|proxy| !direct && !proxy.is_empty())
     }
 
+    /// ` through the proxy ` and which, without a password; nothing if `url` is asked directly.
+    pub(crate) fn through(&self, url: &Url) -> String {
+        let told = |proxy: &str| {
+            let (scheme, rest) = proxy.split_once("://").unwrap_or(("http", proxy));
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            format!(" through the proxy `{scheme}://{host}`")
+        };
+        self.for_url(url).map(told).unwrap_or_default()
+    }
+
     fn excludes(&self, host: &str, port: u16) -> bool {
         self.no_proxy.split(',').any(|entry| {
             let entry = entry.trim().to_ascii_lowercase();
@@ -73,6 +83,20 @@ mod tests {
         check("*", "http://a/", false);
         check("a:80", "http://a/", false);
         check("a:81", "http://a/", true);
+    }
+
+    #[test]
+    fn a_proxy_is_told_without_its_password() {
+        let proxies = Proxies {
+            https: Some("http://me:s3cret@proxy:3128".to_owned()),
+            ..Proxies::default()
+        };
+        let through = |url: &str| proxies.through(&url.parse().unwrap());
+        assert_eq!(
+            through("https://a.b/c"),
+            " through the proxy `http://proxy:3128`"
+        );
+        assert_eq!(through("http://a.b/c"), "");
     }
 
     #[test]

@@ -55,11 +55,12 @@ impl Location {
 /// Transports that are files or directories.
 const LOCAL: [&str; 4] = ["oci", "oci-archive", "docker-archive", "dir"];
 
-/// What others have and we do not, with what to do instead.
+/// What others have and we do not, with what to do instead. The first is a place for the commands
+/// that the hint names, which ask podman, and for nothing else.
 const ELSEWHERE: [(&str, &str); 5] = [
     (
         "containers-storage",
-        "podman's store is podman's: `rbuild save NAME | podman load` hands an image over, `podman save NAME | rbuild load` takes one",
+        "podman's store is podman's: `rbuild push NAME containers-storage:` hands an image over, `rbuild pull containers-storage:NAME` takes one",
     ),
     (
         "docker-daemon",

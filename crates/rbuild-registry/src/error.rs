@@ -166,6 +166,15 @@ impl Error {
             Self::Unauthorized { registry, .. } => Some(format!(
                 "log in with `rbuild login {registry}`, or use --creds or --authfile"
             )),
+            Self::Send { source, .. } if source.is_without_tls() => Some(
+                "it does not speak TLS; if it is to be trusted all the same: --tls-verify=false, or `insecure = true` for it in registries.conf".to_owned(),
+            ),
+            Self::Status { status: 403, .. } => Some(
+                "this login may not do that; `rbuild login` or --creds take another one".to_owned(),
+            ),
+            Self::Status { status: 404, .. } => Some(
+                "there is no such repository or tag, or it is not shown to this login".to_owned(),
+            ),
             Self::Rejected { .. } => {
                 Some("--signature-policy FILE follows another policy".to_owned())
             }

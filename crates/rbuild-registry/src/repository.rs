@@ -125,7 +125,12 @@ impl Repository {
 
     /// `object` with the repository's name, for messages.
     pub(crate) fn what(&self, object: &str) -> String {
-        format!("{object} of `{}/{}`", self.host, self.name)
+        match self.access.scope {
+            Scope::Login => format!("{object} at `{}`", self.host),
+            Scope::Pull | Scope::Push { .. } => {
+                format!("{object} of `{}/{}`", self.host, self.name)
+            }
+        }
     }
 
     /// The URL of `path` in this repository.

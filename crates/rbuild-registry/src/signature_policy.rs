@@ -24,6 +24,9 @@ use crate::{Error, Result};
 
 pub(crate) use identity::Identity;
 
+/// The transport that is podman's store.
+const STORAGE: &str = "containers-storage";
+
 /// What a policy says; without any, everything is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignaturePolicy {
@@ -118,6 +121,35 @@ impl SignaturePolicy {
             }
         }
         Ok(demands)
+    }
+
+    /// Whether the image `name` of podman's store may be used.
+    ///
+    /// Scopes there begin with `[DRIVER@ROOT]`, which only podman knows of its store: where the file
+    /// has any, no image is taken.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`].
+    pub fn allows_from_storage(&self, name: &str) -> Result<()> {
+        let refuse = |why: &str| Error::Rejected {
+            image: format!("{STORAGE}:{name}"),
+            why: format!("`{}` {why}", self.file.display()),
+        };
+        let known = self.transports.get(STORAGE);
+        if known.is_some_and(|known| known.keys().any(|scope| !scope.is_empty())) {
+            return Err(refuse(
+                "has scopes of `containers-storage`, which rbuild cannot tell apart",
+            ));
+        }
+        let own = known.and_then(|known| known.get(""));
+        let requirements = own.unwrap_or(&self.default);
+        match requirements
+            .iter()
+            .all(|it| matches!(it, Requirement::AcceptAnything))
+        {
+            true => Ok(()),
+            false => Err(refuse("does not accept any image of `containers-storage`")),
+        }
     }
 
     /// The requirements that count for `place`, and what they are called.

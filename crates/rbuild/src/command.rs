@@ -6,6 +6,7 @@ mod call;
 mod df;
 mod dump;
 mod exists;
+mod hand_over;
 mod history;
 mod images;
 mod import;

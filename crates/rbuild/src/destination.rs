@@ -51,8 +51,26 @@ pub fn send(
         _ => parcel.looks,
     };
     let exported = export(place, image, looks)?;
-    send_exported((place, &exported), destination, registry)?;
+    let sent = send_exported((place, &exported), destination, registry);
+    let called = || name.map_or_else(|| short(image), ToString::to_string);
+    sent.map_err(|failure| told(failure, &format!("`{}`", called()), destination))?;
     Ok(exported.descriptor)
+}
+
+/// The id of `image`, as `rbuild images` shows it.
+fn short(image: &ImageRecord) -> String {
+    image.id().0.hex()[..12].to_owned()
+}
+
+/// `failure` with what did not get to which registry; of files it says so itself.
+fn told(failure: Failure, what: &str, destination: &Location) -> Failure {
+    match destination.reference() {
+        Some(to) => {
+            let to = to.on_docker_hub();
+            failure.within(format!("cannot push {what} to `docker://{to}`"))
+        }
+        None => failure,
+    }
 }
 
 /// Sends what is ready to leave to `destination`.
@@ -115,7 +133,8 @@ pub fn send_index(
     match destination {
         Location::Name(reference) | Location::Registry(reference) => {
             let (repository, to) = repository((place, registry), &reference.on_docker_hub())?;
-            Ok(push_index(place, (&repository, &to), index, images)?)
+            push_index(place, (&repository, &to), index, images)
+                .map_err(|error| told(error.into(), "the list", destination))
         }
         Location::Layout(to) if images == Images::Included => {
             let (directory, tag) = (Path::new(&to.path), to.tag.as_deref());

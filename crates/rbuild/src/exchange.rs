@@ -263,7 +263,9 @@ pub fn export_cache(
             let image = cache_image(place, &steps, looks)?;
             send_exported((place, &image), location, ends.registry)
         };
-        match exported() {
+        let exported = exported()
+            .map_err(|failure| failure.within(format!("cannot write the cache to `{location}`")));
+        match exported {
             Ok(()) => report::note(&format!("cache written to {location}")),
             Err(failure) if to.is_needed => return Err(failure),
             Err(failure) => drop(failure.report()),

@@ -41,6 +41,16 @@ impl Failure {
         self
     }
 
+    /// The same as the cause of what could not be done.
+    #[must_use]
+    pub fn within(self, attempt: String) -> Self {
+        let wrap = |source| Box::new(Attempt { attempt, source }) as Box<dyn Error>;
+        Self {
+            error: self.error.map(wrap),
+            ..self
+        }
+    }
+
     /// Tells the user; returns the exit status.
     pub fn report(self) -> ExitCode {
         // Nobody reads our output any more: say nothing, as a program that SIGPIPE ends.
@@ -85,6 +95,7 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             .or_else(|| of(cause, rbuild_oci::Error::hint))
             .or_else(|| of(cause, rbuild_registry::Error::hint))
             .or_else(|| of(cause, rbuild_engine::Error::hint))
+            .or_else(|| of(cause, rbuild_export::Error::hint))
     })
 }
 
@@ -99,3 +110,11 @@ fn of<E: Error + 'static, Hint: Into<String>>(
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Message(String);
+
+/// `cannot …`, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempt}")]
+struct Attempt {
+    attempt: String,
+    source: Box<dyn Error>,
+}

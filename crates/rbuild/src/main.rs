@@ -47,6 +47,7 @@ mod short_names;
 mod signals;
 
 mod source;
+mod storage_tool;
 mod subject;
 mod target;
 mod targets;

@@ -3,15 +3,23 @@
 #![allow(clippy::unwrap_used, reason = "this crate is all tests")]
 
 use std::{
-    io::Read,
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
     time::{Duration, Instant},
 };
 
-use rbuild_http::{Backoff, Body, Client, Error, Method, Request, Security, Settings, Timeouts};
+use rbuild_http::{
+    Backoff, Body, Client, Error, Method, Proxies, Request, Security, Settings, Timeouts,
+};
 use rbuild_testkit::http::{Ending, Reply, Server};
 
 fn client() -> Client {
-    Client::new(Settings {
+    Client::new(settings())
+}
+
+fn settings() -> Settings {
+    Settings {
         user_agent: "test".to_owned(),
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
@@ -22,7 +30,7 @@ fn client() -> Client {
             first: Duration::from_millis(1),
         },
         ..Settings::default()
-    })
+    }
 }
 
 fn get<'a>(url: &str) -> Request<'a> {
@@ -187,4 +195,46 @@ fn an_unencrypted_server_is_a_failed_connection_over_https() {
     let url = format!("https://{}/", server.address);
     let error = client().send(get(&url)).unwrap_err();
     assert!(error.is_connection(), "{error:?}");
+}
+
+#[test]
+fn a_server_that_answers_a_tls_handshake_in_http_is_one_without_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let error = client()
+        .send(get(&format!("https://{address}/")))
+        .unwrap_err();
+    assert!(error.is_without_tls(), "{error:?}");
+}
+
+#[test]
+fn a_port_without_a_server_is_told_apart_from_a_proxy_that_is_not_there() {
+    // Nobody has the port any more, and nobody gets it so soon.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let error = client()
+        .send(get(&format!("http://{address}/")))
+        .unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot GET `http://{address}/`"));
+    assert!(error.hint().unwrap().starts_with("nothing listens there"));
+    let proxied = Client::new(Settings {
+        proxies: Proxies {
+            https: Some(format!("http://{address}")),
+            ..Proxies::default()
+        },
+        ..settings()
+    });
+    let error = proxied.send(get("https://registry.invalid/")).unwrap_err();
+    let through =
+        format!("cannot GET `https://registry.invalid/` through the proxy `http://{address}`");
+    assert_eq!(error.to_string(), through);
+    assert!(error.hint().unwrap().contains("`no_proxy`"));
 }

@@ -240,3 +240,16 @@ fn a_signature_is_for_a_name() {
         assert_eq!(found, expected, "{identity:?}: {image} {claimed}");
     }
 }
+
+#[test]
+fn podmans_store_has_a_default_of_its_own_and_scopes_that_only_podman_can_tell_apart() {
+    let check = |policy: &SignaturePolicy, accepted: bool| {
+        let answer = policy.allows_from_storage("localhost/a:1");
+        assert_eq!(answer.is_ok(), accepted, "{policy:?}: {answer:?}");
+    };
+    check(&SignaturePolicy::default(), true);
+    check(&only("containers-storage", &[""]), true);
+    check(&only("docker-archive", &[""]), false);
+    let scope = "[overlay@/x/y]docker.io/library/a:1";
+    check(&only("containers-storage", &["", scope]), false);
+}

@@ -100,8 +100,9 @@ pub struct LogoutArgs {
 /// Names of places that `pull` and `push` take.
 const PLACES: &str = "\
 Places: docker://HOST/NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG],
-docker-archive:FILE[:NAME], dir:DIR. A path ends at its first colon. For podman's store:
-`rbuild save NAME | podman load`, `podman save NAME | rbuild load`.";
+docker-archive:FILE[:NAME], dir:DIR. A path ends at its first colon. containers-storage:NAME is an
+image in podman's own store, which `podman load` and `podman save` (else skopeo or buildah) hand
+over; for push NAME may be left out.";
 
 /// Fetch an image from a registry, an archive or a directory.
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ use rbuild_oci::{Location, Platform, Reference};
 
 use crate::{
     cli::{Global, PullArgs, PullPolicy},
+    command::hand_over,
     containers_conf::ContainersConf,
     failure::Failure,
     registry::{self, Registry},
@@ -19,6 +20,9 @@ use crate::{
 /// # Errors
 /// If it cannot be found or does not verify.
 pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
+    if let Some(name) = hand_over::storage(&args.image) {
+        return hand_over::pull(global, args, name);
+    }
     let location: Location = args.image.parse()?;
     let platform = match &args.platform {
         Some(text) => text.parse()?,

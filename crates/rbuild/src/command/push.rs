@@ -8,6 +8,7 @@ use rbuild_store::{IndexRecord, Store};
 
 use crate::{
     cli::{CompressionArgs, CompressionFormat, Global, ManifestFormat, PushArgs},
+    command::hand_over,
     containers_conf::ContainersConf,
     destination::{Parcel, in_a_layout, send, send_index},
     failure::Failure,
@@ -21,6 +22,9 @@ use crate::{
 /// # Errors
 /// If there is no such image, or the destination refuses.
 pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
+    if let Some(name) = args.destination.as_deref().and_then(hand_over::storage) {
+        return hand_over::push(global, args, name);
+    }
     let store = settings::store(global)?;
     let wanted = match args.all_tags {
         true => all_tags(&store, args)?,
