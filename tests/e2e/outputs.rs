@@ -395,7 +395,10 @@ fn a_tag_may_be_a_place_that_gets_the_result() {
     ));
     assert_eq!(platforms(&index), "linux/amd64 linux/arm64");
     for (tag, why) in [
-        ("containers-storage:it", "rbuild push NAME containers-storage:"),
+        (
+            "containers-storage:it",
+            "rbuild push NAME containers-storage:",
+        ),
         ("dir:several", "one platform"),
     ] {
         host.build(
