@@ -14,14 +14,15 @@ use std::{
     },
 };
 
-use rbuild_layer::{Decoder, UnpackOptions, Whiteouts, unpack};
+use rbuild_layer::{Decoder, Disk, UnpackOptions, Whiteouts, unpack};
 use rbuild_oci::{
     ChainId, Descriptor, DiffId, Digest, FileTimes, Hasher, ImageConfig, ImageId, Manifest,
     media_type,
 };
 use rbuild_registry::Repository;
 use rbuild_store::{
-    BlobWriter, Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session, StagedLayer,
+    BlobWriter, Draft, Durability, ImageLayer, ImageRecord, LayerId, LayerRecord, Session,
+    StagedLayer,
 };
 
 use crate::{directory::Directory, docker_archive::Parts, layout::Layout, shelf::ShelfError};
@@ -364,12 +365,14 @@ impl Wanted<'_> {
                 .map_err(|source| self.read_error(source))?,
             hasher: Hasher::new(),
         };
-        unpack(
-            &mut tar,
-            &staged.diff,
-            &UnpackOptions::new(Whiteouts::Overlay),
-        )
-        .map_err(|source| PullError::Unpack {
+        let options = UnpackOptions {
+            disk: match self.session.store().durability() {
+                Durability::Commit => Disk::Meanwhile,
+                Durability::None => Disk::Later,
+            },
+            ..UnpackOptions::new(Whiteouts::Overlay)
+        };
+        unpack(&mut tar, &staged.diff, &options).map_err(|source| PullError::Unpack {
             layer: self.name(),
             source,
         })?;

@@ -32,4 +32,4 @@ pub use encode::{Encoder, EncoderOptions};
 pub use error::{Error, Result};
 pub use pack::{Form, PackOptions, Packed, Root, pack};
 pub use unpack::{Unpacked, unpack};
-pub use unpack_options::{Limits, Ownership, RootEntry, UnpackOptions, Whiteouts};
+pub use unpack_options::{Disk, Limits, Ownership, RootEntry, UnpackOptions, Whiteouts};

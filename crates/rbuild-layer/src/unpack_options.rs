@@ -14,6 +14,8 @@ pub struct UnpackOptions {
     pub ownership: Ownership,
     /// What the archive's own root, `./`, says about the directory that it is unpacked into.
     pub root: RootEntry,
+    /// When large files are to reach the disk.
+    pub disk: Disk,
     /// What is too much.
     pub limits: Limits,
 }
@@ -26,6 +28,7 @@ impl UnpackOptions {
             whiteouts,
             ownership: Ownership::Keep,
             root: RootEntry::Applied,
+            disk: Disk::Later,
             limits: Limits::default(),
         }
     }
@@ -48,6 +51,15 @@ pub enum RootEntry {
     Applied,
     /// They stay as they are: other things are in there too.
     Ignored,
+}
+
+/// When the content of large files is sent to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// When the kernel likes.
+    Later,
+    /// While the rest is unpacked: somebody will wait for it.
+    Meanwhile,
 }
 
 /// Who owns an unpacked file.

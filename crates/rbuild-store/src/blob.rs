@@ -9,7 +9,7 @@ use std::{
 };
 
 use rbuild_oci::{BlobDigest, Hasher};
-use rbuild_sys::{Dir, Errno, start_writing};
+use rbuild_sys::{Dir, Errno, WriteBehind};
 
 use crate::{
     Session, Store,
@@ -17,10 +17,6 @@ use crate::{
     gc::aside,
     record,
 };
-
-/// So many bytes are sent to the disk while the next ones are made, as all of them have to be there
-/// in the end.
-const WRITE_BEHIND: u64 = 16 << 20;
 
 /// A blob that is being written. Dropping it without [`BlobWriter::commit`] leaves nothing.
 #[derive(Debug)]
@@ -31,8 +27,8 @@ pub struct BlobWriter<'session> {
     /// Where the file is in staging; `None` if it has no name yet.
     name: Option<Vec<u8>>,
     hasher: HashState,
-    /// Bytes that are on their way to the disk, or there.
-    sent: u64,
+    /// All of it has to be on the disk in the end.
+    behind: WriteBehind,
 }
 
 /// A [`Hasher`] with nothing to show.
@@ -68,7 +64,7 @@ impl Session {
             file,
             name,
             hasher: HashState(Hasher::new()),
-            sent: 0,
+            behind: WriteBehind::default(),
         })
     }
 
@@ -162,9 +158,8 @@ impl Write for BlobWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.hasher.0.update(&bytes[..count]);
-        if self.session.is_durable() && self.size() - self.sent >= WRITE_BEHIND {
-            start_writing(&self.file, self.sent..self.size());
-            self.sent = self.size();
+        if self.session.is_durable() {
+            self.behind.advance(&self.file, self.hasher.0.size());
         }
         Ok(count)
     }

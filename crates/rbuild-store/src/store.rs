@@ -114,7 +114,8 @@ impl Store {
         &self.shared.root
     }
 
-    pub(crate) fn durability(&self) -> Durability {
+    /// What is on the disk when a command ends.
+    pub fn durability(&self) -> Durability {
         self.shared.durability
     }
 

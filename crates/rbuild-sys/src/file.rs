@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom, Write},
-    ops::Range,
     os::fd::{AsFd, AsRawFd},
 };
 
@@ -99,14 +98,31 @@ pub fn sync_file_system(fd: impl AsFd) -> Result<()> {
     fs::syncfs(fd).on("syncfs", "")
 }
 
-/// Starts to write the bytes of `file` at `range` to disk, so that a later sync has less to wait for.
-/// Only a hint: a file system that does not take it loses nothing. sync_file_range(2).
-pub fn start_writing(file: impl AsFd, range: Range<u64>) {
-    let offset = i64::try_from(range.start).unwrap_or(i64::MAX);
-    let size = i64::try_from(range.end.saturating_sub(range.start)).unwrap_or(i64::MAX);
-    let file = file.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open as long as it is borrowed; no memory is passed.
-    unsafe { libc::sync_file_range(file, offset, size, libc::SYNC_FILE_RANGE_WRITE) };
+/// How far a file that is being written was sent to the disk, so that a later sync has less to wait
+/// for.
+#[derive(Debug, Default)]
+pub struct WriteBehind {
+    sent: u64,
+}
+
+impl WriteBehind {
+    /// So many bytes are sent at once.
+    const STEP: u64 = 16 << 20;
+
+    /// `file` has `size` bytes now. Only a hint: a file system that does not take it loses nothing.
+    /// sync_file_range(2).
+    pub fn advance(&mut self, file: impl AsFd, size: u64) {
+        let more = size.saturating_sub(self.sent);
+        if more < Self::STEP {
+            return;
+        }
+        let offset = i64::try_from(self.sent).unwrap_or(i64::MAX);
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        let file = file.as_fd().as_raw_fd();
+        // SAFETY: the descriptor is open as long as it is borrowed; no memory is passed.
+        unsafe { libc::sync_file_range(file, offset, more, libc::SYNC_FILE_RANGE_WRITE) };
+        self.sent = size;
+    }
 }
 
 /// Metadata of an open file.

@@ -35,8 +35,8 @@ pub use descent::Descent;
 pub use dir::{Dir, Entry, Node};
 pub use error::{Error, Result};
 pub use file::{
-    FileSystem, copy_contents, file_stat, file_system, memory_file, set_file_mode, set_file_mtime,
-    set_file_owner, start_writing, sync_file_system,
+    FileSystem, WriteBehind, copy_contents, file_stat, file_system, memory_file, set_file_mode,
+    set_file_mtime, set_file_owner, sync_file_system,
 };
 pub use filter::{Filter, Instruction};
 pub use guardian::Guardian;

@@ -11,7 +11,7 @@ use std::{
     io::{self, Seek, Write},
 };
 
-use rbuild_sys::{self as sys, Dir, Errno, FileKind, Node};
+use rbuild_sys::{self as sys, Dir, Errno, FileKind, Node, WriteBehind};
 
 use super::{Unpacker, owner_error, refused, split, unpack_error};
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     attribute,
     error::{Error, Result, shown},
     header::Type,
-    unpack_options::{Ownership, Whiteouts},
+    unpack_options::{Disk, Ownership, Whiteouts},
 };
 
 /// How much is copied at once, in bytes.
@@ -83,13 +83,17 @@ impl Unpacker<'_> {
             path: shown(&member.path),
             source,
         };
-        let mut ends_with_hole = false;
+        let (mut ends_with_hole, mut size, mut behind) = (false, 0, WriteBehind::default());
         loop {
             let count = self.archive.read(&mut self.buffer)?;
             if count == 0 {
                 break;
             }
             ends_with_hole = write_sparse(&mut file, &self.buffer[..count]).map_err(unwritten)?;
+            size += count as u64;
+            if self.options.disk == Disk::Meanwhile {
+                behind.advance(&file, size);
+            }
         }
         if ends_with_hole {
             file.set_len(member.size).map_err(unwritten)?;
