@@ -8,6 +8,7 @@
 //! Dockerfile again, [`dump`] shows every node and place.
 
 pub mod ast;
+mod comma;
 mod diagnostic;
 mod directive;
 mod dump;
@@ -22,6 +23,7 @@ mod print;
 pub mod suggest;
 
 pub use ast::Dockerfile;
+pub use comma::{Field, comma_separated};
 pub use diagnostic::{Diagnostic, Severity};
 pub use directive::check::parse as parse_checks;
 pub use dump::dump;

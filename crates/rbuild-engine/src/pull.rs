@@ -318,7 +318,7 @@ impl Wanted<'_> {
             let staged = self.stage()?;
             match self.unpack_into(&staged, &mut patchwork) {
                 Ok(size) => return self.commit(staged, size),
-                Err(_) => self.drop(staged)?,
+                Err(_) => self.give_up(staged)?,
             }
         }
         let staged = self.stage()?;
@@ -331,7 +331,7 @@ impl Wanted<'_> {
         staged.map_err(|source| self.store_error(source))
     }
 
-    fn drop(&self, staged: StagedLayer) -> Result<(), PullError> {
+    fn give_up(&self, staged: StagedLayer) -> Result<(), PullError> {
         let dropped = self.session.drop_layer(staged);
         dropped.map_err(|source| self.store_error(source))
     }

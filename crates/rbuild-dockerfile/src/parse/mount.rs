@@ -6,6 +6,7 @@
 //! Spec: dockerfile.md R8–R10.
 
 use crate::ast::{Access, Mount, Span, Word};
+use crate::comma::comma_separated;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::mount::{KINDS, MountKind, SECRET_COUNTS, SHARINGS, Sharing, parse_bool};
 use crate::suggest::nearest;
@@ -261,46 +262,16 @@ fn not_one_of(key: &str, word: &Word, names: &[&'static str]) -> Diagnostic {
 /// it, and quotes, doubled (RFC 4180).
 fn fields(value: &Word) -> Vec<Field> {
     let text = value.value.as_str();
-    let mut fields = Vec::new();
-    let mut start = 0;
-    loop {
-        let (field, end) = csv_field(text, start);
+    let fields = comma_separated(text).into_iter().map(|field| {
         // A field that was unquoted is no longer what was written.
-        let verbatim = end - start == field.len() && value.span.len() == text.len();
+        let verbatim = field.range.len() == field.text.len() && value.span.len() == text.len();
         let place = match verbatim {
-            true => value.span.start + start..value.span.start + end,
+            true => value.span.start + field.range.start..value.span.start + field.range.end,
             false => value.span.clone(),
         };
-        fields.push(option(&field, place));
-        if end == text.len() {
-            return fields;
-        }
-        start = end + 1;
-    }
-}
-
-/// The field of `text` that starts at `start`, and where it ends.
-fn csv_field(text: &str, start: usize) -> (String, usize) {
-    let rest = &text[start..];
-    let comma = rest.find(',').map_or(text.len(), |at| start + at);
-    let Some(quoted) = rest.strip_prefix('"') else {
-        return (text[start..comma].to_owned(), comma);
-    };
-    let mut field = String::new();
-    let mut chars = quoted.char_indices().peekable();
-    while let Some((at, char)) = chars.next() {
-        if char != '"' {
-            field.push(char);
-        } else if chars.next_if(|(_, next)| *next == '"').is_some() {
-            field.push('"');
-        } else {
-            let after = &quoted[at + 1..];
-            let tail = after.find(',').unwrap_or(after.len());
-            field.push_str(&after[..tail]);
-            return (field, start + 1 + at + 1 + tail);
-        }
-    }
-    (field, text.len())
+        option(&field.text, place)
+    });
+    fields.collect()
 }
 
 fn option(field: &str, place: Span) -> Field {

@@ -9,7 +9,6 @@
 //! like a blob that comes from anywhere, and verified by who reads it.
 
 use std::{
-    fmt,
     io::{self, Cursor, Read},
     ops::Range,
     vec,
@@ -61,12 +60,6 @@ pub struct Patchwork<'a> {
     /// After the last piece.
     tail: Option<Vec<u8>>,
     current: Box<dyn Read + 'a>,
-}
-
-impl fmt::Debug for Patchwork<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.pieces.as_slice()).finish()
-    }
 }
 
 impl<'a> Patchwork<'a> {

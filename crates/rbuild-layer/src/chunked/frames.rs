@@ -105,8 +105,7 @@ impl Frames {
     fn add(&mut self, mut entry: Map<String, Value>) {
         let mut take = |key| entry.remove(key);
         let (offset, end) = (take("offset"), take("endOffset"));
-        self.headers
-            .update(Value::Object(entry.clone()).to_string().as_bytes());
+        serde_json::to_writer(&mut self.headers, &entry).expect("a digest takes everything");
         let digest = |key| entry.get(key)?.as_str()?.parse().ok();
         let content = digest("chunkDigest").or_else(|| digest("digest"));
         let number = |value: Option<Value>| value.and_then(|it| it.as_u64());

@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use rbuild_dockerfile::comma_separated;
 use rbuild_export::Looks;
 use rbuild_oci::{Format, LocalPlace, Location, Name};
 
@@ -63,38 +64,14 @@ pub(super) fn parse(spec: &str) -> Result<Output, String> {
     })
 }
 
-/// What commas separate; one in quotes may have commas, and quotes if they are doubled (RFC 4180).
+/// What commas separate; quotes have to be in order.
 fn fields(spec: &str) -> Result<Vec<String>, String> {
-    let mut found = Vec::new();
-    let mut rest = Some(spec);
-    while let Some(text) = rest {
-        let Some(quoted) = text.strip_prefix('"') else {
-            let (field, after) = text
-                .split_once(',')
-                .map_or((text, None), |(a, b)| (a, Some(b)));
-            found.push(field.to_owned());
-            rest = after;
-            continue;
-        };
-        let mut field = String::new();
-        let mut end = quoted.find('"').ok_or("a quote has no end")?;
-        field.push_str(&quoted[..end]);
-        while quoted[end..].starts_with("\"\"") {
-            let more = quoted[end + 2..].split('"').next().unwrap_or_default();
-            field.push('"');
-            field.push_str(more);
-            end += 2 + more.len();
-        }
-        let after = quoted[end..]
-            .strip_prefix('"')
-            .ok_or("a quote has no end")?;
-        rest = match after.strip_prefix(',') {
-            None if !after.is_empty() => return Err("something follows a quote".to_owned()),
-            next => next,
-        };
-        found.push(field);
-    }
-    Ok(found)
+    let fields = comma_separated(spec).into_iter();
+    let checked = fields.map(|field| match field.is_closed {
+        true => Ok(field.text),
+        false => Err("a quote has no end, or something follows it".to_owned()),
+    });
+    checked.collect()
 }
 
 impl<'a> Attributes<'a> {
