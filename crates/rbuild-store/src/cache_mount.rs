@@ -8,12 +8,7 @@
 //! Invariant: the key is a digest, so that no id is ever a path (CVE-2024-9675); a copy appears
 //! by one rename, filled; what is removed is moved away first, while it is locked.
 
-use std::{
-    fs::{File, TryLockError},
-    os::fd::OwnedFd,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{fs::File, os::fd::OwnedFd, sync::Arc, time::SystemTime};
 
 use rbuild_sys::{Dir, Errno, FileKind, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Key, LayerId, Session, Store,
     error::{Context, Error, Result},
+    flock::Flock,
     gc::usage::Meter,
     record,
     wait::{Wait, Waited},
@@ -67,8 +63,15 @@ pub struct CacheMount {
     name: CacheName,
     home: Dir,
     copy: u32,
-    /// Keeps the flock, with others of the same command.
-    _lock: Arc<File>,
+    /// With others of the same command.
+    locks: Arc<Locks>,
+}
+
+/// What keeps others from a copy of a cache, and from removing the cache.
+#[derive(Debug)]
+struct Locks {
+    _copy: Flock,
+    _home: Flock,
 }
 
 /// A cache, for listings.
@@ -144,15 +147,20 @@ impl Session {
             let Some(home) = home.writing(|| claim.what())? else {
                 continue;
             };
-            // Else somebody removes it just now.
-            let ours = lock(&home_file(&home, claim)?, Sharing::Shared, claim)?
-                && (self.store().is_current(&claim.name.key(), &home)).reading(|| claim.what())?;
-            if ours && let Some(file) = self.lock_copy(&home, copy, claim)? {
+            // `None`: somebody removes it just now.
+            let kept = self.keep_home(&home, claim)?;
+            let ours = kept.is_some();
+            if let Some(kept) = kept
+                && let Some(lock) = self.lock_copy(&home, copy, claim)?
+            {
                 return Ok(CacheMount {
                     name: claim.name.clone(),
                     home,
                     copy,
-                    _lock: Arc::new(file),
+                    locks: Arc::new(Locks {
+                        _copy: lock,
+                        _home: kept,
+                    }),
                 });
             }
             if ours && claim.sharing == Sharing::Private {
@@ -168,8 +176,17 @@ impl Session {
         rbuild_sys::Error::absent(self.store().make_subdirectory(&place(key)))
     }
 
+    /// What keeps `home` from being removed; `None` if that has begun.
+    fn keep_home(&self, home: &Dir, claim: &CacheClaim) -> Result<Option<Flock>> {
+        let what = || claim.what();
+        let same = home.try_clone().reading(what)?;
+        let lock = Flock::try_shared(File::from(OwnedFd::from(same)), what)?;
+        let is_current = (self.store().is_current(&claim.name.key(), home)).reading(what)?;
+        Ok(lock.filter(|_| is_current))
+    }
+
     /// The lock of a copy in `home`, which is locked itself; `None` if somebody is in the way.
-    fn lock_copy(&self, home: &Dir, copy: u32, claim: &CacheClaim) -> Result<Option<File>> {
+    fn lock_copy(&self, home: &Dir, copy: u32, claim: &CacheClaim) -> Result<Option<Flock>> {
         let open = || {
             if rbuild_sys::Error::absent(home.stat(RECORD))?.is_none() {
                 self.replace(home, RECORD, &record::encode(&claim.name))?;
@@ -177,12 +194,15 @@ impl Session {
             home.open_or_create(lock_name(copy).as_bytes(), 0o600)
         };
         let file = open().writing(|| claim.what())?;
-        if !lock(&file, claim.sharing, claim)? {
-            return Ok(None);
+        let lock = match claim.sharing {
+            Sharing::Shared => Flock::try_shared(file, || claim.what()),
+            Sharing::Private | Sharing::Locked => Flock::try_exclusive(file, || claim.what()),
+        }?;
+        if let Some(file) = &lock {
+            // Only listings look at it.
+            let _ = file.set_modified(SystemTime::now());
         }
-        // Only listings look at it.
-        let _ = file.set_modified(SystemTime::now());
-        Ok(Some(file))
+        Ok(lock)
     }
 }
 
@@ -233,7 +253,7 @@ impl CacheMount {
             name: self.name.clone(),
             home: self.home.try_clone()?,
             copy: self.copy,
-            _lock: Arc::clone(&self._lock),
+            locks: Arc::clone(&self.locks),
         })
     }
 }
@@ -288,9 +308,9 @@ impl Store {
                 return Ok(CacheRemoval::Missing);
             };
             let lock = File::from(OwnedFd::from(home.try_clone()?));
-            if lock.try_lock().is_err() {
+            let Ok(Some(_lock)) = Flock::try_exclusive(lock, String::new) else {
                 return Ok(CacheRemoval::InUse);
-            }
+            };
             if !self.is_current(key, &home)? {
                 return Ok(CacheRemoval::Missing);
             }
@@ -352,26 +372,4 @@ fn place(key: &Key) -> String {
 
 fn lock_name(copy: u32) -> String {
     format!("{copy}.lock")
-}
-
-/// The directory as something that can be locked; the lock is that of `home`.
-fn home_file(home: &Dir, claim: &CacheClaim) -> Result<File> {
-    let same = home.try_clone().reading(|| claim.what())?;
-    Ok(File::from(OwnedFd::from(same)))
-}
-
-/// Takes the lock that `sharing` needs; false if somebody is in the way.
-fn lock(file: &File, sharing: Sharing, claim: &CacheClaim) -> Result<bool> {
-    let locked = match sharing {
-        Sharing::Shared => file.try_lock_shared(),
-        Sharing::Private | Sharing::Locked => file.try_lock(),
-    };
-    match locked {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(source)) => Err(Error::Lock {
-            what: claim.what(),
-            source,
-        }),
-    }
 }

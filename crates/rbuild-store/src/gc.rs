@@ -20,7 +20,8 @@ mod survey;
 pub(crate) mod usage;
 
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
+    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
@@ -34,7 +35,8 @@ pub(crate) use remove::{discard, empty_trash};
 
 use crate::{
     ImageRecord, Store,
-    error::{Context, Error, Result},
+    error::{Context, Result},
+    flock::Flock,
     session::sweep,
 };
 
@@ -44,7 +46,7 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// The right to delete: one at a time has it. It is a lock on the directory `trash` itself, so
 /// that none has to be created on a full disk.
 pub(crate) struct Pruner {
-    _lock: File,
+    _lock: Flock,
 }
 
 impl Pruner {
@@ -53,15 +55,9 @@ impl Pruner {
         let trash = store
             .make_subdirectory("trash")
             .removing(|| "what is in the trash".to_owned())?;
-        let lock = File::from(std::os::fd::OwnedFd::from(trash));
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { _lock: lock })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(Error::Lock {
-                what: "trash".to_owned(),
-                source,
-            }),
-        }
+        let trash = File::from(OwnedFd::from(trash));
+        let lock = Flock::try_exclusive(trash, || "trash".to_owned())?;
+        Ok(lock.map(|lock| Self { _lock: lock }))
     }
 }
 

@@ -15,6 +15,7 @@ mod cache;
 mod cache_mount;
 mod check;
 mod error;
+mod flock;
 mod gc;
 mod id;
 mod image;

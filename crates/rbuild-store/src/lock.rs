@@ -1,12 +1,11 @@
 //! Key locks: two builds that compute the same key do the work once.
 
-use std::fs::{File, TryLockError};
-
 use rbuild_sys::Dir;
 
 use crate::{
     Key, Session,
-    error::{Context, Error, Result},
+    error::{Context, Result},
+    flock::Flock,
     wait::{Wait, Waited},
 };
 
@@ -15,8 +14,7 @@ use crate::{
 pub struct KeyLock {
     staging: Dir,
     name: String,
-    /// Keeps the flock.
-    _file: File,
+    _flock: Flock,
 }
 
 impl Session {
@@ -36,25 +34,16 @@ impl Session {
             let file = staging
                 .open_or_create(name.as_bytes(), 0o600)
                 .writing(what)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    waited.longer(&what, wait)?;
-                    continue;
-                }
-                Err(TryLockError::Error(source)) => {
-                    return Err(Error::Lock {
-                        what: what(),
-                        source,
-                    });
-                }
-            }
+            let Some(flock) = Flock::try_exclusive(file, what)? else {
+                waited.longer(&what, wait)?;
+                continue;
+            };
             // The holder before us unlinked it: others will not see our lock.
-            if rbuild_sys::file_stat(&file).writing(what)?.links > 0 {
+            if rbuild_sys::file_stat(&*flock).writing(what)?.links > 0 {
                 return Ok(KeyLock {
                     staging,
                     name,
-                    _file: file,
+                    _flock: flock,
                 });
             }
         }

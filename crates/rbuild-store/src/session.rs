@@ -19,7 +19,8 @@ use rbuild_sys::{Dir, Errno, FileKind};
 
 use crate::{
     Durability, Layer, LayerId, Store,
-    error::{Context, Error, Result},
+    error::{Context, Result},
+    flock::Flock,
     id::random_bytes,
     record,
 };
@@ -37,7 +38,7 @@ pub struct Session {
     /// Tells this boot of the machine from others; where the kernel does not say, it is
     /// something that no other session has.
     boot: String,
-    lease: File,
+    lease: Flock,
     staging: Arc<Dir>,
     next: AtomicU64,
 }
@@ -53,12 +54,9 @@ impl Session {
             let id = new_id(known).writing(what)?;
             let lease = leases.create(id.as_bytes(), 0o600).writing(what)?;
             // Waits no longer than a sweep needs to see whether it is a dead one.
-            lease.lock().map_err(|source| Error::Lock {
-                what: format!("leases/{id}"),
-                source,
-            })?;
+            let lease = Flock::exclusive(lease, || format!("leases/{id}"))?;
             // A sweep that saw it before it was locked has taken it for a dead one.
-            if rbuild_sys::file_stat(&lease).writing(what)?.links > 0 {
+            if rbuild_sys::file_stat(&*lease).writing(what)?.links > 0 {
                 break (id, lease);
             }
         };
@@ -109,7 +107,7 @@ impl Session {
     /// Adds `object` to the lease. To be done before the object is used.
     pub(crate) fn hold(&self, object: &impl Display) -> Result<()> {
         let line = format!("{object}\n");
-        let written = (&self.lease).write_all(line.as_bytes());
+        let written = (&*self.lease).write_all(line.as_bytes());
         record::on(written, "write", self.id.as_bytes()).writing(|| "a lease".to_owned())
     }
 
@@ -209,7 +207,7 @@ pub(crate) fn sweep(store: &Store, deadline: Instant) {
 /// Deletes the lock file `name` if its holder is dead and `cleaned` succeeds.
 fn bury(dir: &Dir, name: &[u8], cleaned: impl FnOnce() -> bool) {
     if let Ok(file) = dir.read(name)
-        && file.try_lock().is_ok()
+        && let Ok(Some(_dead)) = Flock::try_exclusive(file, String::new)
         && cleaned()
     {
         let _ = dir.unlink(name);

@@ -16,7 +16,7 @@
 //! ```
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,6 +26,7 @@ use rbuild_sys::{Dir, Errno};
 
 use crate::{
     error::{Context, Error, Result},
+    flock::Flock,
     record,
     session::Session,
 };
@@ -58,7 +59,7 @@ struct Shared {
     root: Dir,
     durability: Durability,
     /// Held shared for the life of the store; `None` when it cannot be created (read-only).
-    _lock: Option<File>,
+    _lock: Option<Flock>,
 }
 
 impl Store {
@@ -239,7 +240,7 @@ fn is_read_only(error: &rbuild_sys::Error) -> bool {
 }
 
 /// Takes the store's lock; `None` if it is missing and cannot be created.
-fn lock_shared(root: &Dir) -> Result<Option<File>> {
+fn lock_shared(root: &Dir) -> Result<Option<Flock>> {
     let opened = match root.open_or_create(b"lock", 0o600) {
         Err(error) if is_read_only(&error) => root.read(b"lock"),
         answer => answer,
@@ -249,14 +250,5 @@ fn lock_shared(root: &Dir) -> Result<Option<File>> {
         Err(error) if record::is_miss(&error) => return Ok(None),
         Err(source) => return Err(source).writing(|| "`lock`".to_owned()),
     };
-    let answer = match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => file.lock_shared(),
-        Err(TryLockError::Error(error)) => Err(error),
-        Ok(()) => Ok(()),
-    };
-    answer.map_err(|source| Error::Lock {
-        what: "lock".to_owned(),
-        source,
-    })?;
-    Ok(Some(file))
+    Flock::shared(file, || "lock".to_owned()).map(Some)
 }
