@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::process::{Child, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rbuild_testkit::Host;
+use rbuild_testkit::{Host, wait_until};
 
 use crate::surroundings::host;
 
@@ -32,8 +30,13 @@ impl Hanging {
             .spawn()
             .unwrap();
         let hanging = Self { child, marker };
-        wait_until(Duration::from_secs(20), || sleepers(&hanging.marker) == 2);
+        hanging.wait_for(2);
         hanging
+    }
+
+    #[track_caller]
+    fn wait_for(&self, number: usize) {
+        wait_for(&self.marker, number);
     }
 
     fn signal(&self, signal: Signal) {
@@ -45,6 +48,16 @@ impl Hanging {
     }
 }
 
+/// Waits until there are so many of them.
+#[track_caller]
+fn wait_for(marker: &str, number: usize) {
+    let there = || sleepers(marker);
+    wait_until(
+        || format!("{} of {number} processes", there()),
+        || there() == number,
+    );
+}
+
 /// How many processes with the command line `sleep MARKER` the host has.
 fn sleepers(marker: &str) -> usize {
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
@@ -53,21 +66,12 @@ fn sleepers(marker: &str) -> usize {
     lines.filter(|line| *line == expected.as_bytes()).count()
 }
 
-#[track_caller]
-fn wait_until(limit: Duration, mut met: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !met() {
-        assert!(start.elapsed() < limit, "did not happen within {limit:?}");
-        sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
-fn a_second_after_sigkill_no_process_lives_and_the_next_build_works() {
+fn after_sigkill_no_process_lives_and_the_next_build_works() {
     let Some(host) = host() else { return };
     let mut hanging = Hanging::start(&host, 1);
     hanging.signal(Signal::SIGKILL);
-    wait_until(Duration::from_secs(1), || sleepers(&hanging.marker) == 0);
+    hanging.wait_for(0);
     hanging.child.wait().unwrap();
     host.build("FROM alpine\nRUN echo works > /a\n", &["-t", "next"])
         .success();
@@ -92,7 +96,7 @@ fn a_signal_ends_the_build_with_128_and_its_number_and_leaves_no_process_fault_3
         hanging.signal(signal);
         let status = hanging.child.wait().unwrap();
         assert_eq!(status.code(), Some(expected), "{signal}: {status}");
-        wait_until(Duration::from_secs(1), || sleepers(&hanging.marker) == 0);
+        hanging.wait_for(0);
         host.run(&["inspect", "hanging"]).failure();
     }
 }
@@ -106,13 +110,12 @@ fn nobody_who_reads_is_an_end_without_processes_faults_37_38() {
     let mut build = host.rbuild(&["bud", "ctx"]);
     let piped = build.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
-    wait_until(Duration::from_secs(20), || sleepers(&marker) == 1);
+    wait_for(&marker, 1);
     drop((child.stdout.take(), child.stderr.take()));
-    wait_until(Duration::from_secs(5), || {
-        child.try_wait().unwrap().is_some()
-    });
+    let ended = || child.try_wait().unwrap().is_some();
+    wait_until(|| "the build goes on", ended);
     assert_eq!(child.wait().unwrap().code(), Some(141));
-    wait_until(Duration::from_secs(1), || sleepers(&marker) == 0);
+    wait_for(&marker, 0);
 }
 
 #[test]

@@ -5,11 +5,9 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::PathBuf,
     process::Command,
-    thread,
-    time::{Duration, Instant},
 };
 
-use rbuild_testkit::{Host, Need, Output, Tree, unpack};
+use rbuild_testkit::{Host, Need, Output, Tree, unpack, wait_until};
 
 use crate::surroundings::{host, host_with};
 
@@ -220,11 +218,7 @@ fn the_death_of_rbuild_ends_what_podman_reads() {
     user.rbuild_with_podman(script, &["push", "it:1", "containers-storage:"])
         .failure();
     let ended = user.scratch("ended");
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !ended.exists() {
-        assert!(Instant::now() < patience, "somebody keeps the pipe open");
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| "somebody keeps the pipe open", || ended.exists());
 }
 
 #[test]

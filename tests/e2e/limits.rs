@@ -12,11 +12,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::unistd::{Uid, User};
-use rbuild_testkit::{Host, Output, skip};
+use rbuild_testkit::{Host, Output, skip, wait_until};
 
 use crate::surroundings::host;
 
@@ -56,7 +56,7 @@ impl Group {
         Self { dir, name }
     }
 
-    /// Starts `rbuild args…` in it.
+    /// Starts `rbuild args…` in it; its standard input stays open.
     fn start(&self, host: &Host, args: &[&str]) -> Child {
         let rbuild = host.rbuild(args);
         // It must be in the group before it looks where it is.
@@ -67,7 +67,7 @@ impl Group {
         let streams = waiting.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = streams.stderr(Stdio::piped()).spawn().unwrap();
         fs::write(self.dir.join("cgroup.procs"), child.id().to_string()).unwrap();
-        child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
         child
     }
 
@@ -88,20 +88,21 @@ impl Group {
         found
     }
 
-    /// Waits for a second until nothing is in it.
+    /// Waits until nothing is in it.
     #[track_caller]
     fn expect_empty(&self, what: &str) {
-        let start = Instant::now();
-        loop {
-            let procs = fs::read_to_string(self.dir.join("cgroup.procs")).unwrap();
-            let left = self.dump();
-            if left.is_empty() && procs.is_empty() {
-                return;
-            }
-            let patient = start.elapsed() < Duration::from_secs(1);
-            assert!(patient, "{what}: {left:#?} {procs}");
-            sleep(Duration::from_millis(2));
-        }
+        let procs = || fs::read_to_string(self.dir.join("cgroup.procs")).unwrap();
+        wait_until(
+            || format!("{what}: {:#?} {}", self.dump(), procs()),
+            || self.dump().is_empty() && procs().is_empty(),
+        );
+    }
+
+    /// Waits until it looks like that.
+    #[track_caller]
+    fn expect(&self, expected: &[&str]) {
+        let seen = || self.dump();
+        wait_until(|| format!("{:#?}", seen()), || seen() == expected);
     }
 }
 
@@ -141,21 +142,19 @@ fn builder_and_command_have_a_group_each_that_goes_with_them() {
         return;
     };
     let script = "sed -n 's/^0:://p' /proc/self/cgroup; cd /sys/fs/cgroup; head -n 1 cgroup.procs; \
-                  mkdir x 2>&1; setsid sleep 4711 & exec sleep 1";
+                  mkdir x 2>&1; setsid sleep 4711 <&- & exec cat";
     let args = [
         "run",
+        "-i",
         "--network=none",
         "--cgroup-parent",
         &group.name,
         "alpine",
     ];
-    let child = group.start(&host, &[&args[..], &["sh", "-c", script]].concat());
+    let mut child = group.start(&host, &[&args[..], &["sh", "-c", script]].concat());
     let expected = ["rbuild- 0", "rbuild-/builder 3", "rbuild-/run- 2"];
-    let start = Instant::now();
-    while group.dump() != expected {
-        let patient = start.elapsed() < Duration::from_millis(900);
-        assert!(patient, "{:#?}", group.dump());
-    }
+    group.expect(&expected);
+    drop(child.stdin.take());
     let output = Output::from(child.wait_with_output().unwrap()).success();
     // Its own group is all that it sees, and it cannot change it (CVE-2023-25809).
     let expected = "/\n1\nmkdir: can't create directory 'x': Read-only file system\n";
@@ -171,16 +170,19 @@ fn a_group_that_was_named_has_the_commands_of_several_builds() {
     };
     let (here, builds) = (group.inner(&host, "here"), group.inner(&host, "builds"));
     // `bud` would make one wait for the result of the other.
-    let args = ["run", "--network=none", "--cgroup-parent", &builds.name];
-    let args = [&args[..], &["alpine", "sleep", "0.5"]].concat();
+    let args = [
+        "run",
+        "-i",
+        "--network=none",
+        "--cgroup-parent",
+        &builds.name,
+    ];
+    let args = [&args[..], &["alpine", "cat"]].concat();
     let both = [(); 2].map(|()| here.start(&host, &args));
     let expected = ["rbuild- 0", "rbuild- 0", "rbuild-/run- 1", "rbuild-/run- 1"];
-    let start = Instant::now();
-    while builds.dump() != expected {
-        let patient = start.elapsed() < Duration::from_secs(2);
-        assert!(patient, "{:#?}", builds.dump());
-    }
-    for child in both {
+    builds.expect(&expected);
+    for mut child in both {
+        drop(child.stdin.take());
         Output::from(child.wait_with_output().unwrap()).success();
     }
     builds.expect_empty("after both");

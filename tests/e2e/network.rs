@@ -11,11 +11,10 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::Uid;
-use rbuild_testkit::{Host, Need, Output, skip};
+use rbuild_testkit::{Host, Need, Output, skip, wait_until};
 
 use crate::surroundings::{host, host_with};
 
@@ -314,7 +313,7 @@ impl Builder {
 #[test]
 fn pasta_starts_with_the_first_command_and_ends_with_a_killed_builder() {
     on_a_machine(|host| {
-        let dockerfile = "FROM alpine\nRUN --network=none echo first; sleep 1\nRUN true\n\
+        let dockerfile = "FROM alpine\nRUN --network=none echo first; sleep 3\nRUN true\n\
                           RUN echo second; sleep 100\n";
         host.scratch.file("ctx/Dockerfile", dockerfile).unwrap();
         let mut command = host.rbuild(&["bud", "ctx"]);
@@ -328,14 +327,10 @@ fn pasta_starts_with_the_first_command_and_ends_with_a_killed_builder() {
         let running = builder.pastas();
         assert_eq!(running.len(), 1, "one for all commands");
         builder.0.kill().unwrap();
-        let killed = Instant::now();
         builder.0.wait().unwrap();
         // What has ended has no command line, also if nobody has asked for its status yet.
         let lives = || fs::read(running[0].join("cmdline")).is_ok_and(|line| !line.is_empty());
-        while lives() && killed.elapsed() < Duration::from_secs(1) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        assert!(!lives(), "{running:?}");
+        wait_until(|| format!("{running:?} lives"), || !lives());
     });
 }
 

@@ -6,13 +6,13 @@
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
 use rbuild_testkit::{
     Host, Output,
     fault_registry::{Access, Deed, Fault, FaultRegistry},
+    wait_until,
 };
 
 use crate::surroundings::host;
@@ -58,13 +58,12 @@ impl Waiting {
 
     /// Waits for `event`, and lets the build go on.
     pub fn until(mut self, event: impl Fn() -> bool) -> Output {
-        let patience = Instant::now() + Duration::from_secs(50);
-        while !event() {
+        let nothing = || "nothing happens";
+        wait_until(nothing, || {
             let ended = self.build.try_wait().unwrap();
             assert!(ended.is_none(), "the build did not wait");
-            assert!(Instant::now() < patience, "nothing happens");
-            thread::sleep(Duration::from_millis(20));
-        }
+            event()
+        });
         std::fs::write(&self.go, "").unwrap();
         Output::from(self.build.wait_with_output().unwrap())
     }

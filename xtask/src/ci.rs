@@ -22,7 +22,8 @@ pub fn run() -> Result<(), Error> {
     )?;
     println!("== release binary");
     release_binary()?;
-    step("tests", &["test", "--workspace"])
+    // One run tells of all that fails.
+    step("tests", &["test", "--workspace", "--no-fail-fast"])
 }
 
 fn step(name: &str, args: &[&str]) -> Result<(), Error> {

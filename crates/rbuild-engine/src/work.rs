@@ -1,36 +1,30 @@
-//! One step: key → cached? → make → record.
+//! One step: key ([`keys`]) → cached? ([`records`]) → make ([`make`]) → record.
 //!
-//! Knows: what a step is looked up by, and where. Does not know: how it is done ([`make`]).
+//! Knows: the order of these, and what it says to others. Does not know: how any of them is done.
 //!
 //! Invariant: a step's result becomes visible complete, by one rename, or not at all; a cached
 //! result that vanishes is a miss, never an error (T53).
 
+mod keys;
 mod make;
+mod records;
 
-use std::{
-    collections::BTreeSet,
-    sync::Mutex,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
-use rbuild_plan::{
-    Absence, Account, Key, Listing, Op, Parent, Plan, Reason, SourceDigest, Step, StepId, Tree,
-    step_key,
-};
-use rbuild_store::{CacheRecord, Key as StoreKey, KeyLock, LayerId, Wait};
-use rbuild_sys::Dir;
+use rbuild_plan::{Absence, Account, Key, Plan, Reason, Step, StepId, Tree};
+use rbuild_store::{KeyLock, LayerId, Wait};
 
 use crate::{
     Error, Event,
     build::{Builder, State},
     deferred::Known,
-    list::{List, Unlisted},
     remains::Failure,
-    selection::{Root, Selection},
-    step::{StepError, mounts},
+    step::StepError,
     trees::Trees,
 };
 pub(crate) use make::commit;
+pub(crate) use records::Found;
+use records::{now, record_of, store_key};
 
 /// One step and what it stands on.
 pub(crate) struct Work<'a> {
@@ -42,22 +36,6 @@ pub(crate) struct Work<'a> {
     pub parent: State,
     /// For each of the operation's sources that is a tree: its state.
     pub sources: Vec<Option<State>>,
-}
-
-/// What the store says of a key.
-pub(crate) enum Found {
-    /// The state that an earlier build recorded, all of it there, and when it was made.
-    Hit(State, i64),
-    /// The same, but for the files of the last layer.
-    Known(State, LayerId),
-    /// It has none.
-    Miss(Absence),
-}
-
-/// What the step reads besides its tree, looked at.
-pub(crate) struct Reading {
-    digests: Vec<SourceDigest>,
-    files: Vec<Listing>,
 }
 
 impl<'a> Work<'a> {
@@ -247,46 +225,6 @@ impl Work<'_> {
         memory.explain((self.plan, self.id), (absence, account), store)
     }
 
-    /// What the keys of the step are made of.
-    pub fn account(&self, reading: Reading) -> Account {
-        let base = match &self.step.parent {
-            Tree::Image(image) => Some(&image.name[..]),
-            Tree::Empty | Tree::Step(_) => None,
-        };
-        let parent = match self.is_linked() {
-            true => Parent::default(),
-            false => Parent::of(&self.parent.key, base),
-        };
-        let mut account = Account::of(self.step, parent, reading.files);
-        let secrets = &reading.digests[self.sources.len()..];
-        for (id, digest) in self.step.op.counted_secrets().into_iter().zip(secrets) {
-            if let SourceDigest::Content(digest) = digest {
-                account.secret(id, digest);
-            }
-        }
-        account
-    }
-
-    /// The key by the content of what is read; `definition` if nothing else is read than the
-    /// context, whose content that has already.
-    pub fn content_key(&self, definition: Key, reading: &Reading) -> Key {
-        match self.sources.iter().any(Option::is_some) {
-            true => step_key(self.step, &self.parent.key, &reading.digests),
-            false => definition,
-        }
-    }
-
-    /// The key of a step whose changes do not depend on what it stands on (C22); `None` for all
-    /// others.
-    pub fn alone(&self, reading: &Reading) -> Option<Key> {
-        let key = || step_key(self.step, &Key::of_any_tree(), &reading.digests);
-        self.is_linked().then(key)
-    }
-
-    fn is_linked(&self) -> bool {
-        matches!(&self.step.op, Op::Copy(copy) if copy.link)
-    }
-
     /// Whether results of earlier builds do not count: that is so for all that follows in a stage,
     /// and in stages on it.
     fn is_anew(&self) -> bool {
@@ -303,203 +241,10 @@ impl Work<'_> {
         }
     }
 
-    /// The key by how the trees are made that are read.
-    pub fn definition(&self) -> Result<Key, Error> {
-        let mut digests = Vec::with_capacity(self.sources.len());
-        for (index, state) in self.sources.iter().enumerate() {
-            digests.push(match state {
-                Some(state) => SourceDigest::Tree(state.key),
-                None => SourceDigest::Content(self.content(index, None, &mut Unlisted)?),
-            });
-        }
-        digests.extend(self.secrets()?.into_iter().map(SourceDigest::Content));
-        Ok(step_key(self.step, &self.parent.key, &digests))
-    }
-
-    /// What stands for each secret that counts: without the store's own secret nobody can tell
-    /// whether it is that of a content that he guesses.
-    fn secrets(&self) -> Result<Vec<[u8; 32]>, Error> {
-        let counted = self.step.op.counted_secrets();
-        if counted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let own = self.builder.session.secret()?;
-        let known = &self.builder.confidential.secrets;
-        let digest = |id: &str| match known.get(id) {
-            Some(content) => *blake3::keyed_hash(&own, content).as_bytes(),
-            None => [0; 32],
-        };
-        Ok(counted.into_iter().map(digest).collect())
-    }
-
-    /// Looks at all that the step reads, also in other trees (K3, T55).
-    pub fn read(&self) -> Result<Reading, Error> {
-        let mut reading = Reading {
-            digests: Vec::new(),
-            files: Vec::new(),
-        };
-        for (index, state) in self.sources.iter().enumerate() {
-            let mut listing = Listing::default();
-            let content = self.content(index, state.as_ref(), &mut listing)?;
-            reading.digests.push(SourceDigest::Content(content));
-            reading.files.push(listing);
-        }
-        let secrets = self.secrets()?.into_iter().map(SourceDigest::Content);
-        reading.digests.extend(secrets);
-        Ok(reading)
-    }
-
-    /// Digest of what the step reads from its source number `index`, which is the context if it
-    /// has no `state`; `list` is told of the files.
-    fn content(
-        &self,
-        index: usize,
-        state: Option<&State>,
-        list: &mut dyn List,
-    ) -> Result<[u8; 32], Error> {
-        let tree = state.map(|state| self.trees.open(state)).transpose()?;
-        let root = self.root(index, tree.as_ref());
-        let staging = self.builder.staging();
-        let digest = match &self.step.op {
-            Op::Copy(copy) => Selection::of(copy, root, staging).and_then(|selection| {
-                self.tell_fetched(&selection);
-                selection.digest(root, staging, list)
-            }),
-            Op::Run(run) => mounts::digest((run, index), root, staging, list),
-            Op::Workdir(_) => unreachable!("WORKDIR has no sources"),
-        };
-        digest.map_err(|error| self.failed(error))
-    }
-
-    /// Tells what was fetched for `selection`.
-    fn tell_fetched(&self, selection: &Selection<'_>) {
-        for (item, group) in selection.groups.iter().enumerate() {
-            if let Some(remote) = group.remote.clone() {
-                let step = self.id;
-                (self.builder.emit)(Event::Fetched { step, item, remote });
-            }
-        }
-    }
-
-    /// Where the source number `index` is; `tree` if it is one.
-    fn root<'r>(&'r self, index: usize, tree: Option<&'r Dir>) -> Root<'r> {
-        let context = |source| Root::Context(self.builder.context_of(source));
-        let source = self.step.op.sources().get(index).copied();
-        let main = Root::Context(self.builder.context);
-        tree.map_or_else(|| source.map_or(main, context), Root::Tree)
-    }
-
-    /// What this build has made anew for the step as it is defined, or an earlier one recorded: that
-    /// does not count if what it reads is made anew.
-    pub fn defined(&self, definition: &Key) -> Result<Found, Error> {
-        if let Some(record) = self.trees.renewed.find(definition)
-            && let Found::Hit(state, created) = self.recorded(&record)?
-        {
-            let is_renewed = true;
-            return Ok(Found::Hit(
-                State {
-                    is_renewed,
-                    ..state
-                },
-                created,
-            ));
-        }
-        let mut sources = self.sources.iter().flatten();
-        match sources.any(|source| source.is_renewed) {
-            true if self.is_anew() => Ok(Found::Miss(Absence::Unasked)),
-            true => Ok(Found::Miss(Absence::Unknown)),
-            false => self.lookup(definition),
-        }
-    }
-
-    /// What an earlier build recorded under `key`, here or elsewhere.
-    pub fn lookup(&self, key: &Key) -> Result<Found, Error> {
-        if self.builder.caching.refreshed.has(self.step.stage) {
-            return Ok(Found::Miss(Absence::Unasked));
-        }
-        let here = self.lookup_here(key)?;
-        match (&here, self.builder.imports.lookup(key)) {
-            (Found::Hit(..), _) | (_, None) => Ok(here),
-            (Found::Known(..) | Found::Miss(_), Some(record)) => match self.known(record)? {
-                Found::Miss(_) => Ok(here),
-                found => Ok(found),
-            },
-        }
-    }
-
-    /// The same of the store alone.
-    fn lookup_here(&self, key: &Key) -> Result<Found, Error> {
-        match self.builder.store.lookup(&store_key(key))? {
-            Some(record) => self.known(&record),
-            None => Ok(Found::Miss(Absence::Unknown)),
-        }
-    }
-
-    /// The state that `record` leads to, if that can be had and counts.
-    fn known(&self, record: &CacheRecord) -> Result<Found, Error> {
-        if self.builder.caching.is_expired(record.created, now()) {
-            return Ok(Found::Miss(Absence::Expired));
-        }
-        if self.is_anew() {
-            return Ok(Found::Miss(Absence::Unasked));
-        }
-        self.recorded(record)
-    }
-
-    /// The same, however old it is.
-    fn recorded(&self, record: &CacheRecord) -> Result<Found, Error> {
-        let Builder {
-            session, imports, ..
-        } = self.builder;
-        let key = Key::from_bytes(*record.state.as_bytes());
-        let mut state = self.expected_state(key);
-        if let Some(layer) = record.layer {
-            // A linked copy may be there twice, and a tree cannot have a layer twice.
-            if state.layers.contains(&layer) {
-                return Ok(Found::Miss(Absence::Unknown));
-            }
-            state.layers.push(layer);
-            state.added = Some((layer, record.created));
-            if session.finished_layer(&layer)?.is_none() && !imports.offers(&layer) {
-                return Ok(Found::Known(state, layer));
-            }
-        }
-        Ok(Found::Hit(state, record.created))
-    }
-
-    fn record(&self, keys: &[Key], state: &State, created: i64) -> Result<(), Error> {
-        let record = record_of(state, created);
-        for key in keys {
-            self.builder.session.record(&store_key(key), &record)?;
-        }
-        Ok(())
-    }
-
     pub fn failed(&self, source: StepError) -> Error {
         Error::Step {
             step: self.id,
             source: Box::new(source),
         }
     }
-}
-
-/// What is kept of `state`, `created` at that time if it has nothing that is older.
-fn record_of(state: &State, created: i64) -> CacheRecord {
-    CacheRecord {
-        layer: state.added.map(|(layer, _)| layer),
-        state: store_key(&state.key),
-        created: state.added.map_or(created, |(_, created)| created),
-    }
-}
-
-fn store_key(key: &Key) -> StoreKey {
-    StoreKey::from_bytes(*key.as_bytes())
-}
-
-/// Seconds since 1970. The clock dates results, and expires them if that is asked for.
-fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

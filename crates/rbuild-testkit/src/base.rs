@@ -55,9 +55,10 @@ pub fn emulator() -> PathBuf {
 /// If this program was not built by cargo.
 pub fn target_dir() -> PathBuf {
     let program = std::env::current_exe().expect("/proc/self/exe can be read");
-    program
-        .ancestors()
-        .find(|dir| dir.join("CACHEDIR.TAG").is_file())
-        .expect("cargo puts programs below a directory with a CACHEDIR.TAG")
+    let holding = |name| program.ancestors().find(|dir| dir.join(name).exists());
+    // Cargo tags only a directory that it has made itself; then the profile's is in it.
+    holding("CACHEDIR.TAG")
+        .or_else(|| holding(".fingerprint")?.parent())
+        .expect("cargo keeps fingerprints where it puts programs")
         .to_owned()
 }

@@ -15,10 +15,7 @@ use rustix::{
     termios::{LocalModes, OutputModes, Winsize, tcgetattr, tcsetwinsize},
 };
 
-use crate::Error;
-
-/// How long anything may take to appear.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{Error, patience::PATIENCE};
 
 /// A terminal in which a program runs.
 #[derive(Debug)]

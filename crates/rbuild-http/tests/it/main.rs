@@ -23,7 +23,7 @@ fn settings() -> Settings {
         user_agent: "test".to_owned(),
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
-            stall: Duration::from_millis(300),
+            stall: Duration::from_secs(1),
         },
         backoff: Backoff {
             attempts: 3,
@@ -131,12 +131,10 @@ fn a_body_that_stalls_or_is_cut_is_an_error() {
         })
     });
     for (path, received) in [("/cut", "0123"), ("/stall", "")] {
-        let start = Instant::now();
         let mut body = client().send(get(&server.url(path))).unwrap().body;
         let mut bytes = Vec::new();
         assert!(body.read_to_end(&mut bytes).is_err());
         assert_eq!(bytes, received.as_bytes());
-        assert!(start.elapsed() < Duration::from_secs(5));
     }
 }
 

@@ -37,7 +37,7 @@ fn repository_as(
     let http = Client::new(Settings {
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
-            stall: Duration::from_millis(500),
+            stall: Duration::from_secs(1),
         },
         backoff: Backoff {
             attempts: 3,

@@ -5,7 +5,7 @@ use std::{
     os::{fd::AsFd, unix::fs::symlink},
     path::{Path, PathBuf},
     process::exit,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rbuild_oci::ImagePath;
@@ -26,8 +26,6 @@ pub struct Ran {
     pub exit: Exit,
     pub stdout: String,
     pub stderr: String,
-    /// From the call of the sandbox to its return.
-    pub took: Duration,
     /// Paths in the upper directory afterwards.
     pub changed: Vec<String>,
 }
@@ -191,7 +189,6 @@ impl World {
             timeout: wish.timeout,
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let start = Instant::now();
         let exit = self.sandbox.run(&spec, cancel, &mut |stream, bytes| {
             seen(&String::from_utf8_lossy(bytes));
             match stream {
@@ -199,14 +196,12 @@ impl World {
                 Stream::Stderr => stderr.extend_from_slice(bytes),
             }
         })?;
-        let took = start.elapsed();
         drop(root);
         exit.traces
             .erase(&Dir::open(Path::new(&upper)).unwrap())
             .unwrap();
         Ok(Ran {
             exit,
-            took,
             stdout: String::from_utf8(stdout).unwrap(),
             stderr: String::from_utf8(stderr).unwrap(),
             changed: listing(Path::new(&upper)),
