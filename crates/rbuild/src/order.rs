@@ -297,10 +297,11 @@ fn described(mut inputs: Inputs, description: &Description) -> Inputs {
 
 /// What the Dockerfile may ask for; who gave the build the host's network has allowed it to RUN.
 fn allowed(args: &StepArgs) -> BTreeSet<Entitlement> {
-    let allowed = args.allow.iter().map(|allowed| match allowed {
-        Allowed::NetworkHost => Entitlement::NetworkHost,
-        Allowed::SecurityInsecure => Entitlement::SecurityInsecure,
-        Allowed::Device => Entitlement::Device,
+    let allowed = args.allow.iter().filter_map(|allowed| match allowed {
+        Allowed::NetworkHost => Some(Entitlement::NetworkHost),
+        Allowed::SecurityInsecure => Some(Entitlement::SecurityInsecure),
+        Allowed::Device => Some(Entitlement::Device),
+        Allowed::LocalDelete => None,
     });
     let network = (args.network == NetworkMode::Host).then_some(Entitlement::NetworkHost);
     allowed.chain(network).collect()

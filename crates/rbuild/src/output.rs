@@ -3,14 +3,19 @@
 //! Spec: cli.md 2.7; the spellings are buildx's.
 
 mod files;
+mod guard;
 mod remarks;
 mod spec;
 mod together;
 
-use std::{path::PathBuf, slice};
+use std::{
+    path::{Path, PathBuf},
+    slice,
+};
 
 use rbuild_export::{
-    Looks, Named, Place, Tagged, annotated, export, write_archive, write_docker_archive,
+    Looks, Named, Others, Place, Replica, Tagged, annotated, export, write_archive,
+    write_docker_archive,
 };
 use rbuild_oci::{
     BlobDigest, Descriptor, Format, ImageId, LocalPlace, Location, Name, Platform, Reference,
@@ -28,6 +33,7 @@ use crate::{
 };
 
 pub use files::Files;
+pub use guard::Guard;
 pub use remarks::{Part, Remarks};
 use together::Said;
 
@@ -71,8 +77,8 @@ enum Kind {
     Directory(String),
     /// The image's files in a tar.
     Tar(Target),
-    /// The image's files.
-    Local(PathBuf),
+    /// The image's files, and what becomes of others that are there.
+    Local(PathBuf, Others),
 }
 
 impl Output {
@@ -209,6 +215,9 @@ impl Output {
                 "--output type=docker is for one platform, and several are asked for",
             )
             .with_hint("type=oci can have several")),
+            Kind::Local(_, Others::Removed) if self.split == Some(false) => Err(Failure::message(
+                "--output mode=delete keeps the files of one platform: leave platform-split=false out",
+            )),
             Kind::Tar(_) if self.split == Some(false) => Err(Failure::message(
                 "--output type=tar has a directory for each platform: leave platform-split=false out",
             )),
@@ -216,6 +225,18 @@ impl Output {
                 "dir: is for one platform, and several are asked for",
             )
             .with_hint("oci: can have several")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a directory that would lose what `guard` keeps, as far as it can be told before there
+    /// is a result.
+    ///
+    /// # Errors
+    /// If this is such an output.
+    pub fn refuse_loss(&self, guard: &Guard) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Local(path, Others::Removed) => guard.check(path),
             _ => Ok(()),
         }
     }
@@ -242,6 +263,8 @@ pub struct Ends<'a> {
     pub empty: &'a Dir,
     /// How registries are talked to.
     pub registry: &'a Registry,
+    /// What no output may remove.
+    pub guard: &'a Guard,
 }
 
 impl<'a> Ends<'a> {
@@ -251,6 +274,20 @@ impl<'a> Ends<'a> {
             store: self.store,
             session: self.session,
         }
+    }
+}
+
+impl Ends<'_> {
+    /// The directory `path` for files, made if it is missing, which may lose `others`.
+    ///
+    /// # Errors
+    /// If it may not, or cannot be made.
+    fn replica(&self, path: &Path, others: Others) -> Result<Replica, Failure> {
+        let replica = Replica::open(path, others)?;
+        if others == Others::Removed {
+            self.guard.check_real(&replica.host_path()?)?;
+        }
+        Ok(replica)
     }
 }
 
@@ -369,7 +406,7 @@ impl Output {
                 }
                 return Ok(sent);
             }
-            Kind::Local(_) | Kind::Tar(_) => {
+            Kind::Local(..) | Kind::Tar(_) => {
                 let files = Files {
                     platform: one.made.platform.clone(),
                     layers: image.layer_ids(),

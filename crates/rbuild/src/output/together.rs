@@ -6,11 +6,9 @@
 //!
 //! Spec: cli.md 2.7, 2.8.
 
-use std::path::Path;
-
 use rbuild_export::{
-    Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_listed,
-    merged, write_index_archive,
+    Attestation, AttestedFiles, ExportedIndex, Images, Replica, Split, attested, export,
+    export_listed, merged, write_index_archive,
 };
 use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
@@ -72,7 +70,10 @@ impl Output {
                 send_index((place, registry), &index, &to, Images::Included)?;
                 Ok(Some(index.descriptor))
             }
-            Kind::Local(path) => self.write_directories(path, all, built).map(|()| None),
+            Kind::Local(path, others) => {
+                let to = built.ends.replica(path, *others)?;
+                self.write_directories(&to, all, built).map(|()| None)
+            }
             Kind::Tar(target) => match all {
                 [one] if !self.is_split(1) => write_tar(target, one, built).map(|()| None),
                 all => write_split(target, all, built).map(|()| None),
@@ -84,16 +85,16 @@ impl Output {
     /// The files of each image, and what is said of them, in a directory of its own if they are split.
     fn write_directories(
         &self,
-        path: &Path,
+        to: &Replica,
         all: &[Said<'_>],
         built: Built<'_>,
     ) -> Result<(), Failure> {
-        for one in all {
+        let platforms: Vec<_> = all.iter().map(|one| &one.made.platform).collect();
+        self.write_parts(to, &platforms, |number, to| {
+            let one = &all[number];
             let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
-            let path = self.directory(path, &one.made.platform, all.len());
-            one.files(&tree, built)?.write_to(&path)?;
-        }
-        Ok(())
+            Ok(one.files(&tree, built)?.write_to(to)?)
+        })
     }
 
     /// The index of `all`. Only OCI's has a place for what is said.
