@@ -194,6 +194,60 @@ fn where_only_files_are_asked_for_no_image_is_made() {
 }
 
 #[test]
+fn annotations_reach_single_manifests_and_what_layouts_list() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    let dockerfile = "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\n";
+    let listed = |layout: &str| {
+        let path = host.scratch.path().join(layout).join("index.json");
+        let index = json(&fs::read_to_string(path).unwrap());
+        index["manifests"][0].clone()
+    };
+    let blob = |layout: &str, descriptor: &Value| {
+        let digest = descriptor["digest"].as_str().unwrap().replace(':', "/");
+        let path = host.scratch.path().join(layout).join("blobs").join(digest);
+        json(&fs::read_to_string(path).unwrap())
+    };
+    let flags = [
+        "--platform=linux/amd64,linux/arm64",
+        "--annotation=manifest[linux/arm64]:a=arm",
+        "--annotation=manifest[linux/amd64],manifest-descriptor[linux/amd64]:a=amd",
+        "--annotation=index-descriptor:b=listed",
+    ];
+    let output = "type=oci,tar=false,dest=several,name=1,annotation-index-descriptor.c=own";
+    let args = [&flags[..], &["-t", "it", "-o", output]].concat();
+    host.build(dockerfile, &args).success();
+    let entry = listed("several");
+    let said = &entry["annotations"];
+    assert_eq!((&said["b"], &said["c"]), (&"listed".into(), &"own".into()));
+    assert_eq!(said["org.opencontainers.image.ref.name"], "1");
+    let index = blob("several", &entry);
+    assert!(index["annotations"].is_null());
+    for (number, a, of_entry) in [(0, "amd", "amd".into()), (1, "arm", Value::Null)] {
+        let entry = &index["manifests"][number];
+        assert_eq!(entry["annotations"]["a"], of_entry);
+        assert_eq!(blob("several", entry)["annotations"]["a"], a);
+    }
+    // What the store has says the same of manifests.
+    let inspect = ["inspect", "--format", "{{index .Annotations \"a\"}}", "it"];
+    assert_eq!(host.run(&inspect).success().stdout, "amd\n");
+    let output = "type=oci,tar=false,dest=one,annotation-manifest-descriptor.d=entry";
+    let one = [
+        "--annotation=manifest-descriptor:e=flag",
+        "-t",
+        "one",
+        "-o",
+        output,
+    ];
+    host.build(dockerfile, &one).success();
+    let said = listed("one")["annotations"].take();
+    assert_eq!((&said["d"], &said["e"]), (&"entry".into(), &"flag".into()));
+    let raw = peer(&host, "skopeo", &["inspect", "--raw", "oci:one"]);
+    assert!(json(&raw)["layers"].is_array());
+}
+
+#[test]
 fn a_directory_can_be_made_the_same_as_the_result() {
     let Some(host) = host() else { return };
     let scratch = &host.scratch;
@@ -346,6 +400,26 @@ fn an_output_says_what_is_asked_of_manifest_entry_and_index() {
     for (args, why) in [
         (&["-o", &layout][..], "there will be no index"),
         (&["--annotation=index:a=b"], "there will be no `index`"),
+        (
+            &["--annotation=manifest[linux/s390x]:a=b"],
+            "nothing is built for linux/s390x",
+        ),
+        (
+            &["-o", "type=oci,dest=x.tar,annotation[linux/s390x].a=b"],
+            "nothing is built for linux/s390x",
+        ),
+        (
+            &[
+                platforms[0],
+                "-o",
+                "type=image,name=x,annotation-index-descriptor.a=b",
+            ],
+            "only type=oci",
+        ),
+        (
+            &[platforms[0], "-t", "x", "--annotation=index-descriptor:a=b"],
+            "there will be no `index-descriptor`",
+        ),
         (
             &[
                 "--format=docker",

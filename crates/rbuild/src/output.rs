@@ -14,7 +14,7 @@ use std::{
 };
 
 use rbuild_export::{
-    Looks, Named, Others, Place, Replica, Tagged, annotated, export, write_archive,
+    Exported, Looks, Named, Others, Place, Replica, Tagged, annotated, export, write_archive,
     write_docker_archive,
 };
 use rbuild_oci::{
@@ -50,6 +50,17 @@ pub struct Output {
     pub rewrite: Option<bool>,
     /// Whether the files for a platform have a directory of their own; `None`: if there are several.
     split: Option<bool>,
+}
+
+/// What images are listed for together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// They are not: it is one for one platform.
+    Single,
+    /// For what is said of the only one.
+    Attested,
+    /// For several platforms.
+    Several,
 }
 
 /// Whether a registry gets a tag for the image.
@@ -178,25 +189,55 @@ impl Output {
     }
 
     /// Says `more` too, where there is a place for it.
-    pub fn say(&mut self, more: &Remarks) {
-        if !self.is_files() {
-            self.remarks.extend(more);
-        }
+    pub fn say(&mut self, more: &Remarks, listing: Listing) {
+        let more = more.only(|part| self.has_place(part, listing));
+        self.remarks.extend(&more);
     }
 
-    /// Refuses annotations that there will be no place for: an image in `format`, listed in an index
-    /// if `is_listed`.
+    /// Whether what is said of `part` can be written there.
+    pub fn has_place(&self, part: Part, listing: Listing) -> bool {
+        let is_layout = matches!(self.kind, Kind::OciArchive(..) | Kind::Layout(_));
+        let is_listed = match listing {
+            Listing::Single => false,
+            Listing::Attested => self.carries_attestations(),
+            Listing::Several => true,
+        };
+        !self.is_files()
+            && match part {
+                Part::Manifest => true,
+                Part::Entry => is_listed || is_layout,
+                Part::Index => is_listed,
+                Part::IndexEntry => is_listed && is_layout,
+            }
+    }
+
+    /// Refuses annotations that there will be no place for: of images in `format`, for `platforms`.
     ///
     /// # Errors
     /// If there are such.
-    pub fn refuse_remarks(&self, format: Format, is_listed: bool) -> Result<(), Failure> {
-        let why = match self.looks.format.unwrap_or(format) {
+    pub fn refuse_remarks(
+        &self,
+        format: Format,
+        (platforms, listing): (&[Platform], Listing),
+    ) -> Result<(), Failure> {
+        let lost = self
+            .remarks
+            .parts()
+            .find(|it| !self.has_place(*it, listing));
+        let why = match (self.remarks.stranger(platforms), lost) {
             _ if self.remarks.is_empty() => return Ok(()),
-            Format::Docker => "docker's format has none",
-            Format::Oci if self.remarks.need_index() && !is_listed => {
-                "there will be no index: it is one image for one platform"
+            _ if self.looks.format.unwrap_or(format) == Format::Docker => {
+                "docker's format has none".to_owned()
             }
-            Format::Oci => return Ok(()),
+            (Some(platform), _) => format!("nothing is built for {platform}"),
+            (None, Some(Part::IndexEntry)) if listing != Listing::Single => {
+                "only type=oci has an `index-descriptor`".to_owned()
+            }
+            (None, Some(part)) => format!(
+                "there will be no index, and no `{}`: it is one image for one platform",
+                part.name()
+            ),
+            (None, None) => return Ok(()),
         };
         Err(Failure::message(format!(
             "--output: an annotation has no place: {why}"
@@ -414,7 +455,7 @@ impl Output {
                 self.write_files(&[files], built.ends)?;
             }
             Kind::OciArchive(target, tag) => {
-                let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;
+                let exported = self.listed(one, built)?;
                 let tagged = [Tagged {
                     image: &exported,
                     tag: tag.as_deref(),
@@ -428,9 +469,11 @@ impl Output {
                 target
                     .write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))?;
             }
-            Kind::Layout(place) => {
-                let to = Location::Layout(place.clone());
-                return send(self.parcel(image, built), &to, built.ends.registry).map(Some);
+            Kind::Layout(to) => {
+                let (exported, place) = (self.listed(one, built)?, built.ends.place());
+                let to = Location::Layout(to.clone());
+                send_exported((place, &exported), &to, built.ends.registry)?;
+                return Ok(Some(exported.descriptor));
             }
             Kind::Directory(path) => {
                 let mut parcel = self.parcel(image, built);
@@ -446,6 +489,15 @@ impl Output {
     fn remarked(&self, one: &Said<'_>) -> ImageRecord {
         let more = self.remarks.of(Part::Manifest, &one.made.platform);
         annotated(one.record.clone(), more)
+    }
+
+    /// `one` ready for a layout, which lists it.
+    fn listed(&self, one: &Said<'_>, built: Built<'_>) -> Result<Exported, Failure> {
+        let looks = in_a_layout(self.looks)?;
+        let mut exported = export(built.ends.place(), &self.remarked(one), looks)?;
+        let said = self.remarks.of(Part::Entry, &one.made.platform);
+        exported.descriptor.annotations.extend(said);
+        Ok(exported)
     }
 
     /// Sends `image` to `to`, where it is found by its digest alone; returns its descriptor there.

@@ -165,7 +165,8 @@ pub struct ResultArgs {
     /// force-compression=true, oci-mediatypes=false, rewrite-timestamp=BOOL, platform-split=BOOL,
     /// mode=delete (`local`: what else is in DIR is removed; below the current directory, or with
     /// --allow local.delete),
-    /// annotation[-manifest|-manifest-descriptor|-index][[PLATFORM]].KEY=VALUE; repeatable
+    /// annotation[-manifest|-manifest-descriptor|-index|-index-descriptor][[PLATFORM]].KEY=VALUE;
+    /// repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Send the result to the registries that its names say, as -o type=registry does: its layers

@@ -284,7 +284,7 @@ mod tests {
             "type=local,dest=x,annotation.a=b",
             "type=docker,dest=x,annotation.a=b",
             "type=registry,oci-mediatypes=false,annotation.a=b",
-            "type=registry,annotation-index-descriptor.a=b",
+            "type=registry,annotation-index-descriptors.a=b",
             "type=cacheonly",
             "dest=x",
         ] {

@@ -122,7 +122,12 @@ impl Output {
         let platforms = all.iter().map(|one| &one.made.platform);
         let entries = platforms.map(|platform| self.remarks.of(Part::Entry, platform));
         let own = self.remarks.of(Part::Index, &all[0].made.platform);
-        Ok(index.annotated(&own, &entries.collect::<Vec<_>>()))
+        let mut index = index.annotated(&own, &entries.collect::<Vec<_>>());
+        if is_layout {
+            let said = self.remarks.of(Part::IndexEntry, &all[0].made.platform);
+            index.descriptor.annotations.extend(said);
+        }
+        Ok(index)
     }
 }
 
