@@ -17,6 +17,7 @@ use rbuild_export::{
     Exported, Looks, Named, Others, Place, Replica, Tagged, annotated, export, write_archive,
     write_docker_archive,
 };
+use rbuild_http::Security;
 use rbuild_oci::{
     BlobDigest, Descriptor, Format, ImageId, LocalPlace, Location, Name, Platform, Reference,
 };
@@ -28,7 +29,7 @@ use crate::{
     destination::{Parcel, in_a_layout, send, send_exported},
     failure::Failure,
     find::new_name,
-    registry::Registry,
+    registry::{Line, Registry},
     target::Target,
 };
 
@@ -44,6 +45,8 @@ pub struct Output {
     tags: Tags,
     /// What others shall see.
     pub looks: Looks,
+    /// How far registries are trusted; `None`: as far as others.
+    pub security: Option<Security>,
     /// What is said of the images there.
     remarks: Remarks,
     /// Whether files are to get new times; `None` if it does not say.
@@ -130,6 +133,7 @@ impl Output {
             kind: Kind::Places(Vec::new()),
             tags: Tags::Written,
             looks: Looks::default(),
+            security: None,
             remarks: Remarks::default(),
             rewrite: None,
             split: None,
@@ -169,6 +173,11 @@ impl Output {
             Kind::Places(places) => destinations(places, names),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// How this output talks to registries, with what `ends` has.
+    pub fn line<'a>(&self, ends: Ends<'a>) -> Line<'a> {
+        ends.registry.line().trusting(self.security)
     }
 
     /// Whether what is written has a manifest with a digest of its own.
@@ -438,10 +447,10 @@ impl Output {
                 }
             }
             Kind::Places(places) => {
-                let (registry, mut sent) = (built.ends.registry, None);
+                let (line, mut sent) = (self.line(built.ends), None);
                 for to in destinations(places, built.names)? {
                     sent = Some(match self.tags {
-                        Tags::Written => send(self.parcel(image, built), &to, registry)?,
+                        Tags::Written => send(self.parcel(image, built), &to, line)?,
                         Tags::Omitted => self.send_untagged(image, to, built)?,
                     });
                 }
@@ -472,14 +481,14 @@ impl Output {
             Kind::Layout(to) => {
                 let (exported, place) = (self.listed(one, built)?, built.ends.place());
                 let to = Location::Layout(to.clone());
-                send_exported((place, &exported), &to, built.ends.registry)?;
+                send_exported((place, &exported), &to, self.line(built.ends))?;
                 return Ok(Some(exported.descriptor));
             }
             Kind::Directory(path) => {
                 let mut parcel = self.parcel(image, built);
                 parcel.looks.format = Some(Format::Docker);
                 let to = Location::Directory(path.clone());
-                return send(parcel, &to, built.ends.registry).map(Some);
+                return send(parcel, &to, self.line(built.ends)).map(Some);
             }
         }
         Ok(None)
@@ -510,7 +519,7 @@ impl Output {
         let place = built.ends.place();
         let exported = export(place, image, self.looks)?;
         let to = self.tagged(to, exported.descriptor.digest);
-        send_exported((place, &exported), &to, built.ends.registry)?;
+        send_exported((place, &exported), &to, self.line(built.ends))?;
         Ok(exported.descriptor)
     }
 

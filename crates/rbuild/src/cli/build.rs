@@ -160,7 +160,7 @@ pub struct ResultArgs {
     /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
     /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
     /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]; push-by-digest=true without a
-    /// tag). dest=- is standard output; the id is not printed then. Where only files are asked for,
+    /// tag; registry.insecure=true trusts it as --tls-verify=false does). dest=- is standard output; the id is not printed then. Where only files are asked for,
     /// no image is made. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
     /// force-compression=true, oci-mediatypes=false, rewrite-timestamp=BOOL, platform-split=BOOL,
     /// mode=delete (`local`: what else is in DIR is removed; below the current directory, or with

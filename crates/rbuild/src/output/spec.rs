@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rbuild_dockerfile::comma_separated;
 use rbuild_export::{Looks, Others};
+use rbuild_http::Security;
 use rbuild_oci::{Format, LocalPlace, Location, Name};
 
 use super::{Kind, Output, Tags, remarks::Remarks};
@@ -25,6 +26,7 @@ struct Attributes<'a> {
     names: Vec<&'a str>,
     push: bool,
     tags: Tags,
+    security: Option<Security>,
     is_tar: Option<bool>,
     rewrite: Option<bool>,
     split: Option<bool>,
@@ -61,6 +63,7 @@ pub(super) fn parse(spec: &str) -> Result<Output, String> {
         kind,
         tags: attributes.tags,
         looks: attributes.looks,
+        security: attributes.security,
         remarks: attributes.remarks,
         rewrite: attributes.rewrite,
         split: attributes.split,
@@ -111,7 +114,7 @@ impl<'a> Attributes<'a> {
             }
             "mode" => self.others = Some(others(value)?),
             "registry.insecure" => {
-                return Err(format!("`{key}` is --tls-verify=false here"));
+                self.security = flag(key, value)?.then_some(Security::Insecure);
             }
             _ if compress(&mut self.looks.compress, key, value)? => {}
             _ if self.remarks.add(key, value)? => {}
@@ -162,6 +165,11 @@ impl<'a> Attributes<'a> {
         if self.tags == Tags::Omitted && !matches!(kind, Kind::Places(_)) {
             return Err("`push-by-digest` is for registries".to_owned());
         }
+        if self.security.is_some() && !matches!(kind, Kind::Places(_)) {
+            return Err(
+                "`registry.insecure` is for type=registry, and image with push=true".to_owned(),
+            );
+        }
         if self.split.is_some() && !matches!(kind, Kind::Local(..) | Kind::Tar(_)) {
             return Err("`platform-split` is for type=local and type=tar".to_owned());
         }
@@ -201,6 +209,7 @@ fn others(value: &str) -> Result<Others, String> {
 #[cfg(test)]
 mod tests {
     use rbuild_export::Others;
+    use rbuild_http::Security;
 
     use super::{Kind, Tags, parse};
     use crate::target::Target;
@@ -268,6 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_is_trusted_further_only_where_that_is_said() {
+        for (spec, expected) in [
+            ("type=registry", None),
+            ("type=registry,registry.insecure=false", None),
+            (
+                "type=image,name=quay.io/a,push=true,registry.insecure=true",
+                Some(Security::Insecure),
+            ),
+            (
+                "type=registry,registry.insecure=1",
+                Some(Security::Insecure),
+            ),
+        ] {
+            assert_eq!(parse(spec).unwrap().security, expected, "{spec}");
+        }
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused() {
         for spec in [
             "",
@@ -277,7 +304,9 @@ mod tests {
             "type=oci,dest=x,compression=estargz",
             "type=oci,dest=x,colour=blue",
             "type=oci,dest=x,push-by-digest=true",
-            "type=registry,registry.insecure=true",
+            "type=registry,registry.insecure=maybe",
+            "type=image,name=a,registry.insecure=true",
+            "type=oci,dest=x,registry.insecure=true",
             "type=local,dest=x,mode=mirror",
             "type=tar,dest=x,mode=delete",
             "type=oci,dest=x,platform-split=true",

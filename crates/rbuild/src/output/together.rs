@@ -36,7 +36,7 @@ impl Output {
         all: &[Said<'_>],
         built: Built<'_>,
     ) -> Result<Option<Descriptor>, Failure> {
-        let (place, registry) = (built.ends.place(), built.ends.registry);
+        let (place, line) = (built.ends.place(), self.line(built.ends));
         match &self.kind {
             Kind::Names(names) => {
                 let mut list = image_list::list(place.store, built.images)?;
@@ -51,9 +51,9 @@ impl Output {
                 let index = self.index(all, built)?;
                 for to in destinations(places, built.names)? {
                     let to = self.tagged(to, index.descriptor.digest);
-                    send_index((place, registry), &index, &to, Images::Included)?;
+                    send_index((place, line), &index, &to, Images::Included)?;
                     if is_said(all) {
-                        refer((place, registry), &index, &to)?;
+                        refer((place, line), &index, &to)?;
                     }
                 }
                 Ok(Some(index.descriptor))
@@ -67,7 +67,7 @@ impl Output {
             Kind::Layout(to) => {
                 let to = Location::Layout(to.clone());
                 let index = self.index(all, built)?;
-                send_index((place, registry), &index, &to, Images::Included)?;
+                send_index((place, line), &index, &to, Images::Included)?;
                 Ok(Some(index.descriptor))
             }
             Kind::Local(path, others) => {
