@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -88,6 +89,7 @@ impl Registry {
             signatures,
             platform,
             choose: &*self.short_names,
+            tally: Arc::default(),
         }
     }
 
