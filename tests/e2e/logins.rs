@@ -115,11 +115,11 @@ fn an_output_may_trust_a_registry_further_than_the_rest_of_the_build() {
         host.build(&dockerfile, &flags.collect::<Vec<_>>())
     };
     let (plain, insecure) = (output(""), output(",registry.insecure=true"));
-    let refused = build("busybox", &[&plain]).failure();
+    let refused = build(Base::Busybox.image(), &[&plain]).failure();
     assert!(refused.says("--tls-verify=false"), "{refused}");
-    build("busybox", &[&insecure]).success();
+    build(Base::Busybox.image(), &[&insecure]).success();
     // The other output, and the base image, are not trusted for that.
-    build("busybox", &[&insecure, &plain]).failure();
+    build(Base::Busybox.image(), &[&insecure, &plain]).failure();
     build(&name, &[&insecure]).failure();
     let list = ["--platform=linux/amd64,linux/arm64", "-o", &insecure];
     host.build("FROM scratch\nLABEL a=b\n", &list).success();

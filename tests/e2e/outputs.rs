@@ -229,9 +229,6 @@ fn annotations_reach_single_manifests_and_what_layouts_list() {
         assert_eq!(entry["annotations"]["a"], of_entry);
         assert_eq!(blob("several", entry)["annotations"]["a"], a);
     }
-    // What the store has says the same of manifests.
-    let inspect = ["inspect", "--format", "{{index .Annotations \"a\"}}", "it"];
-    assert_eq!(host.run(&inspect).success().stdout, "amd\n");
     let output = "type=oci,tar=false,dest=one,annotation-manifest-descriptor.d=entry";
     let one = [
         "--annotation=manifest-descriptor:e=flag",

@@ -162,14 +162,10 @@ fn only_what_is_missing_of_a_chunked_layer_is_fetched() {
         site.here.run(&pull).success().stderr
     };
     let said = again(&[]);
-    let layers = site.manifest("team/app")["layers"].take();
-    let size = layers[1]["size"].as_u64().unwrap();
-    let told = |bytes: u64| match bytes {
-        1_000_000.. => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 10_000),
-        _ => format!("{} kB", bytes / 1000),
-    };
-    let parts = format!("of {}", &told(size)[..3]);
-    assert!(said.contains("fetched ") && said.contains(&parts), "{said}");
+    assert!(
+        said.contains("fetched ") && said.contains(" kB of 6."),
+        "{said}"
+    );
     assert!(again(&["-q"]).is_empty());
     let dockerfile = format!("FROM {}\nRUN true\n", site.name("2"));
     site.here.run(&["rmi", &site.name("2")]).success();

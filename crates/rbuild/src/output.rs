@@ -238,14 +238,14 @@ impl Output {
             _ if self.looks.format.unwrap_or(format) == Format::Docker => {
                 "docker's format has none".to_owned()
             }
-            (Some(platform), _) => format!("nothing is built for {platform}"),
-            (None, Some(Part::IndexEntry)) if listing != Listing::Single => {
+            (_, Some(Part::IndexEntry)) if listing != Listing::Single => {
                 "only type=oci has an `index-descriptor`".to_owned()
             }
-            (None, Some(part)) => format!(
+            (_, Some(part)) => format!(
                 "there will be no index, and no `{}`: it is one image for one platform",
                 part.name()
             ),
+            (Some(platform), None) => format!("nothing is built for {platform}"),
             (None, None) => return Ok(()),
         };
         Err(Failure::message(format!(
