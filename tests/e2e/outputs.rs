@@ -229,6 +229,15 @@ fn annotations_reach_single_manifests_and_what_layouts_list() {
         assert_eq!(entry["annotations"]["a"], of_entry);
         assert_eq!(blob("several", entry)["annotations"]["a"], a);
     }
+    // A list in the store has places for them too.
+    let list = [
+        "--manifest=list",
+        "--annotation=index,manifest-descriptor:f=g",
+    ];
+    host.build(dockerfile, &list).success();
+    let list = json(&host.run(&["manifest", "inspect", "list"]).success().stdout);
+    assert_eq!(list["annotations"]["f"], "g");
+    assert_eq!(list["manifests"][0]["annotations"]["f"], "g");
     let output = "type=oci,tar=false,dest=one,annotation-manifest-descriptor.d=entry";
     let one = [
         "--annotation=manifest-descriptor:e=flag",

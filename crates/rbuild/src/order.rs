@@ -116,7 +116,7 @@ impl Order {
             (1, false) => Listing::Attested,
             _ => Listing::Several,
         };
-        refuse_remarks(&description, &outputs, (&platforms.all, listing))?;
+        refuse_remarks(args, &description, &outputs, (&platforms.all, listing))?;
         for output in &mut outputs {
             output.say(&description.listed, listing);
             output.refuse_remarks(description.format, (&platforms.all, listing))?;
@@ -218,6 +218,7 @@ fn rewrite(flag: Option<bool>, outputs: &[Output]) -> Result<Option<bool>, Failu
 
 /// Refuses an --annotation that neither the store nor one of `outputs` has a place for.
 fn refuse_remarks(
+    args: &BuildArgs,
     description: &Description,
     outputs: &[Output],
     (platforms, listing): (&[Platform], Listing),
@@ -229,7 +230,8 @@ fn refuse_remarks(
             )));
         }
     }
-    let is_here = |part| part != Part::IndexEntry && listing == Listing::Several;
+    let is_listed = listing == Listing::Several || args.result.manifest.is_some();
+    let is_here = |part| part != Part::IndexEntry && is_listed;
     let is_there = |part| outputs.iter().any(|it| it.has_place(part, listing));
     let mut parts = description.listed.parts();
     match parts.find(|&part| !is_here(part) && !is_there(part)) {
