@@ -342,3 +342,54 @@ fn a_real_distribution_survives_the_way_in_and_out() {
     assert_eq!(digest("first"), digest("second"));
     host.run(&["rmi", &at("1")]).success();
 }
+
+#[test]
+fn the_root_directory_is_what_a_run_made_it_wherever_the_image_goes() {
+    let Some(host) = host_with(&["docker-registry", "umoci"].map(Need::Tool)) else {
+        return;
+    };
+    let dockerfile = "FROM alpine\nRUN chmod 1711 / && chown 5:6 /\nRUN echo a > /a\n";
+    host.build(dockerfile, &["-t", "it"]).success();
+    let seen = || {
+        let stat = ["run", "it", "stat", "-c", "%a %u %g", "/"];
+        assert_eq!(host.run(&stat).success().stdout, "1711 5 6\n");
+    };
+    seen();
+    let root = |tree: Tree| tree.to_string().lines().next().map(str::to_owned);
+    assert_eq!(root(host.tree("it")).as_deref(), Some("/ d 1711 5:6"));
+    let registry = Registry::start(&host).unwrap();
+    let place = format!("docker://{}/it:1", registry.address());
+    let chunked = ["push", "--compression-format=zstd:chunked", "it", &place];
+    host.run(&chunked).success();
+    host.run(&["save", "-o", "it.tar", "it"]).success();
+    for bring in [&["load", "-i", "it.tar"][..], &["pull", "-q", &place]] {
+        host.run(&["rmi", "--all"]).success();
+        let id = host.run(bring).success().stdout;
+        let id = id.split_whitespace().last().unwrap().to_owned();
+        host.run(&["tag", &id, "it"]).success();
+        seen();
+        host.run(&["store", "check"]).success();
+    }
+}
+
+#[test]
+fn the_root_directory_of_an_import_leaves_with_it() {
+    let Some(host) = host_with(&[Need::Tool("umoci")]) else {
+        return;
+    };
+    host.scratch.file("root/file", "").unwrap();
+    let mut tar = host.account.command("tar");
+    tar.args(["--owner=7:7", "--group=8:8", "--mode=0750", "-cf"]);
+    tar.args(["root.tar", "-C", "root", "."]);
+    Output::of_success(tar.current_dir(host.scratch.path())).unwrap();
+    host.run(&["import", "root.tar", "imported"]).success();
+    host.build(
+        "FROM imported\nCOPY --from=alpine /bin/busybox /\n",
+        &["-t", "it"],
+    )
+    .success();
+    for image in ["imported", "it"] {
+        let tree = host.tree(image).to_string();
+        assert!(tree.starts_with("/ d 0750 7:8\n"), "{tree}");
+    }
+}

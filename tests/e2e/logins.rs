@@ -100,6 +100,34 @@ fn a_site_certificate_is_trusted_where_it_is_configured() {
 }
 
 #[test]
+fn an_output_may_trust_a_registry_further_than_the_rest_of_the_build() {
+    let Some(host) = need(NEEDS) else { return };
+    host.import(Base::Busybox);
+    let server = certificate(&host, "server");
+    let tls = format!(", tls: {{certificate: '{server}.crt', key: '{server}.key'}}");
+    let registry = Registry::start_with(&host, &tls, "").unwrap();
+    let name = format!("{}/team/app:1", registry.address());
+    let output = |words: &str| format!("type=image,name={name},push=true{words}");
+    let build = |from: &str, outputs: &[&str]| {
+        let outputs = outputs.iter().flat_map(|output| ["-o", output]);
+        let flags = ["--retry=0"].into_iter().chain(outputs);
+        let dockerfile = format!("FROM {from}\nRUN echo a > /a\n");
+        host.build(&dockerfile, &flags.collect::<Vec<_>>())
+    };
+    let (plain, insecure) = (output(""), output(",registry.insecure=true"));
+    let refused = build(Base::Busybox.image(), &[&plain]).failure();
+    assert!(refused.says("--tls-verify=false"), "{refused}");
+    build(Base::Busybox.image(), &[&insecure]).success();
+    // The other output, and the base image, are not trusted for that.
+    build(Base::Busybox.image(), &[&insecure, &plain]).failure();
+    build(&name, &[&insecure]).failure();
+    let list = ["--platform=linux/amd64,linux/arm64", "-o", &insecure];
+    host.build("FROM scratch\nLABEL a=b\n", &list).success();
+    let trusting = ["pull", "-q", "--tls-verify=false", &name];
+    rbuild(&host, &trusting).success();
+}
+
+#[test]
 fn push_pull_and_bud_take_the_same_flags() {
     let Some(host) = need(NEEDS) else { return };
     host.import(Base::Busybox);

@@ -154,6 +154,25 @@ fn only_what_is_missing_of_a_chunked_layer_is_fetched() {
     let fetched: u64 = sizes.map(|part| part.end - part.start).sum();
     let file = SIZE as u64;
     assert!((file..file * 2).contains(&fetched), "{asked:?}");
+    // Whoever fetches it says so, but for the quiet.
+    let again = |flags: &[&str]| {
+        site.here.run(&["rmi", &site.name("2")]).success();
+        let name = site.name("2");
+        let pull = [&["pull"], flags, &[&*name]].concat();
+        site.here.run(&pull).success().stderr
+    };
+    let said = again(&[]);
+    assert!(
+        said.contains("fetched ") && said.contains(" kB of 6."),
+        "{said}"
+    );
+    assert!(again(&["-q"]).is_empty());
+    let dockerfile = format!("FROM {}\nRUN true\n", site.name("2"));
+    site.here.run(&["rmi", &site.name("2")]).success();
+    site.here
+        .build(&dockerfile, &[])
+        .success()
+        .saying("fetched ");
     // It is the same blob, and leaves as it came.
     let again = format!("{}/team/copy:2", site.registry.address());
     let place = format!("docker://{again}");

@@ -11,6 +11,8 @@ mod files;
 mod newer;
 mod places;
 
+use std::sync::Arc;
+
 use rbuild_http::{Client, Security};
 use rbuild_oci::{
     BlobDigest, ChainId, Digest, ImageConfig, ImageId, Location, Manifest, Name, Platform,
@@ -22,7 +24,7 @@ use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
     Error, Supplies,
-    pull::{Origin, layer_ids, pull},
+    pull::{Tally, layer_ids},
 };
 use places::Asked;
 
@@ -47,6 +49,8 @@ pub struct Bases<'a> {
     pub platform: Platform,
     /// Chooses from what a short name may mean.
     pub choose: Chooser<'a>,
+    /// What was fetched of layers.
+    pub tally: Arc<Tally>,
 }
 
 /// Asks the user which of several images is meant; `None` where nobody can be asked.
@@ -70,6 +74,8 @@ pub enum Policy {
 pub enum Notice<'a> {
     /// It is fetched from this place.
     Fetching(&'a str),
+    /// Layers have come, of which the store had parts in others.
+    Fetched(&'a Tally),
     /// The store's image is used: whether there is another one could not be found out, or that one
     /// did not come.
     Kept {
@@ -151,8 +157,10 @@ impl<'a> Bases<'a> {
             (Policy::Never, None) => return Err(self.not_in_store(name)),
             (_, None) => return self.announced(name, supplies, tell),
             (Policy::Newer, Some((full, old))) => {
-                match self.newer(name, (&full, &old), &mut |notice| tell(notice)) {
+                let bases = self.counting();
+                match bases.newer(name, (&full, &old), &mut |notice| tell(notice)) {
                     Some((full, record)) => {
+                        bases.tell_kept(&mut |notice| tell(notice));
                         self.call_base(&full, &record.id())?;
                         (full, record)
                     }
@@ -163,6 +171,21 @@ impl<'a> Bases<'a> {
         };
         let (full, record) = found;
         resolved(name, Some(full), (&record.config, Some(&record)))
+    }
+
+    /// The same, which has fetched nothing yet.
+    fn counting(&self) -> Self {
+        Self {
+            tally: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Tells `tell` how much was not fetched, if that is so.
+    fn tell_kept(&self, tell: &mut dyn FnMut(Notice<'_>)) {
+        if self.tally.kept() > 0 {
+            tell(Notice::Fetched(&self.tally));
+        }
     }
 
     /// The image of the store, if `policy` has a use for it.
@@ -200,10 +223,11 @@ impl<'a> Bases<'a> {
         })?;
         let mut found = resolved(name, Some(full.local_name()), (&remote.config, None))?;
         found.tree.announced = Some(remote.manifest.descriptor.digest);
-        let (bases, name) = (self.clone(), name.to_owned());
+        let (bases, name) = (self.counting(), name.to_owned());
         let bring = move || {
             tell(Notice::Fetching(&remote.told));
             let record = bases.fetch_announced(&name, &full, &remote)?;
+            bases.tell_kept(&mut |notice| tell(notice));
             bases.call_base(&full.local_name(), &record.id())
         };
         supplies.add_image(found.tree.image, &found.tree.layers, Box::new(bring));
@@ -217,8 +241,7 @@ impl<'a> Bases<'a> {
         full: &Reference,
         remote: &Announced,
     ) -> Result<ImageRecord, Error> {
-        let origin = Origin::Registry(&remote.repository);
-        let source = match pull(&origin, remote.manifest.clone(), self.session) {
+        let source = match self.pull_from(&remote.repository, remote.manifest.clone()) {
             Ok(record) => return Ok(record),
             Err(source) => source,
         };
@@ -266,10 +289,11 @@ impl<'a> Bases<'a> {
         policy: Policy,
         tell: &mut dyn FnMut(Notice<'_>),
     ) -> Result<ImageId, Error> {
+        let bases = self.counting();
         let record = match (policy, self.usable(name, policy)?) {
             (Policy::Never, None) => return Err(self.not_in_store(name)),
-            (_, None) => self.fetch(name, &mut |place| tell(Notice::Fetching(place)))?,
-            (Policy::Newer, Some((full, old))) => match self.newer(name, (&full, &old), tell) {
+            (_, None) => bases.fetch(name, &mut |place| tell(Notice::Fetching(place)))?,
+            (Policy::Newer, Some((full, old))) => match bases.newer(name, (&full, &old), tell) {
                 Some((full, record)) => {
                     self.call(&full, &record.id())?;
                     record
@@ -278,6 +302,7 @@ impl<'a> Bases<'a> {
             },
             (_, Some((_, here))) => here,
         };
+        bases.tell_kept(tell);
         Ok(record.id())
     }
 

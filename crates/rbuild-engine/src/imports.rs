@@ -19,7 +19,7 @@ use rbuild_store::{CacheRecord, Key as StoreKey, LayerId, Session};
 use crate::{
     Error, Supplies,
     layout::Layout,
-    pull::{Origin, Stock, Wanted},
+    pull::{Origin, Stock, Tally, Wanted},
     shelf::Shelf,
 };
 
@@ -136,6 +136,7 @@ fn bring<'a>(
             origin: &place.origin(),
             session,
             stock: &Stock::new(session),
+            tally: &Tally::default(),
             blob: &blob,
             diff_id,
             id,

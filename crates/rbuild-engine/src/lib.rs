@@ -46,7 +46,7 @@ pub use forecast::{Doubt, Forecast};
 pub use imports::{Import, Imports};
 pub use load::{Loaded, Offered, load};
 pub use memory::Memory;
-pub use pull::PullError;
+pub use pull::{PullError, Tally};
 pub use remains::{Failed, Remains};
 pub use shelf::{Shelf, ShelfError};
 pub use step::{

@@ -11,7 +11,7 @@ use crate::{
     directory::Directory,
     docker_archive,
     layout::{Layout, malformed, unusable},
-    pull::{Origin, PullError, pull, pull_parts},
+    pull::{Origin, PullError, Tally, pull, pull_parts},
     shelf::{Shelf, ShelfError},
 };
 
@@ -67,7 +67,11 @@ pub fn load(
         let layout = Layout(shelf);
         for (entry, name) in layout.images()? {
             let manifest = layout.manifest(entry, platform)?;
-            let record = pull(&Origin::Layout(layout), manifest, session)?;
+            let record = pull(
+                &Origin::Layout(layout),
+                manifest,
+                (session, &Tally::default()),
+            )?;
             let names = name.iter().filter_map(|name| layout_name(name)).collect();
             add(&mut loaded, record.id(), names);
         }
@@ -75,7 +79,11 @@ pub fn load(
         offered.allow(|place| Location::Directory(place.path))?;
         let directory = Directory(shelf);
         let manifest = directory.manifest(platform)?;
-        let record = pull(&Origin::Directory(directory), manifest, session)?;
+        let record = pull(
+            &Origin::Directory(directory),
+            manifest,
+            (session, &Tally::default()),
+        )?;
         add(&mut loaded, record.id(), Vec::new());
     } else if docker_archive::is_one(shelf) {
         offered.allow(Location::DockerArchive)?;

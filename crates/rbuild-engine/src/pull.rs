@@ -5,6 +5,7 @@
 
 mod patchwork;
 mod stock;
+mod tally;
 
 use std::{
     io::{self, Read, Write},
@@ -28,6 +29,7 @@ use rbuild_store::{
 use crate::{directory::Directory, docker_archive::Parts, layout::Layout, shelf::ShelfError};
 use patchwork::Patchwork;
 pub(crate) use stock::Stock;
+pub use tally::Tally;
 
 /// Layers that are fetched at the same time.
 const CONNECTIONS: usize = 4;
@@ -124,17 +126,17 @@ impl Origin<'_> {
 
 /// Fetches the image that `manifest` describes, and records it without a name.
 ///
-/// Layers that the store has are not fetched again.
+/// Layers that the store has are not fetched again; `tally` gets the others.
 ///
 /// # Errors
 /// The first failure; layers that were complete stay.
 pub fn pull(
     origin: &Origin<'_>,
     manifest: Manifest,
-    session: &Session,
+    (session, tally): (&Session, &Tally),
 ) -> Result<ImageRecord, PullError> {
     let config = origin.config(&manifest)?;
-    let layers = layers(origin, session, (&config, &manifest.layers))?;
+    let layers = layers(origin, (session, tally), (&config, &manifest.layers))?;
     record(
         session,
         ImageRecord {
@@ -156,7 +158,8 @@ pub fn pull_parts(parts: Parts<'_>, session: &Session) -> Result<ImageRecord, Pu
         return record(session, known);
     }
     let (config, blobs) = (parts.config.clone(), parts.layers.clone());
-    let layers = layers(&Origin::Docker(parts), session, (&config, &blobs))?;
+    let tally = Tally::default();
+    let layers = layers(&Origin::Docker(parts), (session, &tally), (&config, &blobs))?;
     record(
         session,
         ImageRecord {
@@ -202,7 +205,7 @@ fn record(session: &Session, image: ImageRecord) -> Result<ImageRecord, PullErro
 /// Fetches the layers `blobs` of the image with configuration `config`.
 fn layers(
     origin: &Origin<'_>,
-    session: &Session,
+    (session, tally): (&Session, &Tally),
     (config, blobs): (&str, &[Descriptor]),
 ) -> Result<Vec<ImageLayer>, PullError> {
     let config: ImageConfig = serde_json::from_str(config)?;
@@ -221,6 +224,7 @@ fn layers(
             origin,
             session,
             stock: &stock,
+            tally,
             blob,
             diff_id,
             id: ids[index],
@@ -271,6 +275,8 @@ pub(crate) struct Wanted<'a> {
     pub session: &'a Session,
     /// What may be used for the blob.
     pub stock: &'a Stock<'a>,
+    /// Is told how much of the blob came from where.
+    pub tally: &'a Tally,
     pub blob: &'a Descriptor,
     pub diff_id: DiffId,
     pub id: LayerId,
@@ -316,13 +322,18 @@ impl Wanted<'_> {
         {
             // What the store has was guessed; if it was something else, all is fetched.
             let staged = self.stage()?;
+            let kept = patchwork.kept();
             match self.unpack_into(&staged, &mut patchwork) {
-                Ok(size) => return self.commit(staged, size),
+                Ok(size) => {
+                    self.tally.add(self.blob, kept);
+                    return self.commit(staged, size);
+                }
                 Err(_) => self.give_up(staged)?,
             }
         }
         let staged = self.stage()?;
         let size = self.unpack_into(&staged, &mut self.origin.blob(self.blob)?)?;
+        self.tally.add(self.blob, 0);
         self.commit(staged, size)
     }
 

@@ -1,17 +1,14 @@
 //! Attestations of files: where a result is a directory or a tar, statements are files beside
 //! those of the image, as BuildKit writes them, and speak of each regular file in it.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
 use rbuild_layer::{Form, PackOptions, pack};
 use rbuild_oci::Hasher;
 use rbuild_store::{Session, StagedLayer};
 use rbuild_sys::{Descent, Dir, FileKind, Timestamp};
 
-use crate::{Attestation, Error, Subject, import::through_tar, local::made};
+use crate::{Attestation, Error, Replica, Subject, import::through_tar};
 
 /// How many directories are held open.
 const OPEN: usize = 32;
@@ -60,12 +57,12 @@ impl<'a> AttestedFiles<'a> {
         Ok(Self { tree, beside })
     }
 
-    /// Writes all into `directory`, made if it is missing.
+    /// Writes all into `to`.
     ///
     /// # Errors
     /// As [`crate::write_tree`].
-    pub fn write_to(&self, directory: &Path) -> Result<(), Error> {
-        self.write_into(&made(directory)?)
+    pub fn write_to(&self, to: &Replica) -> Result<(), Error> {
+        to.write(&self.trees())
     }
 
     pub(crate) fn write_into(&self, directory: &Dir) -> Result<(), Error> {

@@ -194,7 +194,8 @@ pub fn packed(
     layer: LayerId,
     times: FileTimes,
 ) -> Result<Packed, Error> {
-    let what = format!("{layer} {times:?}");
+    // Once the root was in no layer: then `what` had nothing more than these two.
+    let what = format!("{layer} {times:?} with its root");
     remember(store, session, ("packed", what.as_bytes()), || {
         let found = store.layer(&layer)?.ok_or(Error::LayerMissing(layer))?;
         let options = pack_options(times);

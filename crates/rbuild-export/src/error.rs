@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use rbuild_oci::{BlobDigest, DiffId};
+use rbuild_sys::Errno;
 
 /// An image could not be made, or could not be sent somewhere.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,14 @@ pub enum Error {
     /// A directory handle.
     #[error("cannot use `{path}`")]
     Directory {
+        /// The host path.
+        path: PathBuf,
+        /// Why.
+        source: rbuild_sys::Error,
+    },
+    /// A file of a directory that is to have only what a result has.
+    #[error("cannot remove `{path}`, which the result does not have")]
+    Remove {
         /// The host path.
         path: PathBuf,
         /// Why.
@@ -129,6 +138,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
+            Self::Remove { source, .. } if is_mounted(source) => {
+                let hint = "something is mounted there, and stays: unmount it first";
+                Some(hint.to_owned())
+            }
             _ => None,
         }
     }
@@ -149,4 +162,9 @@ impl Error {
         let path = path.into();
         move |source| Self::Directory { path, source }
     }
+}
+
+/// Whether something is in the way that is mounted there.
+fn is_mounted(error: &rbuild_sys::Error) -> bool {
+    error.is(Errno::XDEV) || error.is(Errno::BUSY)
 }

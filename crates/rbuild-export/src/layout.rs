@@ -314,8 +314,9 @@ fn is_begun(name: &str) -> bool {
 fn with_image(mut index: Value, image: &Descriptor, tag: Option<&str>) -> Value {
     let mut entry = serde_json::to_value(image).expect("a descriptor has string keys");
     if let Some(tag) = tag {
-        entry["annotations"] = json!({ REF_NAME: tag });
+        entry["annotations"][REF_NAME] = json!(tag);
     }
+    let tag = entry["annotations"][REF_NAME].as_str();
     let manifests = index["manifests"]
         .as_array_mut()
         .expect("read_index() made sure of it");

@@ -9,7 +9,7 @@
 //!                                                ├─► `dir:`               directory
 //!                                                └─► registry             push
 //! images in the store   ── layers as tars ───► docker's archive        docker_archive
-//! image in the store    ── merged tree ──────► directory, tar          local
+//! image in the store    ── merged tree ──────► directory, tar          local, replica, sweep
 //! what is said of it    ── statements ───────► beside the image        attestation, attested_files
 //! layers of steps       ── records ──────────► image for other machines  cache_image
 //! cache mount           ── tar ──────────────► archive, and back       cache_mount
@@ -38,8 +38,10 @@ mod manifest;
 mod provenance;
 mod purl;
 mod push;
+mod replica;
 mod sbom;
 mod split;
+mod sweep;
 
 pub use annotations::{Annotations, Origin, Stamp, annotated, annotations};
 pub use assemble::{Assembly, Layers, NewLayer, Telling, assemble, rfc3339};
@@ -62,5 +64,6 @@ pub use manifest::{
 };
 pub use provenance::{Detail, Material, Origins, Provenance};
 pub use push::{Images, push, push_index, push_layer};
+pub use replica::{Others, Replica};
 pub use sbom::sbom;
 pub use split::{Split, subdirectory};

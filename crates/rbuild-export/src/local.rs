@@ -14,22 +14,20 @@ use rbuild_snapshot::readable;
 use rbuild_store::{LayerId, Store};
 use rbuild_sys::{Dir, FileKind, set_file_mode};
 
-use crate::{Error, import::through_tar};
+use crate::{Error, Replica, import::through_tar};
 
-/// Writes the files of `layers`, bottom first and merged, into `directory`, made if it is missing;
-/// what is there already and has another name stays.
+/// Writes the files of `layers`, bottom first and merged, into `to`.
 ///
 /// # Errors
-/// [`Error::LayerMissing`], [`Error::Unpack`].
+/// [`Error::LayerMissing`], [`Error::Unpack`]; nothing is removed then.
 pub fn write_tree(
     store: &Store,
     layers: &[LayerId],
     empty: &Dir,
-    directory: &Path,
+    to: &Replica,
 ) -> Result<(), Error> {
-    let to = made(directory)?;
     let tree = merged(store, layers, empty)?;
-    through_tar(&[&tree], &PackOptions::new(Form::Plain), &to)
+    to.write(&[&tree])
 }
 
 /// Writes the same as a tar to `out`.

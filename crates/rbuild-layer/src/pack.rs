@@ -25,6 +25,9 @@ use crate::{
 /// How much is written at once, in bytes.
 const BUFFER: usize = 256 * 1024;
 
+/// Mode, user and group of a root that nothing is said of.
+const USUAL_ROOT: (u32, u32, u32) = (0o755, 0, 0);
+
 /// How a tree on disk is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -39,6 +42,9 @@ pub enum Form {
 pub enum Root {
     /// Its mode, owner and times are recorded.
     Listed,
+    /// They are recorded unless it is what everybody makes of a root that nothing is said of: mode
+    /// 0755, owner 0:0, no attributes.
+    Unusual,
     /// The archive says nothing about it.
     Omitted,
 }
@@ -55,11 +61,11 @@ pub struct PackOptions {
 }
 
 impl PackOptions {
-    /// A tree of that form, with all its times. Only a complete file system lists its root: that
-    /// of a layer belongs to the layers below it.
+    /// A tree of that form, with all its times. A complete file system always lists its root. A layer
+    /// does if there is something to say: its root is also that of the layers below it.
     pub const fn new(form: Form) -> Self {
         let root = match form {
-            Form::Overlay => Root::Omitted,
+            Form::Overlay => Root::Unusual,
             Form::Plain => Root::Listed,
         };
         Self {
@@ -100,18 +106,8 @@ pub fn pack(trees: &[&Dir], options: &PackOptions, out: &mut dyn Write) -> Resul
         links: HashMap::new(),
         entries: 0,
     };
-    if let (Root::Listed, Some(top)) = (options.root, trees.last()) {
-        let stat = top.stat_self().map_err(at_root)?;
-        let xattrs = belonging(top.xattrs(b""), b"./")?;
-        packer.entry(
-            b"./",
-            &stat,
-            Extra {
-                kind: Type::Directory,
-                link: b"",
-                xattrs: &xattrs,
-            },
-        )?;
+    if let Some(top) = trees.last() {
+        packer.root(top)?;
     }
     if opaque {
         packer.whiteout(b".wh..wh..opq")?;
@@ -147,6 +143,27 @@ struct Extra<'a> {
 }
 
 impl Packer<'_> {
+    /// The root, as `top` has it, if that is wanted.
+    fn root(&mut self, top: &Dir) -> Result<()> {
+        let stat = top.stat_self().map_err(|source| Error::Pack {
+            path: ".".to_owned(),
+            source,
+        })?;
+        let xattrs = belonging(top.xattrs(b""), b"./")?;
+        let is_usual = (stat.mode, stat.uid, stat.gid) == USUAL_ROOT && xattrs.is_empty();
+        match self.options.root {
+            Root::Listed => {}
+            Root::Unusual if !is_usual => {}
+            Root::Unusual | Root::Omitted => return Ok(()),
+        }
+        let extra = Extra {
+            kind: Type::Directory,
+            link: b"",
+            xattrs: &xattrs,
+        };
+        self.entry(b"./", &stat, extra)
+    }
+
     fn node(&mut self, merge: &Merge, node: &Node) -> Result<()> {
         let path = merge.path();
         if self.options.form == Form::Overlay && node.name.starts_with(b".wh.") {

@@ -54,6 +54,19 @@ impl Descent {
     /// As [`Dir::child`].
     pub fn enter(&mut self, name: &[u8]) -> Result<()> {
         let child = self.dir().child(name)?;
+        self.go(name, child)
+    }
+
+    /// The same, unless something is mounted there.
+    ///
+    /// # Errors
+    /// As [`Dir::child_here`].
+    pub fn enter_here(&mut self, name: &[u8]) -> Result<()> {
+        let child = self.dir().child_here(name)?;
+        self.go(name, child)
+    }
+
+    fn go(&mut self, name: &[u8], child: Dir) -> Result<()> {
         let stat = child.stat_self()?;
         self.levels.push(Level {
             name: name.to_vec(),

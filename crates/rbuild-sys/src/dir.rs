@@ -10,16 +10,17 @@
 mod resolve;
 
 use std::{
+    ffi::OsString,
     fs::File,
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{
-        self, AtFlags, CWD, Gid, Mode, OFlags, RawDir, RenameFlags, StatxFlags, Timespec,
-        Timestamps, Uid,
+        self, AtFlags, CWD, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, StatxFlags,
+        Timespec, Timestamps, Uid,
     },
     io::Errno,
 };
@@ -62,6 +63,11 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 
+/// What is on the same mount.
+const HERE: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
 impl Dir {
     /// Opens the trusted host path `path`.
     ///
@@ -77,6 +83,17 @@ impl Dir {
     /// Takes over a descriptor that is known to be a directory (or a detached mount's root).
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self(fd)
+    }
+
+    /// What the directory is called now, from `/` on and without symlinks. proc(5), `fd`.
+    ///
+    /// # Errors
+    /// As readlink(2).
+    pub fn host_path(&self) -> Result<PathBuf> {
+        use std::os::{fd::AsRawFd, unix::ffi::OsStringExt};
+        let link = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        let text = fs::readlinkat(CWD, &link, Vec::new()).on("readlinkat", &link)?;
+        Ok(OsString::from_vec(text.into_bytes()).into())
     }
 
     /// A second handle on the same directory.
@@ -143,6 +160,25 @@ impl Dir {
         fs::openat(&self.0, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
             .on("openat", name)
             .map(Self)
+    }
+
+    /// As [`Dir::child`], unless something is mounted there.
+    ///
+    /// # Errors
+    /// As [`Dir::child`]; `XDEV` for a mount point.
+    pub fn child_here(&self, name: &[u8]) -> Result<Self> {
+        self.child_here_with(name, OFlags::RDONLY)
+    }
+
+    fn child_here_with(&self, name: &[u8], access: OFlags) -> Result<Self> {
+        let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            match fs::openat2(&self.0, name, flags, Mode::empty(), HERE) {
+                // A rename raced with the walk: the kernel asks us to look again.
+                Err(Errno::AGAIN) => {}
+                answer => return answer.on("openat2", name).map(Self),
+            }
+        }
     }
 
     /// Opens the regular file `name` for reading; never blocks on a FIFO.
@@ -294,10 +330,11 @@ impl Dir {
     }
 
     /// Deletes `name` and, if it is a directory, all that is below it; makes directories
-    /// writable on the way. Nothing of that name is fine. Does not recurse on the stack.
+    /// writable on the way. Nothing of that name is fine. Does not recurse on the stack, and does not
+    /// go where something else is mounted.
     ///
     /// # Errors
-    /// As unlink(2).
+    /// As unlink(2); `XDEV` or `BUSY` if something is mounted there: that stays as it is.
     pub fn remove_all(&self, name: &[u8]) -> Result<()> {
         let Some(stat) = Error::absent(self.stat(name))? else {
             return Ok(());
@@ -332,9 +369,10 @@ impl Dir {
 
     fn enter_to_remove(&self, name: &[u8], mode: u32) -> Result<Self> {
         if mode & 0o700 != 0o700 {
+            self.child_here_with(name, OFlags::PATH)?;
             self.set_mode(name, mode | 0o700)?;
         }
-        self.child(name)
+        self.child_here(name)
     }
 
     /// Deletes all but the directories here; returns their names.

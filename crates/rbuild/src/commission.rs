@@ -5,12 +5,13 @@
 
 use rbuild_engine::State;
 use rbuild_export::{BuiltLayer, CacheStep, Commit, Layers, Origin, commit};
-use rbuild_oci::{ImageId, Name};
+use rbuild_oci::{ImageId, Name, Platform};
 use rbuild_plan::{History, Plan, StageId, StepId};
 use rbuild_store::{ImageRecord, LayerId, Session, Store};
 
 use crate::{
-    cli::BuildArgs, description::Description, failure::Failure, planning::Resolved, settings,
+    cli::BuildArgs, description::Description, failure::Failure, output::Part, planning::Resolved,
+    settings,
 };
 
 /// One image to be.
@@ -35,6 +36,9 @@ pub fn committed(
 ) -> Result<ImageId, Failure> {
     let description = request.description;
     let base = base_image(store, (plan, request.stage), resolved)?;
+    let said = description
+        .said
+        .of(Part::Manifest, &platform_of(plan, request.stage));
     let commission = Commit {
         stage: plan.stage(request.stage),
         base: base
@@ -48,12 +52,18 @@ pub fn committed(
         files: description.files,
         telling: description.telling,
         format: description.format,
-        annotations: description.annotations(),
+        annotations: description.annotations(&said),
         cache: request.cache,
         now: settings::now(),
         names: request.names,
     };
     Ok(commit(store, session, &commission)?)
+}
+
+/// What the image of `stage` says that it is for.
+pub fn platform_of(plan: &Plan, stage: StageId) -> Platform {
+    let config = &plan.stage(stage).config;
+    Platform::new(&config.os, &config.architecture, config.variant.as_deref())
 }
 
 /// One layer for each step, or one for all.

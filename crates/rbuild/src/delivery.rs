@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use rbuild_export::{local_descriptor, local_index};
-use rbuild_oci::{BlobDigest, Descriptor, Digest, Name, Platform};
+use rbuild_oci::{BlobDigest, Descriptor, Digest, Name};
 use rbuild_plan::StepId;
 use rbuild_store::{IndexRecord, Store};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     attest::Saying,
     cli::BuildArgs,
-    commission::{Request, base_image, built_layers, committed},
+    commission::{Request, base_image, built_layers, committed, platform_of},
     exchange::{CacheTo, Results},
     failure::Failure,
     image_list, metadata,
@@ -66,9 +66,8 @@ fn deliver_files(order: &Order, ends: Ends<'_>, builds: &[Done<'_>]) -> Result<(
         let added = |step: StepId| states[step.0 as usize].added;
         let built = built_layers(&plan.stage(stage).history, added);
         layers.extend(built.iter().map(|it| it.layer));
-        let config = &plan.stage(stage).config;
         all.push(Files {
-            platform: Platform::new(&config.os, &config.architecture, config.variant.as_deref()),
+            platform: platform_of(plan, stage),
             layers,
         });
     }
@@ -99,10 +98,9 @@ fn made<'a>(
         },
     };
     let work = (plan, build.resolved, states);
-    let config = &plan.stage(stage).config;
     Ok(Made {
         id: committed(&request, (ends.store, ends.session), work)?,
-        platform: Platform::new(&config.os, &config.architecture, config.variant.as_deref()),
+        platform: platform_of(plan, stage),
         saying: &build.saying,
     })
 }

@@ -11,7 +11,7 @@ use rbuild_plan::Inheritance;
 use crate::{
     cli::{DescriptionArgs, ImageFormat},
     failure::Failure,
-    output::Remarks,
+    output::{Part, Remarks},
 };
 
 /// The name of the label, and of the build argument that carries the time.
@@ -33,9 +33,10 @@ pub struct Description {
     pub labels_of_base: Inheritance,
     /// A label that names this program.
     pub identity: Option<(String, String)>,
+    /// What manifests say.
+    pub said: Remarks,
     /// What is said where the images are listed.
     pub listed: Remarks,
-    set: BTreeMap<String, String>,
     unset: Vec<String>,
     of_base: Inheritance,
     created: Stamp,
@@ -55,8 +56,8 @@ impl Description {
             ImageFormat::Oci => Format::Oci,
             ImageFormat::Docker => Format::Docker,
         };
-        let (set, listed) = annotations(&args.annotation)?;
-        if format == Format::Docker && !(set.is_empty() && listed.is_empty()) {
+        let all = annotations(&args.annotation)?;
+        if format == Format::Docker && !all.is_empty() {
             return Err(
                 Failure::message("an image in docker's format has no annotations")
                     .with_hint("leave --annotation out, or use --format oci"),
@@ -75,8 +76,8 @@ impl Description {
             identity: args
                 .identity_label
                 .then(|| (IDENTITY.to_owned(), env!("CARGO_PKG_VERSION").to_owned())),
-            set,
-            listed,
+            said: all.only(|part| part == Part::Manifest),
+            listed: all.only(|part| part != Part::Manifest),
             unset: args.unsetannotation.clone(),
             of_base: inherited(args.inherit_annotations),
             created: match args.created_annotation {
@@ -86,10 +87,10 @@ impl Description {
         })
     }
 
-    /// What the manifest is to say.
-    pub fn annotations(&self) -> Annotations<'_> {
+    /// What a manifest is to say, for which `set` is asked for.
+    pub fn annotations<'a>(&'a self, set: &'a BTreeMap<String, String>) -> Annotations<'a> {
         Annotations {
-            set: &self.set,
+            set,
             unset: &self.unset,
             of_base: self.of_base,
             created: self.created,
@@ -138,9 +139,9 @@ fn times(
     Ok((epoch, files))
 }
 
-/// `KEY=VALUE`, also with buildx's prefix: what manifests say, and what a list of them does.
-fn annotations(flags: &[String]) -> Result<(BTreeMap<String, String>, Remarks), Failure> {
-    let (mut set, mut listed) = (BTreeMap::new(), Remarks::default());
+/// `KEY=VALUE`, also with buildx's prefix, such as `index:` or `manifest[linux/amd64]:`.
+fn annotations(flags: &[String]) -> Result<Remarks, Failure> {
+    let mut all = Remarks::default();
     for flag in flags {
         let bad = |why: String| {
             Failure::message(format!("cannot understand --annotation `{flag}`: {why}"))
@@ -157,17 +158,11 @@ fn annotations(flags: &[String]) -> Result<(BTreeMap<String, String>, Remarks), 
             return Err(bad("the key is empty".to_owned()));
         }
         for place in places.split(',') {
-            if place == "manifest" {
-                set.insert(key.to_owned(), value.to_owned());
-            } else if place.starts_with("manifest[") {
-                return Err(bad("all manifests of a build say the same".to_owned()));
-            } else {
-                let attribute = format!("annotation-{place}.{key}");
-                listed.add(&attribute, value).map_err(bad)?;
-            }
+            let attribute = format!("annotation-{place}.{key}");
+            all.add(&attribute, value).map_err(bad)?;
         }
     }
-    Ok((set, listed))
+    Ok(all)
 }
 
 /// Whether buildx knows an annotation's prefix of that name.
@@ -187,7 +182,10 @@ mod tests {
     use clap::Parser;
 
     use super::{Description, annotations};
-    use crate::cli::{Cli, Command};
+    use crate::{
+        cli::{Cli, Command},
+        output::Part,
+    };
 
     /// What `flags` and `SOURCE_DATE_EPOCH` make of times: `epoch files`.
     #[track_caller]
@@ -240,28 +238,40 @@ mod tests {
     }
 
     #[test]
-    fn annotations_are_of_the_manifest() {
+    fn annotations_are_of_the_manifest_unless_they_say_of_what() {
         let parse = |flag: &str| {
-            let (all, listed) = annotations(&[flag.to_owned()]).ok()?;
-            let set = all.into_iter().next();
-            let set = set.map(|(key, value)| format!("{key}|{value}"));
-            let more = if listed.need_index() { " listed" } else { "" };
-            Some(set.unwrap_or_default() + more)
+            let all = annotations(&[flag.to_owned()]).ok()?;
+            let platform = "linux/arm64".parse().unwrap();
+            let parts = [Part::Manifest, Part::Entry, Part::Index, Part::IndexEntry];
+            let said = parts.into_iter().flat_map(|part| {
+                let of = all.of(part, &platform).into_iter();
+                of.map(move |(key, value)| format!("{} {key}|{value}", part.name()))
+            });
+            Some(said.collect::<Vec<_>>().join(", "))
         };
-        assert_eq!(parse("a=b=c").as_deref(), Some("a|b=c"));
-        assert_eq!(parse("a=").as_deref(), Some("a|"));
-        assert_eq!(parse("manifest:a=b").as_deref(), Some("a|b"));
-        assert_eq!(parse("x:a=b").as_deref(), Some("x:a|b"));
-        assert_eq!(parse("index:a=b").as_deref(), Some(" listed"));
-        let both = "index,manifest-descriptor[linux/arm64],manifest:a=b";
-        assert_eq!(parse(both).as_deref(), Some("a|b listed"));
+        for (flag, expected) in [
+            ("a=b=c", "manifest a|b=c"),
+            ("a=", "manifest a|"),
+            ("manifest:a=b", "manifest a|b"),
+            ("manifest[linux/arm64]:a.b=c", "manifest a.b|c"),
+            ("manifest[linux/amd64]:a=b", ""),
+            ("x:a=b", "manifest x:a|b"),
+            ("index:a=b", "index a|b"),
+            ("index-descriptor:a=b", "index-descriptor a|b"),
+            (
+                "index,manifest-descriptor[linux/arm64],manifest:a=b",
+                "manifest a|b, manifest-descriptor a|b, index a|b",
+            ),
+        ] {
+            assert_eq!(parse(flag).as_deref(), Some(expected), "{flag}");
+        }
         for refused in [
             "a",
             "=b",
             "manifest:=b",
             "index:=b",
-            "index-descriptor:a=b",
-            "manifest[linux/amd64]:a=b",
+            "index[linux/amd64]:a=b",
+            "manifest[]:a=b",
         ] {
             assert_eq!(parse(refused), None, "{refused}");
         }

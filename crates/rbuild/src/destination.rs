@@ -8,10 +8,10 @@ use rbuild_export::{
     write_index_layout, write_layout,
 };
 use rbuild_oci::{BlobDigest, Descriptor, Format, Location, Name, Reference};
-use rbuild_registry::{Access, Referrer, Repository, Scope};
+use rbuild_registry::{Referrer, Repository, Scope};
 use rbuild_store::{ImageRecord, Store};
 
-use crate::{failure::Failure, find::new_name, registry::Registry, target::Target};
+use crate::{failure::Failure, find::new_name, registry::Line, target::Target};
 
 /// What is sent.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub struct Parcel<'a> {
 pub fn send(
     parcel: Parcel<'_>,
     destination: &Location,
-    registry: &Registry,
+    line: Line<'_>,
 ) -> Result<Descriptor, Failure> {
     let Parcel {
         place, image, name, ..
@@ -51,7 +51,7 @@ pub fn send(
         _ => parcel.looks,
     };
     let exported = export(place, image, looks)?;
-    let sent = send_exported((place, &exported), destination, registry);
+    let sent = send_exported((place, &exported), destination, line);
     let called = || name.map_or_else(|| short(image), ToString::to_string);
     sent.map_err(|failure| told(failure, &format!("`{}`", called()), destination))?;
     Ok(exported.descriptor)
@@ -80,7 +80,7 @@ fn told(failure: Failure, what: &str, destination: &Location) -> Failure {
 pub fn send_exported(
     (place, image): (Place<'_>, &Exported),
     destination: &Location,
-    registry: &Registry,
+    line: Line<'_>,
 ) -> Result<(), Failure> {
     match destination {
         Location::Layout(to) => {
@@ -93,7 +93,7 @@ pub fn send_exported(
         }
         Location::Directory(path) => write_directory(place, image, Path::new(path))?,
         Location::Name(reference) | Location::Registry(reference) => {
-            let (repository, to) = repository((place, registry), &reference.on_docker_hub())?;
+            let (repository, to) = repository((place, line), &reference.on_docker_hub())?;
             push(place, &repository, image, &to)?;
         }
         Location::DockerArchive(_) => {
@@ -125,14 +125,14 @@ pub fn in_a_layout(looks: Looks) -> Result<Looks, Failure> {
 /// # Errors
 /// If that refuses, or cannot have an index.
 pub fn send_index(
-    (place, registry): (Place<'_>, &Registry),
+    (place, line): (Place<'_>, Line<'_>),
     index: &ExportedIndex,
     destination: &Location,
     images: Images,
 ) -> Result<(), Failure> {
     match destination {
         Location::Name(reference) | Location::Registry(reference) => {
-            let (repository, to) = repository((place, registry), &reference.on_docker_hub())?;
+            let (repository, to) = repository((place, line), &reference.on_docker_hub())?;
             push_index(place, (&repository, &to), index, images)
                 .map_err(|error| told(error.into(), "the list", destination))
         }
@@ -153,14 +153,14 @@ pub fn send_index(
 /// # Errors
 /// If the registry refuses.
 pub fn refer(
-    (place, registry): (Place<'_>, &Registry),
+    (place, line): (Place<'_>, Line<'_>),
     index: &ExportedIndex,
     destination: &Location,
 ) -> Result<(), Failure> {
     let (Location::Name(reference) | Location::Registry(reference)) = destination else {
         return Ok(());
     };
-    let (repository, _) = repository((place, registry), &reference.on_docker_hub())?;
+    let (repository, _) = repository((place, line), &reference.on_docker_hub())?;
     let (images, attached) = index.images.split_at(index.images.len() / 2);
     for (image, attached) in images.iter().zip(attached) {
         repository.refer(Referrer {
@@ -181,22 +181,17 @@ fn file(path: &str) -> Target {
 /// # Errors
 /// If registries.conf closes it, or the store cannot be read.
 pub fn repository(
-    (place, registry): (Place<'_>, &Registry),
+    (place, line): (Place<'_>, Line<'_>),
     to: &Reference,
 ) -> Result<(Repository, Reference), Failure> {
-    let endpoint = registry.registries.push_endpoint(to)?;
-    let is_moved = endpoint.reference != *to;
-    let access = Access {
-        scope: Scope::Push {
-            mounts: match is_moved {
-                true => BTreeMap::new(),
-                false => mounts(place.store, to)?,
-            },
+    let endpoint = line.push_endpoint(to)?;
+    let scope = Scope::Push {
+        mounts: match endpoint.reference == *to {
+            true => mounts(place.store, to)?,
+            false => BTreeMap::new(),
         },
-        security: registry.security_of(&endpoint),
-        credentials: registry.credentials.clone(),
     };
-    let repository = Repository::new(&registry.http, &endpoint.reference, access);
+    let repository = line.repository(&endpoint, scope);
     Ok((repository, endpoint.reference))
 }
 

@@ -261,7 +261,7 @@ pub fn export_cache(
             }
             let looks = (&builds[0].plan.platform(), to.compress);
             let image = cache_image(place, &steps, looks)?;
-            send_exported((place, &image), location, ends.registry)
+            send_exported((place, &image), location, ends.registry.line())
         };
         let exported = exported()
             .map_err(|failure| failure.within(format!("cannot write the cache to `{location}`")));

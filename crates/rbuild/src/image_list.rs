@@ -65,7 +65,7 @@ pub fn call(session: &Session, index: &IndexRecord, names: &[Name]) -> Result<()
     Ok(())
 }
 
-/// Adds what `new` lists to the list `name`, made if it is missing. An image for the same platform
+/// Adds what `new` lists and says to the list `name`, made if it is missing. An image for the same platform
 /// is replaced: nobody would find the second one.
 ///
 /// # Errors
@@ -84,6 +84,7 @@ pub fn add(session: &Session, name: &Name, new: &IndexRecord) -> Result<(), Fail
         index.images.retain(is_other);
         index.images.push(listed.clone());
     }
+    index.annotations.extend(new.annotations.clone());
     Ok(session.set_index(name, &index)?)
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rbuild_engine::Confidential;
-use rbuild_oci::{Location, Name};
+use rbuild_oci::{Location, Name, Platform};
 use rbuild_plan::{Edits, Entitlement, Inputs};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     find::new_name,
     network,
     on_failure::{self, OnFailure},
-    output::Output,
+    output::{Listing, Output, Part},
     platforms::Platforms,
     secrets, settings,
     targets::{self, Target},
@@ -111,15 +111,15 @@ impl Order {
         let epoch = settings::epoch(&inputs.build_args)?;
         let rewrite = rewrite(args.description.rewrite_timestamp, &outputs)?;
         let description = Description::of(&args.description, (epoch, rewrite))?;
-        let is_listed = platforms.all.len() > 1 || attestations != Wishes::default();
-        if description.listed.need_index() && !is_listed {
-            return Err(Failure::message(
-                "--annotation: there will be no `index`, nor entries: it is one image for one platform",
-            ));
-        }
+        let listing = match (platforms.all.len(), attestations == Wishes::default()) {
+            (1, true) => Listing::Single,
+            (1, false) => Listing::Attested,
+            _ => Listing::Several,
+        };
+        refuse_remarks(args, &description, &outputs, (&platforms.all, listing))?;
         for output in &mut outputs {
-            output.say(&description.listed);
-            output.refuse_remarks(description.format, is_listed)?;
+            output.say(&description.listed, listing);
+            output.refuse_remarks(description.format, (&platforms.all, listing))?;
         }
         let mut order = Self {
             inputs: described(inputs, &description),
@@ -216,6 +216,36 @@ fn rewrite(flag: Option<bool>, outputs: &[Output]) -> Result<Option<bool>, Failu
     }
 }
 
+/// Refuses an --annotation that neither the store nor one of `outputs` has a place for.
+fn refuse_remarks(
+    args: &BuildArgs,
+    description: &Description,
+    outputs: &[Output],
+    (platforms, listing): (&[Platform], Listing),
+) -> Result<(), Failure> {
+    for said in [&description.said, &description.listed] {
+        if let Some(platform) = said.stranger(platforms) {
+            return Err(Failure::message(format!(
+                "--annotation: nothing is built for {platform}"
+            )));
+        }
+    }
+    let is_listed = listing == Listing::Several || args.result.manifest.is_some();
+    let is_here = |part| part != Part::IndexEntry && is_listed;
+    let is_there = |part| outputs.iter().any(|it| it.has_place(part, listing));
+    let mut parts = description.listed.parts();
+    match parts.find(|&part| !is_here(part) && !is_there(part)) {
+        None => Ok(()),
+        Some(part) => Err(Failure::message(format!(
+            "--annotation: there will be no `{}`",
+            part.name()
+        ))
+        .with_hint(
+            "an index is of images for several platforms; -o type=oci has descriptors of what is in it",
+        )),
+    }
+}
+
 /// Refuses what would turn out to lead nowhere when all the work is done.
 fn refuse_nowhere(args: &BuildArgs, outputs: &[Output], targets: &[Target]) -> Result<(), Failure> {
     for output in outputs {
@@ -297,10 +327,11 @@ fn described(mut inputs: Inputs, description: &Description) -> Inputs {
 
 /// What the Dockerfile may ask for; who gave the build the host's network has allowed it to RUN.
 fn allowed(args: &StepArgs) -> BTreeSet<Entitlement> {
-    let allowed = args.allow.iter().map(|allowed| match allowed {
-        Allowed::NetworkHost => Entitlement::NetworkHost,
-        Allowed::SecurityInsecure => Entitlement::SecurityInsecure,
-        Allowed::Device => Entitlement::Device,
+    let allowed = args.allow.iter().filter_map(|allowed| match allowed {
+        Allowed::NetworkHost => Some(Entitlement::NetworkHost),
+        Allowed::SecurityInsecure => Some(Entitlement::SecurityInsecure),
+        Allowed::Device => Some(Entitlement::Device),
+        Allowed::LocalDelete => None,
     });
     let network = (args.network == NetworkMode::Host).then_some(Entitlement::NetworkHost);
     allowed.chain(network).collect()

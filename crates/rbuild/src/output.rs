@@ -3,15 +3,22 @@
 //! Spec: cli.md 2.7; the spellings are buildx's.
 
 mod files;
+mod guard;
+mod listing;
 mod remarks;
 mod spec;
 mod together;
 
-use std::{path::PathBuf, slice};
+use std::{
+    path::{Path, PathBuf},
+    slice,
+};
 
 use rbuild_export::{
-    Looks, Named, Place, Tagged, annotated, export, write_archive, write_docker_archive,
+    Exported, Looks, Named, Others, Place, Replica, Tagged, annotated, export, write_archive,
+    write_docker_archive,
 };
+use rbuild_http::Security;
 use rbuild_oci::{
     BlobDigest, Descriptor, Format, ImageId, LocalPlace, Location, Name, Platform, Reference,
 };
@@ -23,11 +30,13 @@ use crate::{
     destination::{Parcel, in_a_layout, send, send_exported},
     failure::Failure,
     find::new_name,
-    registry::Registry,
+    registry::{Line, Registry},
     target::Target,
 };
 
 pub use files::Files;
+pub use guard::Guard;
+pub use listing::Listing;
 pub use remarks::{Part, Remarks};
 use together::Said;
 
@@ -38,6 +47,8 @@ pub struct Output {
     tags: Tags,
     /// What others shall see.
     pub looks: Looks,
+    /// How far registries are trusted; `None`: as far as others.
+    pub security: Option<Security>,
     /// What is said of the images there.
     remarks: Remarks,
     /// Whether files are to get new times; `None` if it does not say.
@@ -71,8 +82,8 @@ enum Kind {
     Directory(String),
     /// The image's files in a tar.
     Tar(Target),
-    /// The image's files.
-    Local(PathBuf),
+    /// The image's files, and what becomes of others that are there.
+    Local(PathBuf, Others),
 }
 
 impl Output {
@@ -113,6 +124,7 @@ impl Output {
             kind: Kind::Places(Vec::new()),
             tags: Tags::Written,
             looks: Looks::default(),
+            security: None,
             remarks: Remarks::default(),
             rewrite: None,
             split: None,
@@ -154,6 +166,11 @@ impl Output {
         }
     }
 
+    /// How this output talks to registries, with what `ends` has.
+    pub fn line<'a>(&self, ends: Ends<'a>) -> Line<'a> {
+        ends.registry.line().trusting(self.security)
+    }
+
     /// Whether what is written has a manifest with a digest of its own.
     pub fn has_manifest(&self) -> bool {
         matches!(
@@ -171,32 +188,6 @@ impl Output {
         )
     }
 
-    /// Says `more` too, where there is a place for it.
-    pub fn say(&mut self, more: &Remarks) {
-        if !self.is_files() {
-            self.remarks.extend(more);
-        }
-    }
-
-    /// Refuses annotations that there will be no place for: an image in `format`, listed in an index
-    /// if `is_listed`.
-    ///
-    /// # Errors
-    /// If there are such.
-    pub fn refuse_remarks(&self, format: Format, is_listed: bool) -> Result<(), Failure> {
-        let why = match self.looks.format.unwrap_or(format) {
-            _ if self.remarks.is_empty() => return Ok(()),
-            Format::Docker => "docker's format has none",
-            Format::Oci if self.remarks.need_index() && !is_listed => {
-                "there will be no index: it is one image for one platform"
-            }
-            Format::Oci => return Ok(()),
-        };
-        Err(Failure::message(format!(
-            "--output: an annotation has no place: {why}"
-        )))
-    }
-
     /// Refuses several images for different platforms where there is no place for them.
     ///
     /// # Errors
@@ -209,6 +200,9 @@ impl Output {
                 "--output type=docker is for one platform, and several are asked for",
             )
             .with_hint("type=oci can have several")),
+            Kind::Local(_, Others::Removed) if self.split == Some(false) => Err(Failure::message(
+                "--output mode=delete keeps the files of one platform: leave platform-split=false out",
+            )),
             Kind::Tar(_) if self.split == Some(false) => Err(Failure::message(
                 "--output type=tar has a directory for each platform: leave platform-split=false out",
             )),
@@ -216,6 +210,18 @@ impl Output {
                 "dir: is for one platform, and several are asked for",
             )
             .with_hint("oci: can have several")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a directory that would lose what `guard` keeps, as far as it can be told before there
+    /// is a result.
+    ///
+    /// # Errors
+    /// If this is such an output.
+    pub fn refuse_loss(&self, guard: &Guard) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Local(path, Others::Removed) => guard.check(path),
             _ => Ok(()),
         }
     }
@@ -242,6 +248,8 @@ pub struct Ends<'a> {
     pub empty: &'a Dir,
     /// How registries are talked to.
     pub registry: &'a Registry,
+    /// What no output may remove.
+    pub guard: &'a Guard,
 }
 
 impl<'a> Ends<'a> {
@@ -251,6 +259,20 @@ impl<'a> Ends<'a> {
             store: self.store,
             session: self.session,
         }
+    }
+}
+
+impl Ends<'_> {
+    /// The directory `path` for files, made if it is missing, which may lose `others`.
+    ///
+    /// # Errors
+    /// If it may not, or cannot be made.
+    fn replica(&self, path: &Path, others: Others) -> Result<Replica, Failure> {
+        let replica = Replica::open(path, others)?;
+        if others == Others::Removed {
+            self.guard.check_real(&replica.host_path()?)?;
+        }
+        Ok(replica)
     }
 }
 
@@ -360,16 +382,16 @@ impl Output {
                 }
             }
             Kind::Places(places) => {
-                let (registry, mut sent) = (built.ends.registry, None);
+                let (line, mut sent) = (self.line(built.ends), None);
                 for to in destinations(places, built.names)? {
                     sent = Some(match self.tags {
-                        Tags::Written => send(self.parcel(image, built), &to, registry)?,
+                        Tags::Written => send(self.parcel(image, built), &to, line)?,
                         Tags::Omitted => self.send_untagged(image, to, built)?,
                     });
                 }
                 return Ok(sent);
             }
-            Kind::Local(_) | Kind::Tar(_) => {
+            Kind::Local(..) | Kind::Tar(_) => {
                 let files = Files {
                     platform: one.made.platform.clone(),
                     layers: image.layer_ids(),
@@ -377,7 +399,7 @@ impl Output {
                 self.write_files(&[files], built.ends)?;
             }
             Kind::OciArchive(target, tag) => {
-                let exported = export(built.ends.place(), image, in_a_layout(self.looks)?)?;
+                let exported = self.listed(one, built)?;
                 let tagged = [Tagged {
                     image: &exported,
                     tag: tag.as_deref(),
@@ -391,15 +413,17 @@ impl Output {
                 target
                     .write(&mut |out| Ok(write_docker_archive(built.ends.place(), &named, out)?))?;
             }
-            Kind::Layout(place) => {
-                let to = Location::Layout(place.clone());
-                return send(self.parcel(image, built), &to, built.ends.registry).map(Some);
+            Kind::Layout(to) => {
+                let (exported, place) = (self.listed(one, built)?, built.ends.place());
+                let to = Location::Layout(to.clone());
+                send_exported((place, &exported), &to, self.line(built.ends))?;
+                return Ok(Some(exported.descriptor));
             }
             Kind::Directory(path) => {
                 let mut parcel = self.parcel(image, built);
                 parcel.looks.format = Some(Format::Docker);
                 let to = Location::Directory(path.clone());
-                return send(parcel, &to, built.ends.registry).map(Some);
+                return send(parcel, &to, self.line(built.ends)).map(Some);
             }
         }
         Ok(None)
@@ -409,6 +433,15 @@ impl Output {
     fn remarked(&self, one: &Said<'_>) -> ImageRecord {
         let more = self.remarks.of(Part::Manifest, &one.made.platform);
         annotated(one.record.clone(), more)
+    }
+
+    /// `one` ready for a layout, which lists it.
+    fn listed(&self, one: &Said<'_>, built: Built<'_>) -> Result<Exported, Failure> {
+        let looks = in_a_layout(self.looks)?;
+        let mut exported = export(built.ends.place(), &self.remarked(one), looks)?;
+        let said = self.remarks.of(Part::Entry, &one.made.platform);
+        exported.descriptor.annotations.extend(said);
+        Ok(exported)
     }
 
     /// Sends `image` to `to`, where it is found by its digest alone; returns its descriptor there.
@@ -421,7 +454,7 @@ impl Output {
         let place = built.ends.place();
         let exported = export(place, image, self.looks)?;
         let to = self.tagged(to, exported.descriptor.digest);
-        send_exported((place, &exported), &to, built.ends.registry)?;
+        send_exported((place, &exported), &to, self.line(built.ends))?;
         Ok(exported.descriptor)
     }
 

@@ -3,13 +3,17 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use rbuild_engine::Bases;
 use rbuild_http::{Backoff, CertificateDirs, Client, Security, Settings};
-use rbuild_oci::Platform;
-use rbuild_registry::{CredentialSources, Endpoint, Error, Login, Registries, SignaturePolicy};
+use rbuild_oci::{Platform, Reference};
+use rbuild_registry::{
+    Access, CredentialSources, Endpoint, Error, Login, Registries, Repository, Scope,
+    SignaturePolicy,
+};
 use rbuild_store::{Session, Store};
 
 use crate::{
@@ -85,15 +89,55 @@ impl Registry {
             signatures,
             platform,
             choose: &*self.short_names,
+            tally: Arc::default(),
         }
     }
 
-    /// How far the registry at `endpoint` is trusted.
-    pub fn security_of(&self, endpoint: &Endpoint) -> Security {
-        self.security.unwrap_or(match endpoint.insecure {
-            true => Security::Insecure,
-            false => Security::Verified,
-        })
+    /// A line to registries, which are trusted as far as the flags say.
+    pub fn line(&self) -> Line<'_> {
+        Line {
+            registry: self,
+            security: self.security,
+        }
+    }
+}
+
+/// How somebody talks to registries who sends something there.
+#[derive(Clone, Copy)]
+pub struct Line<'a> {
+    registry: &'a Registry,
+    security: Option<Security>,
+}
+
+impl Line<'_> {
+    /// The repository at `endpoint`, for `scope`.
+    pub fn repository(&self, endpoint: &Endpoint, scope: Scope) -> Repository {
+        let access = Access {
+            scope,
+            security: self.security.unwrap_or(match endpoint.insecure {
+                true => Security::Insecure,
+                false => Security::Verified,
+            }),
+            credentials: self.registry.credentials.clone(),
+        };
+        Repository::new(&self.registry.http, &endpoint.reference, access)
+    }
+
+    /// Where what is called `to` is pushed.
+    ///
+    /// # Errors
+    /// If registries.conf closes it.
+    pub fn push_endpoint(&self, to: &Reference) -> Result<Endpoint, Error> {
+        self.registry.registries.push_endpoint(to)
+    }
+
+    /// The same line, on which registries are trusted so far, if that is said.
+    #[must_use]
+    pub fn trusting(self, security: Option<Security>) -> Self {
+        Self {
+            security: security.or(self.security),
+            ..self
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use rbuild_dockerfile::{Diagnostic, Severity};
 use rbuild_engine::Notice;
 
-use crate::source::Source;
+use crate::{source::Source, template::size};
 
 /// No more diagnostics than so many are shown: who has them made a machine write the file.
 const SHOWN: usize = 100;
@@ -103,6 +103,14 @@ pub fn note(line: &str) {
 pub fn notice(notice: Notice<'_>) {
     match notice {
         Notice::Fetching(place) => note(&format!("pulling {place}")),
+        Notice::Fetched(tally) => {
+            let (fetched, kept) = (tally.fetched(), tally.kept());
+            note(&format!(
+                "fetched {} of {}: the store has the rest in other layers",
+                size(fetched),
+                size(fetched + kept)
+            ));
+        }
         Notice::Kept { name, why } => {
             // That there is none in the store is not what is wrong here.
             let why = one_line(why.source().unwrap_or(why));

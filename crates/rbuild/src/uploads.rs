@@ -17,14 +17,19 @@ use std::{
     thread,
 };
 
-use rbuild_export::{Compress, Looks, Place, Stop, layer_blob, push_layer};
+use rbuild_export::{Compress, Place, Stop, layer_blob, push_layer};
+use rbuild_http::Security;
 use rbuild_oci::{BlobDigest, Descriptor, Format, Location, Reference};
 use rbuild_plan::{Plan, StageId, StepId};
 use rbuild_registry::Repository;
 use rbuild_store::{ImageLayer, Store};
 
 use crate::{
-    ahead, commission::base_image, destination::repository, order::Order, output::Ends,
+    ahead,
+    commission::base_image,
+    destination::repository,
+    order::Order,
+    output::{Ends, Output},
     planning::Resolved,
 };
 
@@ -44,6 +49,8 @@ struct Way {
     repository: Repository,
     /// What it is called, and how its blobs are made.
     called: (String, Compress, Format),
+    /// How far its registry is trusted, if its output says that.
+    security: Option<Security>,
     stage: StageId,
     /// Those whose layers it will consist of.
     steps: BTreeSet<StepId>,
@@ -73,11 +80,7 @@ impl<'a> Uploads<'a> {
             for (&stage, target) in plan.targets.iter().zip(&order.targets) {
                 let places = output.registries(&target.names).unwrap_or_default();
                 for place in &places {
-                    uploads.add(
-                        place,
-                        (output.looks, order.description.format),
-                        (stage, ends),
-                    );
+                    uploads.add(place, (output, order.description.format), (stage, ends));
                 }
             }
         }
@@ -88,31 +91,34 @@ impl<'a> Uploads<'a> {
     fn add(
         &mut self,
         place: &Location,
-        (looks, format): (Looks, Format),
+        (output, format): (&Output, Format),
         (stage, ends): (StageId, Ends<'a>),
     ) {
         let (Location::Name(reference) | Location::Registry(reference)) = place else {
             return;
         };
-        let found = repository((ends.place(), ends.registry), &reference.on_docker_hub());
+        let line = output.line(ends);
+        let found = repository((ends.place(), line), &reference.on_docker_hub());
         let Ok((repository, to)) = found else { return };
         let untagged = Reference {
             tag: None,
             digest: None,
             ..to
         };
+        let looks = output.looks;
         let called = (
             untagged.to_string(),
             looks.compress,
             looks.format.unwrap_or(format),
         );
         let mut same = self.ways.iter().filter(|way| way.called == called);
-        if same.any(|way| way.stage == stage) {
+        if same.any(|way| way.stage == stage && way.security == output.security) {
             return;
         }
         self.ways.push(Arc::new(Way {
             repository,
             called,
+            security: output.security,
             stage,
             steps: ahead::steps_of(self.plan, stage),
             is_closed: AtomicBool::new(false),

@@ -55,7 +55,11 @@ impl Bases<'_> {
         let shelf = shelf?;
         let layout = Layout(&shelf);
         let manifest = layout.resolve(which(place), &self.platform)?;
-        pull(&Origin::Layout(layout), manifest, self.session)
+        pull(
+            &Origin::Layout(layout),
+            manifest,
+            (self.session, &self.tally),
+        )
     }
 
     fn docker_archive_image(&self, place: &LocalPlace) -> Result<ImageRecord, PullError> {
@@ -72,7 +76,11 @@ impl Bases<'_> {
         let shelf = Shelf::directory(Path::new(path))?;
         let directory = Directory(&shelf);
         let manifest = directory.manifest(&self.platform)?;
-        pull(&Origin::Directory(directory), manifest, self.session)
+        pull(
+            &Origin::Directory(directory),
+            manifest,
+            (self.session, &self.tally),
+        )
     }
 }
 

@@ -13,7 +13,6 @@ use rbuild_store::ImageRecord;
 use crate::{
     Error,
     bases::{Bases, Notice},
-    pull::{Origin, pull},
 };
 
 /// Names of what was built here: no registry has these.
@@ -58,8 +57,7 @@ impl Bases<'_> {
                 return Ok(None);
             }
             fetching(&asked.told(name));
-            let origin = Origin::Registry(&repository);
-            pull(&origin, manifest, self.session).map(Some)
+            self.pull_from(&repository, manifest).map(Some)
         })?;
         Ok(other.map(|record| (full.local_name(), record)))
     }

@@ -83,14 +83,24 @@ impl Bases<'_> {
 
     pub(super) fn fetch_from_registry(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
         let (repository, manifest) = self.manifest(asked)?;
-        pull(&Origin::Registry(&repository), manifest, self.session)
+        self.pull_from(&repository, manifest)
+    }
+
+    /// The image that `manifest` describes.
+    pub(super) fn pull_from(
+        &self,
+        repository: &Repository,
+        manifest: Manifest,
+    ) -> Result<ImageRecord, PullError> {
+        let origin = Origin::Registry(repository);
+        pull(&origin, manifest, (self.session, &self.tally))
     }
 
     /// The image with a digest that was verified before.
     pub(super) fn fetch_verified(&self, asked: Asked<'_>) -> Result<ImageRecord, PullError> {
         let repository = self.repository(asked);
         let found = repository.resolve(&asked.endpoint.reference, &self.platform)?;
-        pull(&Origin::Registry(&repository), found.manifest, self.session)
+        self.pull_from(&repository, found.manifest)
     }
 
     /// The manifest of what is asked for, if the policy allows it, and who has its blobs.
@@ -110,10 +120,9 @@ impl Bases<'_> {
         for remote in &images {
             self.verify(asked, &repository, remote)?;
         }
-        let origin = Origin::Registry(&repository);
         let manifests = images.into_iter().map(|remote| remote.manifest);
         manifests
-            .map(|manifest| pull(&origin, manifest, self.session))
+            .map(|manifest| self.pull_from(&repository, manifest))
             .collect()
     }
 

@@ -55,6 +55,7 @@ pub struct Patchwork<'a> {
     repository: &'a Repository,
     blob: &'a Descriptor,
     stock: &'a Stock<'a>,
+    kept: u64,
     /// After the current one.
     pieces: vec::IntoIter<Piece>,
     /// After the last piece.
@@ -90,10 +91,16 @@ impl<'a> Patchwork<'a> {
             repository,
             blob,
             stock,
+            kept,
             pieces: pieces.into_iter(),
             tail: Some(tail),
             current: Box::new(io::empty()),
         })
+    }
+
+    /// How many bytes of the blob are not fetched.
+    pub const fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// The next bytes; `None` at the end of the blob.

@@ -64,6 +64,7 @@ impl Place {
             signatures: &SignaturePolicy::default(),
             platform: platform.clone(),
             choose: &|_| None,
+            tally: std::sync::Arc::default(),
         };
         ask(&bases)
     }

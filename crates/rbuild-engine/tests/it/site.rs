@@ -222,6 +222,7 @@ impl Site {
             signatures: &signatures,
             platform: Platform::new("linux", "amd64", None),
             choose: &|_| None,
+            tally: std::sync::Arc::default(),
         };
         let (mut supplies, mut imports) = (Supplies::default(), Imports::default());
         if let Some(layout) = order.import {

@@ -416,3 +416,22 @@ fn only_the_attributes_of_an_image_travel() {
     let found = copy.xattr(b"f", b"security.capability").unwrap();
     assert_eq!(found.as_deref(), root.then_some(&capability[..]));
 }
+
+#[test]
+fn a_layer_says_what_its_root_is_like_only_if_that_is_unusual() {
+    let options = PackOptions::new(Form::Overlay);
+    let (temp, dir) = tree(&["f=1"]);
+    let owner = fs::metadata(temp.path()).unwrap();
+    let is_root = (owner.uid(), owner.gid()) == (0, 0);
+    for (mode, is_listed) in [(0o755, !is_root), (0o700, true), (0o1755, true)] {
+        fs::set_permissions(temp.path(), PermissionsExt::from_mode(mode)).unwrap();
+        let listed = list(&packed(&[&dir], &options));
+        assert_eq!(listed.starts_with("./\n"), is_listed, "{mode:o}: {listed}");
+    }
+    // It is the topmost layer's, as in an overlay.
+    let (top_temp, top) = tree(&["g=1"]);
+    let usual = PermissionsExt::from_mode(0o755);
+    fs::set_permissions(top_temp.path(), usual).unwrap();
+    let listed = list(&packed(&[&dir, &top], &options));
+    assert_eq!(listed.starts_with("./\n"), !is_root, "{listed}");
+}

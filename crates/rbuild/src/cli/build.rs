@@ -160,10 +160,13 @@ pub struct ResultArgs {
     /// Also write the result elsewhere, `type=TYPE,dest=PATH`: `local` or just DIR (its files), `tar`
     /// or `-` (the same as a tar), `oci` and `docker` (archives; directories with tar=false),
     /// `registry` or `image` with push=true (name=HOST/NAME[:TAG]; push-by-digest=true without a
-    /// tag). dest=- is standard output; the id is not printed then. Where only files are asked for,
+    /// tag; registry.insecure=true trusts it as --tls-verify=false does). dest=- is standard output; the id is not printed then. Where only files are asked for,
     /// no image is made. Also compression=gzip|zstd|zstd:chunked|uncompressed, compression-level=N,
     /// force-compression=true, oci-mediatypes=false, rewrite-timestamp=BOOL, platform-split=BOOL,
-    /// annotation[-manifest|-manifest-descriptor|-index][[PLATFORM]].KEY=VALUE; repeatable
+    /// mode=delete (`local`: what else is in DIR is removed; below the current directory, or with
+    /// --allow local.delete),
+    /// annotation[-manifest|-manifest-descriptor|-index|-index-descriptor][[PLATFORM]].KEY=VALUE;
+    /// repeatable
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Send the result to the registries that its names say, as -o type=registry does: its layers
@@ -249,7 +252,8 @@ pub struct StepArgs {
     pub http_proxy: Option<bool>,
     /// Let the Dockerfile have what a stranger's should not: `RUN --network=host` (allowed with
     /// --network=host anyway), `RUN --security=insecure` (and --security-opt seccomp=unconfined),
-    /// `RUN --device=/dev/NODE`; repeatable
+    /// `RUN --device=/dev/NODE`; and an -o with mode=delete a directory that is not below the current
+    /// one; repeatable
     #[arg(long, value_enum, value_name = "WHAT")]
     pub allow: Vec<Allowed>,
     /// Give RUN --mount=type=secret,id=ID the content of FILE or of variable VAR:
@@ -272,7 +276,7 @@ impl StepArgs {
     }
 }
 
-/// What a Dockerfile needs consent for.
+/// What a build needs consent for.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
     /// The network of this machine.
@@ -284,6 +288,9 @@ pub enum Allowed {
     /// Devices of this machine, as far as this user may open them.
     #[value(name = "device")]
     Device,
+    /// What else is in the directory of an `-o type=local,mode=delete`.
+    #[value(name = "local.delete", alias = "buildx.local.delete")]
+    LocalDelete,
 }
 
 /// A command's network.

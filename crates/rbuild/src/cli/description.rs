@@ -13,8 +13,10 @@ pub struct DescriptionArgs {
     /// archives they are always OCI's
     #[arg(long, value_enum, default_value_t = ImageFormat::Oci, value_name = "FORMAT")]
     pub format: ImageFormat,
-    /// Add an annotation to the manifest; with the prefix `index:` or `manifest-descriptor:`, to a
-    /// list of images for several platforms, or to its entries; repeatable
+    /// Add an annotation to the manifest, with `manifest[PLATFORM]:` to that of an image for one
+    /// platform; with the prefix `index:` or `manifest-descriptor:`, to a list of images for several
+    /// platforms, or to its entries; with `index-descriptor:`, where a layout (-o type=oci) lists that;
+    /// repeatable
     #[arg(long, value_name = "[PLACE:]KEY=VALUE")]
     pub annotation: Vec<String>,
     /// Leave an annotation out, also one of the base or of rbuild's own; repeatable

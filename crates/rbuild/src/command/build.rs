@@ -38,7 +38,7 @@ use crate::{
     network,
     on_failure::{self, Aftermath},
     order::Order,
-    output::Ends,
+    output::{Ends, Guard},
     planning::{Absent, Search},
     progress::{Part, Progress},
     registry::{self, Registry},
@@ -90,6 +90,9 @@ fn pursue(purpose: Purpose, global: &Global, args: &BuildArgs) -> Result<ExitCod
     let signals = signals::hold()?;
     let conf = ContainersConf::configured()?;
     let order = Order::of(args, &conf)?;
+    let guard = Guard::of(global, args)?;
+    let mut outputs = order.outputs.iter();
+    outputs.try_for_each(|output| output.refuse_loss(&guard))?;
     let console = on_failure::console(&order.on_failure)?;
     let registry = Registry::configured(&args.registry, &conf)?;
     let signatures = registry::signatures(&args.signatures)?;
@@ -108,6 +111,7 @@ fn pursue(purpose: Purpose, global: &Global, args: &BuildArgs) -> Result<ExitCod
             session: &session,
             empty: &bottoms.below.empty,
             registry: &registry,
+            guard: &guard,
         },
         signatures: &signatures,
         bottoms: &bottoms.below,

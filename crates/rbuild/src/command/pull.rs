@@ -40,7 +40,7 @@ pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
     };
     for name in &wanted {
         let id = bases.pull(name, policy(args.policy), &mut |notice| match notice {
-            Notice::Fetching(_) if args.quiet => {}
+            Notice::Fetching(_) | Notice::Fetched(_) if args.quiet => {}
             notice => report::notice(notice),
         })?;
         print(&id.0.hex())?;

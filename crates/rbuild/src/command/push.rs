@@ -54,7 +54,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                     looks,
                     name: found.name.as_ref(),
                 };
-                send(parcel, to, &registry)?.digest
+                send(parcel, to, registry.line())?.digest
             }
             Thing::List(name, known) => {
                 // Its images stay as long as the session lives.
@@ -183,7 +183,7 @@ pub fn send_list(
 ) -> Result<BlobDigest, Failure> {
     let looks = looks_at(destination, wished)?;
     let exported = export_index(place, index, looks)?;
-    send_index((place, registry), &exported, destination, images)?;
+    send_index((place, registry.line()), &exported, destination, images)?;
     Ok(exported.descriptor.digest)
 }
 

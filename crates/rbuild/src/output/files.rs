@@ -3,9 +3,9 @@
 //! Knows: that layers are merged, and where the files of several platforms are.
 //! Does not know: images; none is made, so nothing is packed, hashed or kept for one.
 
-use std::path::{Path, PathBuf};
-
-use rbuild_export::{AttestedFiles, Split, merged, subdirectory, write_tree, write_tree_tar};
+use rbuild_export::{
+    AttestedFiles, Replica, Split, merged, subdirectory, write_tree, write_tree_tar,
+};
 use rbuild_oci::Platform;
 use rbuild_store::LayerId;
 
@@ -23,7 +23,7 @@ pub struct Files {
 impl Output {
     /// Whether only files are written, and no image.
     pub fn is_files(&self) -> bool {
-        matches!(self.kind, Kind::Local(_) | Kind::Tar(_))
+        matches!(self.kind, Kind::Local(..) | Kind::Tar(_))
     }
 
     /// Writes the files of `all`, at least one; nothing if an image is wanted.
@@ -32,12 +32,13 @@ impl Output {
     /// If they cannot be written.
     pub fn write_files(&self, all: &[Files], ends: Ends<'_>) -> Result<(), Failure> {
         match (&self.kind, all) {
-            (Kind::Local(path), all) => {
-                for one in all {
-                    let path = self.directory(path, &one.platform, all.len());
-                    write_tree(ends.store, &one.layers, ends.empty, &path)?;
-                }
-                Ok(())
+            (Kind::Local(path, others), all) => {
+                let to = ends.replica(path, *others)?;
+                let platforms: Vec<&Platform> = all.iter().map(|one| &one.platform).collect();
+                self.write_parts(&to, &platforms, |number, to| {
+                    let layers = &all[number].layers;
+                    Ok(write_tree(ends.store, layers, ends.empty, to)?)
+                })
             }
             (Kind::Tar(target), [one]) if !self.is_split(1) => {
                 let (store, empty) = (ends.store, ends.empty);
@@ -53,12 +54,21 @@ impl Output {
         self.split.unwrap_or(count > 1)
     }
 
-    /// Where in `path` the files for `platform` go, one of `count`.
-    pub(super) fn directory(&self, path: &Path, platform: &Platform, count: usize) -> PathBuf {
-        match self.is_split(count) {
-            true => path.join(subdirectory(platform)),
-            false => path.to_owned(),
+    /// Lets `write` write what there is for each of `platforms` to its place in `to`.
+    pub(super) fn write_parts(
+        &self,
+        to: &Replica,
+        platforms: &[&Platform],
+        mut write: impl FnMut(usize, &Replica) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if !self.is_split(platforms.len()) {
+            return (0..platforms.len()).try_for_each(|number| write(number, to));
         }
+        let names: Vec<String> = platforms.iter().map(|it| subdirectory(it)).collect();
+        for (number, name) in names.iter().enumerate() {
+            write(number, &to.part(name)?)?;
+        }
+        Ok(to.finish(&names)?)
     }
 }
 

@@ -4,7 +4,7 @@
 //! Knows: of which part of what is written each is, and for which platforms.
 //! Does not know: how documents are written.
 //!
-//! Spec: cli.md 2.7; `annotation[-manifest|-manifest-descriptor|-index][[PLATFORM]].KEY=VALUE`.
+//! Spec: cli.md 2.7; `annotation[-manifest|-manifest-descriptor|-index|-index-descriptor][[PLATFORM]].KEY=VALUE`.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,20 @@ pub enum Part {
     Entry,
     /// The index.
     Index,
+    /// The index, where a layout lists it.
+    IndexEntry,
+}
+
+impl Part {
+    /// What BuildKit's users call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Entry => "manifest-descriptor",
+            Self::Index => "index",
+            Self::IndexEntry => "index-descriptor",
+        }
+    }
 }
 
 impl Remarks {
@@ -56,8 +70,11 @@ impl Remarks {
         let part = match part {
             "" | "-manifest" => Part::Manifest,
             "-manifest-descriptor" => Part::Entry,
-            "-index" if platform.is_none() => Part::Index,
-            "-index" => return Err("an index is for all platforms".to_owned()),
+            "-index" | "-index-descriptor" if platform.is_some() => {
+                return Err("an index is for all platforms".to_owned());
+            }
+            "-index" => Part::Index,
+            "-index-descriptor" => Part::IndexEntry,
             _ => return Err(format!("`{attribute}` is not supported")),
         };
         self.0.push(Remark {
@@ -79,9 +96,21 @@ impl Remarks {
         self.0.is_empty()
     }
 
-    /// Whether something is said that only an index has a place for.
-    pub fn need_index(&self) -> bool {
-        self.0.iter().any(|it| it.part != Part::Manifest)
+    /// Those of them that are of parts which `wanted` wants.
+    pub fn only(&self, wanted: impl Fn(Part) -> bool) -> Self {
+        let all = self.0.iter().filter(|it| wanted(it.part));
+        Self(all.cloned().collect())
+    }
+
+    /// What something is said of.
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        self.0.iter().map(|it| it.part)
+    }
+
+    /// A platform that something is said for and that is none of `platforms`.
+    pub fn stranger(&self, platforms: &[Platform]) -> Option<&Platform> {
+        let mut wanted = self.0.iter().filter_map(|it| it.platform.as_ref());
+        wanted.find(|wanted| !platforms.iter().any(|it| it.matches(wanted)))
     }
 
     /// What is said of `part` of what is for `platform`; later ones win.
@@ -97,6 +126,8 @@ impl Remarks {
 
 #[cfg(test)]
 mod tests {
+    use rbuild_oci::Platform;
+
     use super::{Part, Remarks};
 
     /// What `attributes`, all with the value `v`, say of the parts of an image for amd64.
@@ -106,7 +137,7 @@ mod tests {
             assert!(remarks.add(attribute, "v")?, "{attribute}");
         }
         let platform = "linux/amd64".parse().unwrap();
-        let parts = [Part::Manifest, Part::Entry, Part::Index].map(|part| {
+        let parts = [Part::Manifest, Part::Entry, Part::Index, Part::IndexEntry].map(|part| {
             let keys: Vec<String> = remarks.of(part, &platform).into_keys().collect();
             keys.join(",")
         });
@@ -123,8 +154,24 @@ mod tests {
             "annotation-manifest-descriptor.f",
             "annotation-manifest-descriptor[linux/arm64].g",
             "annotation-index.h",
+            "annotation-index-descriptor.i",
         ];
-        assert_eq!(said(&attributes).as_deref(), Ok("a.b,c,d|f|h"));
+        assert_eq!(said(&attributes).as_deref(), Ok("a.b,c,d|f|h|i"));
+    }
+
+    #[test]
+    fn what_is_for_no_platform_of_the_build_is_found() {
+        let platforms: [Platform; 2] =
+            ["linux/amd64", "linux/arm/v7"].map(|it| it.parse().unwrap());
+        let stranger = |attribute: &str| {
+            let mut remarks = Remarks::default();
+            remarks.add(attribute, "v").unwrap();
+            remarks.stranger(&platforms).map(ToString::to_string)
+        };
+        assert_eq!(stranger("annotation.a"), None);
+        assert_eq!(stranger("annotation[linux/arm/v7].a"), None);
+        let found = stranger("annotation-manifest-descriptor[linux/s390x].a");
+        assert_eq!(found.as_deref(), Some("linux/s390x"));
     }
 
     #[test]
@@ -135,7 +182,7 @@ mod tests {
             "annotation.",
             "annotation-layer.a",
             "annotation-index[linux/amd64].a",
-            "annotation-index-descriptor.a",
+            "annotation-index-descriptor[linux/amd64].a",
             "annotation[].a",
         ] {
             assert!(said(&[bad]).is_err(), "{bad}");

@@ -8,7 +8,8 @@
 use std::path::Path;
 
 use rbuild_dockerfile::comma_separated;
-use rbuild_export::Looks;
+use rbuild_export::{Looks, Others};
+use rbuild_http::Security;
 use rbuild_oci::{Format, LocalPlace, Location, Name};
 
 use super::{Kind, Output, Tags, remarks::Remarks};
@@ -25,9 +26,11 @@ struct Attributes<'a> {
     names: Vec<&'a str>,
     push: bool,
     tags: Tags,
+    security: Option<Security>,
     is_tar: Option<bool>,
     rewrite: Option<bool>,
     split: Option<bool>,
+    others: Option<Others>,
     looks: Looks,
     remarks: Remarks,
 }
@@ -41,7 +44,9 @@ pub(super) fn parse(spec: &str) -> Result<Output, String> {
     let mut attributes = Attributes::default();
     let short = match spec {
         "-" => Some(Kind::Tar(Target::Stdout)),
-        _ if !spec.contains('=') && !spec.is_empty() => Some(Kind::Local(spec.into())),
+        _ if !spec.contains('=') && !spec.is_empty() => {
+            Some(Kind::Local(spec.into(), Others::Kept))
+        }
         _ => None,
     };
     let kind = match short {
@@ -58,6 +63,7 @@ pub(super) fn parse(spec: &str) -> Result<Output, String> {
         kind,
         tags: attributes.tags,
         looks: attributes.looks,
+        security: attributes.security,
         remarks: attributes.remarks,
         rewrite: attributes.rewrite,
         split: attributes.split,
@@ -106,14 +112,9 @@ impl<'a> Attributes<'a> {
                     false => Format::Docker,
                 });
             }
-            "mode" if value == "copy" => {}
-            "mode" => {
-                return Err(format!(
-                    "`{part}`: what is in the directory stays, only mode=copy is supported"
-                ));
-            }
+            "mode" => self.others = Some(others(value)?),
             "registry.insecure" => {
-                return Err(format!("`{key}` is --tls-verify=false here"));
+                self.security = flag(key, value)?.then_some(Security::Insecure);
             }
             _ if compress(&mut self.looks.compress, key, value)? => {}
             _ if self.remarks.add(key, value)? => {}
@@ -150,7 +151,7 @@ impl<'a> Attributes<'a> {
             "docker" if in_directory => Kind::Directory(directory()?),
             "docker" => Kind::DockerArchive(target()?, self.new_names()?.into_iter().next()),
             "tar" => Kind::Tar(target()?),
-            "local" => Kind::Local(directory()?.into()),
+            "local" => Kind::Local(directory()?.into(), self.others.unwrap_or_default()),
             other => {
                 return Err(format!(
                     "there is no type `{other}`: image, registry, oci, docker, tar and local are"
@@ -164,8 +165,16 @@ impl<'a> Attributes<'a> {
         if self.tags == Tags::Omitted && !matches!(kind, Kind::Places(_)) {
             return Err("`push-by-digest` is for registries".to_owned());
         }
-        if self.split.is_some() && !matches!(kind, Kind::Local(_) | Kind::Tar(_)) {
+        if self.security.is_some() && !matches!(kind, Kind::Places(_)) {
+            return Err(
+                "`registry.insecure` is for type=registry, and image with push=true".to_owned(),
+            );
+        }
+        if self.split.is_some() && !matches!(kind, Kind::Local(..) | Kind::Tar(_)) {
             return Err("`platform-split` is for type=local and type=tar".to_owned());
+        }
+        if self.others.is_some() && !matches!(kind, Kind::Local(..)) {
+            return Err("`mode` is for type=local".to_owned());
         }
         let has_words = matches!(
             kind,
@@ -188,8 +197,20 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// What `mode` says of what is in the directory.
+fn others(value: &str) -> Result<Others, String> {
+    match value {
+        "copy" => Ok(Others::Kept),
+        "delete" => Ok(Others::Removed),
+        _ => Err(format!("`mode` is copy or delete, not `{value}`")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rbuild_export::Others;
+    use rbuild_http::Security;
+
     use super::{Kind, Tags, parse};
     use crate::target::Target;
 
@@ -212,7 +233,9 @@ mod tests {
             "type=oci,dest=-,name=x:1",
             &Kind::OciArchive(Target::Stdout, Some("x:1".to_owned())),
         );
-        check("dest=d,type=local,mode=copy", &Kind::Local("d".into()));
+        let local = |others| Kind::Local("d".into(), others);
+        check("dest=d,type=local,mode=copy", &local(Others::Kept));
+        check("dest=d,type=local,mode=delete", &local(Others::Removed));
         check("type=tar,dest=f", &Kind::Tar(file("f")));
         check("type=docker,dest=f", &Kind::DockerArchive(file("f"), None));
         check("type=docker,dest=d,tar=false", &Kind::Directory("d".into()));
@@ -233,7 +256,7 @@ mod tests {
         );
         check(
             "\"type=local\",\"dest=a\"\"b,c\"",
-            &Kind::Local("a\"b,c".into()),
+            &Kind::Local("a\"b,c".into(), Others::Kept),
         );
         for bad in ["\"type=registry", "\"type=registry\"x", "\"\"\""] {
             assert!(parse(bad).is_err(), "{bad}");
@@ -242,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_path_alone_is_a_directory_and_a_dash_a_tar() {
-        check("out", &Kind::Local("out".into()));
+        check("out", &Kind::Local("out".into(), Others::Kept));
         check("-", &Kind::Tar(Target::Stdout));
     }
 
@@ -251,6 +274,24 @@ mod tests {
         let spec = "type=image,name=quay.io/a,push-by-digest=true,name-canonical=true,push=true";
         assert_eq!(parse(spec).unwrap().tags, Tags::Omitted);
         assert_eq!(parse("type=registry").unwrap().tags, Tags::Written);
+    }
+
+    #[test]
+    fn a_registry_is_trusted_further_only_where_that_is_said() {
+        for (spec, expected) in [
+            ("type=registry", None),
+            ("type=registry,registry.insecure=false", None),
+            (
+                "type=image,name=quay.io/a,push=true,registry.insecure=true",
+                Some(Security::Insecure),
+            ),
+            (
+                "type=registry,registry.insecure=1",
+                Some(Security::Insecure),
+            ),
+        ] {
+            assert_eq!(parse(spec).unwrap().security, expected, "{spec}");
+        }
     }
 
     #[test]
@@ -263,13 +304,16 @@ mod tests {
             "type=oci,dest=x,compression=estargz",
             "type=oci,dest=x,colour=blue",
             "type=oci,dest=x,push-by-digest=true",
-            "type=registry,registry.insecure=true",
-            "type=local,dest=x,mode=delete",
+            "type=registry,registry.insecure=maybe",
+            "type=image,name=a,registry.insecure=true",
+            "type=oci,dest=x,registry.insecure=true",
+            "type=local,dest=x,mode=mirror",
+            "type=tar,dest=x,mode=delete",
             "type=oci,dest=x,platform-split=true",
             "type=local,dest=x,annotation.a=b",
             "type=docker,dest=x,annotation.a=b",
             "type=registry,oci-mediatypes=false,annotation.a=b",
-            "type=registry,annotation-index-descriptor.a=b",
+            "type=registry,annotation-index-descriptors.a=b",
             "type=cacheonly",
             "dest=x",
         ] {

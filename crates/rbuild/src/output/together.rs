@@ -6,11 +6,9 @@
 //!
 //! Spec: cli.md 2.7, 2.8.
 
-use std::path::Path;
-
 use rbuild_export::{
-    Attestation, AttestedFiles, ExportedIndex, Images, Split, attested, export, export_listed,
-    merged, write_index_archive,
+    Attestation, AttestedFiles, ExportedIndex, Images, Replica, Split, attested, export,
+    export_listed, merged, write_index_archive,
 };
 use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
@@ -38,7 +36,7 @@ impl Output {
         all: &[Said<'_>],
         built: Built<'_>,
     ) -> Result<Option<Descriptor>, Failure> {
-        let (place, registry) = (built.ends.place(), built.ends.registry);
+        let (place, line) = (built.ends.place(), self.line(built.ends));
         match &self.kind {
             Kind::Names(names) => {
                 let mut list = image_list::list(place.store, built.images)?;
@@ -53,9 +51,9 @@ impl Output {
                 let index = self.index(all, built)?;
                 for to in destinations(places, built.names)? {
                     let to = self.tagged(to, index.descriptor.digest);
-                    send_index((place, registry), &index, &to, Images::Included)?;
+                    send_index((place, line), &index, &to, Images::Included)?;
                     if is_said(all) {
-                        refer((place, registry), &index, &to)?;
+                        refer((place, line), &index, &to)?;
                     }
                 }
                 Ok(Some(index.descriptor))
@@ -69,10 +67,13 @@ impl Output {
             Kind::Layout(to) => {
                 let to = Location::Layout(to.clone());
                 let index = self.index(all, built)?;
-                send_index((place, registry), &index, &to, Images::Included)?;
+                send_index((place, line), &index, &to, Images::Included)?;
                 Ok(Some(index.descriptor))
             }
-            Kind::Local(path) => self.write_directories(path, all, built).map(|()| None),
+            Kind::Local(path, others) => {
+                let to = built.ends.replica(path, *others)?;
+                self.write_directories(&to, all, built).map(|()| None)
+            }
             Kind::Tar(target) => match all {
                 [one] if !self.is_split(1) => write_tar(target, one, built).map(|()| None),
                 all => write_split(target, all, built).map(|()| None),
@@ -84,16 +85,16 @@ impl Output {
     /// The files of each image, and what is said of them, in a directory of its own if they are split.
     fn write_directories(
         &self,
-        path: &Path,
+        to: &Replica,
         all: &[Said<'_>],
         built: Built<'_>,
     ) -> Result<(), Failure> {
-        for one in all {
+        let platforms: Vec<_> = all.iter().map(|one| &one.made.platform).collect();
+        self.write_parts(to, &platforms, |number, to| {
+            let one = &all[number];
             let tree = merged(built.ends.store, &one.record.layer_ids(), built.ends.empty)?;
-            let path = self.directory(path, &one.made.platform, all.len());
-            one.files(&tree, built)?.write_to(&path)?;
-        }
-        Ok(())
+            Ok(one.files(&tree, built)?.write_to(to)?)
+        })
     }
 
     /// The index of `all`. Only OCI's has a place for what is said.
@@ -121,7 +122,12 @@ impl Output {
         let platforms = all.iter().map(|one| &one.made.platform);
         let entries = platforms.map(|platform| self.remarks.of(Part::Entry, platform));
         let own = self.remarks.of(Part::Index, &all[0].made.platform);
-        Ok(index.annotated(&own, &entries.collect::<Vec<_>>()))
+        let mut index = index.annotated(&own, &entries.collect::<Vec<_>>());
+        if is_layout {
+            let said = self.remarks.of(Part::IndexEntry, &all[0].made.platform);
+            index.descriptor.annotations.extend(said);
+        }
+        Ok(index)
     }
 }
 

@@ -48,7 +48,7 @@ pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
         exported = exported.with(more, &said_of(*format));
     }
     send_index(
-        (place, &registry),
+        (place, registry.line()),
         &exported,
         &destination,
         images(args.all),
