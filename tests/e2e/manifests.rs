@@ -363,7 +363,7 @@ fn a_list_has_its_images_in_a_second_compression_for_those_who_know_it() {
             assert!(layer["mediaType"].as_str().unwrap().ends_with(kind));
         }
     }
-    // Whoever does not look for that takes the first.
+    // Whoever does not look for that takes the first; rbuild takes the second.
     peer(
         &host,
         "podman",
