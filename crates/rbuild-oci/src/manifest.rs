@@ -195,7 +195,8 @@ impl Index {
         found.ok_or(ManifestError::Digest(*digest))
     }
 
-    /// What the image with `tag` is called here; without a tag the only image there is.
+    /// What the image with `tag` is called here; without a tag the only image there is,
+    /// whatever it is called.
     ///
     /// # Errors
     /// [`ManifestError::Tag`], [`ManifestError::Ambiguous`].
@@ -209,10 +210,15 @@ impl Index {
             Some(tag) => (self.0.manifests().iter())
                 .find(|entry| is_called(entry, tag))
                 .ok_or_else(|| ManifestError::Tag(tag.to_owned()))?,
-            None => match &self.listed().collect::<Vec<_>>()[..] {
-                [only] => *only,
-                several => return Err(ManifestError::Ambiguous(several.len())),
-            },
+            None => {
+                // One that has several names is listed under each.
+                let mut images: Vec<&spec::Descriptor> = self.listed().collect();
+                images.dedup_by_key(|it| it.digest().to_string());
+                match images[..] {
+                    [only] => only,
+                    _ => return Err(ManifestError::Ambiguous(images.len())),
+                }
+            }
         };
         trusted(entry)
     }
@@ -484,6 +490,16 @@ mod tests {
         };
         assert!(index.tagged(Some("b")).is_ok());
         assert_eq!(index.tagged(Some("c")), Err(ManifestError::Tag("c".into())));
+        assert!(index.tagged(None).is_ok(), "two names of one image");
+        let other = descriptor("manifest.v1+json", "").replace("0000", "1111");
+        let text = format!(
+            r#"{{"manifests":[{},{other}]}}"#,
+            descriptor("manifest.v1+json", &tag("a"))
+        );
+        let text = text.replacen('{', r#"{"schemaVersion":2,"#, 1);
+        let Ok(Document::Index(index)) = Document::parse(text, "") else {
+            unreachable!("it is one")
+        };
         assert_eq!(index.tagged(None), Err(ManifestError::Ambiguous(2)));
     }
 }
