@@ -486,6 +486,32 @@ fn a_build_goes_where_its_outputs_say() {
 }
 
 #[test]
+fn an_archive_of_a_build_has_a_name_of_the_build() {
+    let Some(host) = built(&["skopeo"]) else {
+        return;
+    };
+    let names = ["-t", "one:1", "-t", "example.com/two:2"];
+    let build = |output: &str| {
+        let args = [&names[..], &["-o", output]].concat();
+        host.build(DOCKERFILE, &args).success();
+        host.run(&["rmi", "one:1", "example.com/two:2"]).success();
+    };
+    let check = |output: &str, has: [bool; 2]| {
+        build(output);
+        let loaded = host.run(&["load", "-i", "a.tar"]).success().stdout;
+        let found = ["localhost/one:1", "example.com/two:2"].map(|name| loaded.contains(name));
+        assert_eq!(found, has, "{output}: {loaded}");
+    };
+    check("type=docker,dest=a.tar", [true, true]);
+    check("type=oci,dest=a.tar,name=other", [false, false]);
+    check("type=oci,dest=a.tar", [true, false]);
+    // Nobody has to say which image is meant.
+    for place in ["oci-archive:a.tar", "oci-archive:a.tar:localhost/one:1"] {
+        peer(&host, "skopeo", &["inspect", place]);
+    }
+}
+
+#[test]
 fn a_dash_is_standard_output_and_nothing_else_is_printed_there() {
     let Some(host) = built(&[]) else { return };
     for (output, is_image) in [

@@ -109,6 +109,21 @@ fn a_list_is_run_as_its_image_for_the_platform() {
         .saying("no image `neither`");
 }
 
+#[test]
+fn a_list_is_saved_as_its_image_for_this_machine() {
+    let Some(mut host) = with_images(&[]) else {
+        return;
+    };
+    both(&host);
+    let list = ["save", "-o", "list.tar", "both"];
+    host.run(&list).success();
+    host.store = host.scratch.path().join("other");
+    host.run(&["load", "-i", "list.tar"])
+        .success()
+        .saying("localhost/both:latest");
+    assert_eq!(host.run(&["run", "both"]).success().stdout, "one\n");
+}
+
 /// What an image says that it is for.
 fn platform_of(host: &Host, image: &str) -> String {
     let format = ["inspect", "--format", "{{.Os}}/{{.Architecture}}", image];
@@ -363,7 +378,7 @@ fn a_list_has_its_images_in_a_second_compression_for_those_who_know_it() {
             assert!(layer["mediaType"].as_str().unwrap().ends_with(kind));
         }
     }
-    // Whoever does not look for that takes the first.
+    // Whoever does not look for that takes the first; rbuild takes the second.
     peer(
         &host,
         "podman",

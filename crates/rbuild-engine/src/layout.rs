@@ -36,12 +36,16 @@ impl Layout<'_> {
     /// All images, and what they are called.
     ///
     /// # Errors
-    /// [`ShelfError::Document`] if the index is wrong.
+    /// [`ShelfError::Document`] if the index is wrong, or lists none.
     pub fn images(&self) -> Result<Vec<(Descriptor, Option<String>)>, ShelfError> {
         let Document::Index(index) = self.document(INDEX, None)? else {
             return Err(unusable(INDEX, malformed("it is not an index")));
         };
-        index.entries().map_err(|source| unusable(INDEX, source))
+        let images = index.entries().map_err(|source| unusable(INDEX, source))?;
+        match images.is_empty() {
+            true => Err(unusable(INDEX, malformed("it lists no image"))),
+            false => Ok(images),
+        }
     }
 
     /// The manifest of the image that is meant, for `platform`.

@@ -64,8 +64,8 @@ pub enum Telling {
 
 /// Makes the configuration file of the image.
 ///
-/// Metadata entries take the time of the first new layer, the image that of its last (G2), so that
-/// a build from cache gives the same image again.
+/// Metadata entries take the time of the layer before them, or of the first new one; the image that
+/// of its last (G2, as BuildKit does it). So a build from cache gives the same image again.
 pub fn assemble(assembly: &Assembly<'_>) -> ImageConfig {
     let time = |seconds: i64| rfc3339(assembly.epoch.unwrap_or(seconds));
     let first = assembly
@@ -96,19 +96,17 @@ pub fn assemble(assembly: &Assembly<'_>) -> ImageConfig {
     }
     config.history = assembly.base.map_or_else(Vec::new, base_history);
     let owners = owners(assembly);
-    config.history.extend(
-        assembly
-            .history
-            .iter()
-            .zip(owners)
-            .map(|(entry, layer)| HistoryEntry {
-                created: Some(time(layer.map_or(first, |layer| layer.created))),
-                created_by: Some(entry.created_by.clone()),
-                comment: Some("rbuild".to_owned()),
-                empty_layer: layer.is_none(),
-                ..HistoryEntry::default()
-            }),
-    );
+    let mut created = first;
+    for (entry, layer) in assembly.history.iter().zip(owners) {
+        created = layer.map_or(created, |layer| layer.created);
+        config.history.push(HistoryEntry {
+            created: Some(time(created)),
+            created_by: Some(entry.created_by.clone()),
+            comment: Some("rbuild".to_owned()),
+            empty_layer: layer.is_none(),
+            ..HistoryEntry::default()
+        });
+    }
     debug_assert_eq!(
         config.rootfs.diff_ids.len(),
         config
@@ -251,6 +249,21 @@ mod tests {
     }
 
     const STEPS: &[Option<u32>] = &[None, Some(0), Some(1), Some(2)];
+
+    #[test]
+    fn g2_metadata_is_of_the_time_of_the_layer_before_it() {
+        check(
+            &[None, Some(0), None, Some(2), None],
+            |_| (),
+            &[
+                "ENV a=1 01:00Z",
+                "RUN 0 01:00Z layer",
+                "ENV a=1 01:00Z",
+                "RUN 2 02:00Z layer",
+                "ENV a=1 02:00Z",
+            ],
+        );
+    }
 
     #[test]
     fn a_step_that_changed_nothing_is_an_empty_layer() {

@@ -51,8 +51,8 @@ impl Format {
         }
     }
 
-    /// Media type of a layer; `None` if the format has none for that compression: Docker's knows
-    /// no zstd.
+    /// Media type of a layer; `None` if nothing that every reader of the format knows: Docker's
+    /// has no zstd, what BuildKit writes there is unknown to podman.
     pub const fn layer(self, compression: Compression) -> Option<&'static str> {
         match (self, compression) {
             (Self::Oci, Compression::None) => Some(media_type::OCI_LAYER),

@@ -28,7 +28,7 @@ pub use file_times::FileTimes;
 pub use format::Format;
 pub use listed_platform::ListedPlatform;
 pub use location::{LocalPlace, Location};
-pub use manifest::{Document, Index, Manifest, ManifestError};
+pub use manifest::{Document, IN_ZSTD, Index, Manifest, ManifestError};
 pub use mode::ModeChange;
 pub use oci_spec::image as spec;
 pub use path::ImagePath;

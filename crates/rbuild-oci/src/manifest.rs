@@ -17,6 +17,9 @@ const ENTRY_LIMIT: usize = 1_024;
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Annotation of containerd and docker with the whole name.
 const IMAGE_NAME: &str = "io.containerd.image.name";
+/// Annotation of an index's entry, of podman (`--add-compression`): `true` if it is an image in
+/// zstd, which may be listed in gzip too.
+pub const IN_ZSTD: &str = "io.github.containers.compression.zstd";
 
 /// An image's manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,10 +98,11 @@ impl Document {
             .iter()
             .find(|layer| media_type::layer_compression(&layer.media_type).is_none())
         {
-            return Err(malformed(format!(
-                "layer type `{}` is not fetched",
-                layer.media_type
-            )));
+            let artifact = artifact_type(&parsed).map_or_else(
+                || format!("layer type `{}` is not fetched", layer.media_type),
+                |kind| format!("it is an artifact of type `{kind}`, not an image"),
+            );
+            return Err(malformed(artifact));
         }
         let digest = BlobDigest(Digest::of(text.as_bytes()));
         let descriptor = Descriptor::new(&media_type, digest, text.len() as u64);
@@ -112,20 +116,21 @@ impl Document {
 }
 
 impl Index {
-    /// What an image for `platform` is called here: the exact one, else one that fits.
+    /// What an image for `platform` is called here: the exact one, else one that fits. Of one that
+    /// is listed in gzip and in zstd, the latter is meant.
     ///
     /// # Errors
     /// [`ManifestError::Platform`] if there is none.
     pub fn choose(&self, platform: &Platform) -> Result<Descriptor, ManifestError> {
-        let entries = self.0.manifests();
-        let offers = entries.iter().map(|it| it.platform().as_ref());
-        let offers: Vec<Option<Platform>> = offers.map(|it| it.map(platform_of)).collect();
+        let entries: Vec<&spec::Descriptor> = self.listed().collect();
+        let offers: Vec<Option<Platform>> = entries.iter().map(|it| offered(it)).collect();
         if let Some(chosen) = platform.choose(&offers) {
-            return trusted(&entries[chosen]);
+            let is_better = |&it: &usize| offers[it] == offers[chosen] && is_in_zstd(entries[it]);
+            let chosen = (0..entries.len()).find(is_better).unwrap_or(chosen);
+            return trusted(entries[chosen]);
         }
         let said = offers.iter().flatten();
         let mut names: Vec<String> = said.map(Platform::to_string).collect();
-        names.retain(|name| name != "unknown/unknown");
         names.sort();
         names.dedup();
         Err(ManifestError::Platform {
@@ -134,8 +139,8 @@ impl Index {
         })
     }
 
-    /// All that is listed, each with what it is called: the whole name where containerd wrote one,
-    /// else the tag.
+    /// All images that are listed, each with what it is called: the whole name where containerd
+    /// wrote one, else the tag.
     ///
     /// # Errors
     /// [`ManifestError::Malformed`] if a digest is not sha256.
@@ -144,11 +149,11 @@ impl Index {
             let name = annotation(entry, IMAGE_NAME).or_else(|| annotation(entry, REF_NAME));
             Ok((trusted(entry)?, name.map(str::to_owned)))
         };
-        self.0.manifests().iter().map(entry).collect()
+        self.listed().map(entry).collect()
     }
 
-    /// The images that are listed, without what is attached to them (attestations are of the
-    /// platform `unknown/unknown`).
+    /// The images that are listed, one for each platform: of one that is listed in gzip and in
+    /// zstd, what every reader knows.
     ///
     /// # Errors
     /// [`ManifestError::Malformed`] if a digest is not sha256, or there are more than 1,024.
@@ -158,11 +163,25 @@ impl Index {
             let why = format!("it lists {} images", entries.len());
             return Err(ManifestError::Malformed(why));
         }
+        let others: Vec<_> = self
+            .listed()
+            .filter(|it| !is_in_zstd(it))
+            .map(offered)
+            .collect();
+        let is_another = |it: &&spec::Descriptor| is_in_zstd(it) && others.contains(&offered(it));
+        let images = self.listed().filter(|it| !is_another(it));
+        images.map(trusted).collect()
+    }
+
+    /// The entries of images: not those of artifacts, nor of what is attached to images
+    /// (attestations are for the platform `unknown/unknown`).
+    fn listed(&self) -> impl Iterator<Item = &spec::Descriptor> {
         let is_image = |entry: &&spec::Descriptor| {
-            let platform = entry.platform().as_ref().map(platform_of);
-            platform.is_none_or(|platform| platform.os != "unknown")
+            let kind = entry.artifact_type().as_ref();
+            kind.is_none_or(|kind| media_type::is_image_config(kind.as_ref()))
+                && offered(entry).is_none_or(|platform| platform.os != "unknown")
         };
-        entries.iter().filter(is_image).map(trusted).collect()
+        self.0.manifests().iter().filter(is_image)
     }
 
     /// What is listed with that digest.
@@ -170,36 +189,55 @@ impl Index {
     /// # Errors
     /// [`ManifestError::Digest`] if nothing is.
     pub fn pinned(&self, digest: &BlobDigest) -> Result<Descriptor, ManifestError> {
-        let mut entries = self.entries()?.into_iter();
-        let found = entries.find(|(entry, _)| entry.digest == *digest);
-        found
-            .map(|(entry, _)| entry)
-            .ok_or(ManifestError::Digest(*digest))
+        let entries = self.0.manifests().iter().map(trusted);
+        let entries: Vec<Descriptor> = entries.collect::<Result<_, _>>()?;
+        let found = entries.into_iter().find(|it| it.digest == *digest);
+        found.ok_or(ManifestError::Digest(*digest))
     }
 
-    /// What the image with `tag` is called here; without a tag the only image there is.
+    /// What the image with `tag` is called here; without a tag the only image there is,
+    /// whatever it is called.
     ///
     /// # Errors
     /// [`ManifestError::Tag`], [`ManifestError::Ambiguous`].
     pub fn tagged(&self, tag: Option<&str>) -> Result<Descriptor, ManifestError> {
-        let entries = self.0.manifests();
         let is_called = |entry: &&spec::Descriptor, tag: &str| {
             [REF_NAME, IMAGE_NAME]
                 .iter()
                 .any(|key| annotation(entry, key) == Some(tag))
         };
         let entry = match tag {
-            Some(tag) => entries
-                .iter()
+            Some(tag) => (self.0.manifests().iter())
                 .find(|entry| is_called(entry, tag))
                 .ok_or_else(|| ManifestError::Tag(tag.to_owned()))?,
-            None => match &entries[..] {
-                [only] => only,
-                several => return Err(ManifestError::Ambiguous(several.len())),
-            },
+            None => {
+                // One that has several names is listed under each.
+                let mut images: Vec<&spec::Descriptor> = self.listed().collect();
+                images.dedup_by_key(|it| it.digest().to_string());
+                match images[..] {
+                    [only] => only,
+                    _ => return Err(ManifestError::Ambiguous(images.len())),
+                }
+            }
         };
         trusted(entry)
     }
+}
+
+/// What `manifest` is, if it is not an image's.
+fn artifact_type(manifest: &spec::ImageManifest) -> Option<&str> {
+    let config = manifest.config().media_type();
+    let said = manifest.artifact_type().as_ref().unwrap_or(config).as_ref();
+    (!media_type::is_image_config(said)).then_some(said)
+}
+
+/// The platform that an entry is for, if it says so.
+fn offered(entry: &spec::Descriptor) -> Option<Platform> {
+    entry.platform().as_ref().map(platform_of)
+}
+
+fn is_in_zstd(entry: &spec::Descriptor) -> bool {
+    annotation(entry, IN_ZSTD) == Some("true")
 }
 
 fn annotation<'a>(entry: &'a spec::Descriptor, key: &str) -> Option<&'a str> {
@@ -366,6 +404,82 @@ mod tests {
         assert!(endless.images().is_err());
     }
 
+    fn parsed(entries: &[&str]) -> super::Index {
+        match Document::parse(index(entries), "") {
+            Ok(Document::Index(index)) => *index,
+            other => unreachable!("it is an index: {other:?}"),
+        }
+    }
+
+    /// What `podman manifest add --artifact` lists, whose manifest has no platform.
+    const ARTIFACT: &str = r#","artifactType":"application/vnd.test.thing""#;
+
+    #[test]
+    fn artifacts_are_no_images() {
+        let amd = r#","platform":{"os":"linux","architecture":"amd64"}"#;
+        let of_amd = format!("{ARTIFACT}{amd}");
+        let listed = parsed(&[ARTIFACT, &of_amd, amd]);
+        assert_eq!(listed.images().unwrap().len(), 1);
+        assert_eq!(listed.entries().unwrap().len(), 1);
+        check_choice(&[ARTIFACT, ""], "linux/amd64", true);
+        check_choice(&[&of_amd], "linux/amd64", false);
+        // The type of an image is that of its configuration.
+        let image = r#","artifactType":"application/vnd.oci.image.config.v1+json""#;
+        check_choice(&[image], "linux/amd64", true);
+        assert!(parsed(&[ARTIFACT, ""]).tagged(None).is_ok());
+    }
+
+    #[test]
+    fn an_artifact_in_place_of_an_image_says_what_it_is() {
+        let empty = manifest("x").replace("image.config.v1", "empty.v1");
+        check(
+            &empty,
+            "",
+            Some("it is an artifact of type `application/vnd.oci.empty.v1+json`, not an image"),
+        );
+        let typed = empty.replace(r#""config""#, r#""artifactType":"a/b","config""#);
+        check(
+            &typed,
+            "",
+            Some("it is an artifact of type `a/b`, not an image"),
+        );
+    }
+
+    /// What `podman manifest push --add-compression zstd` lists.
+    #[test]
+    fn an_image_in_gzip_and_zstd_is_fetched_in_zstd_and_listed_in_gzip() {
+        let entry = |os: &str, size: u64, annotations: &str| {
+            let digest = "0".repeat(64);
+            format!(
+                r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{digest}",
+                "size":{size},"platform":{{"os":"{os}","architecture":"amd64"}}{annotations}}}"#
+            )
+        };
+        let zstd = r#","annotations":{"io.github.containers.compression.zstd":"true"}"#;
+        let check = |entries: &[String], chosen: Option<u64>, listed: &[u64]| {
+            let text = format!(
+                r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+                entries.join(",")
+            );
+            let Ok(Document::Index(index)) = Document::parse(text, "") else {
+                unreachable!("it is one")
+            };
+            let platform = "linux/amd64".parse().unwrap();
+            assert_eq!(index.choose(&platform).ok().map(|it| it.size), chosen);
+            let images = index.images().unwrap();
+            assert_eq!(images.iter().map(|it| it.size).collect::<Vec<_>>(), listed);
+        };
+        let both = [entry("linux", 1, ""), entry("linux", 2, zstd)];
+        check(&both, Some(2), &[1]);
+        let other = [
+            entry("windows", 1, ""),
+            entry("linux", 2, ""),
+            entry("windows", 3, zstd),
+        ];
+        check(&other, Some(2), &[1, 2]);
+        check(&[entry("linux", 1, zstd)], Some(1), &[1]);
+    }
+
     #[test]
     fn a_tag_chooses() {
         let tag = |name: &str| {
@@ -376,6 +490,16 @@ mod tests {
         };
         assert!(index.tagged(Some("b")).is_ok());
         assert_eq!(index.tagged(Some("c")), Err(ManifestError::Tag("c".into())));
+        assert!(index.tagged(None).is_ok(), "two names of one image");
+        let other = descriptor("manifest.v1+json", "").replace("0000", "1111");
+        let text = format!(
+            r#"{{"manifests":[{},{other}]}}"#,
+            descriptor("manifest.v1+json", &tag("a"))
+        );
+        let text = text.replacen('{', r#"{"schemaVersion":2,"#, 1);
+        let Ok(Document::Index(index)) = Document::parse(text, "") else {
+            unreachable!("it is one")
+        };
         assert_eq!(index.tagged(None), Err(ManifestError::Ambiguous(2)));
     }
 }

@@ -24,6 +24,9 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// Docker layer compressed with gzip.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+/// What BuildKit and containerd call a layer in zstd in Docker's manifests. podman knows no such
+/// layer, so it is read and never written.
+pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
 /// How a layer blob is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,24 @@ pub fn layer_compression(media_type: &str) -> Option<Compression> {
     match media_type {
         OCI_LAYER | DOCKER_LAYER => Some(Compression::None),
         OCI_LAYER_GZIP | DOCKER_LAYER_GZIP => Some(Compression::Gzip),
-        OCI_LAYER_ZSTD => Some(Compression::Zstd),
+        OCI_LAYER_ZSTD | DOCKER_LAYER_ZSTD => Some(Compression::Zstd),
         _ => None,
+    }
+}
+
+/// Whether something with a configuration of type `media_type` is an image, as opposed to an
+/// artifact. OCI image-spec, manifest.md, "Guidelines for Artifact Usage".
+pub fn is_image_config(media_type: &str) -> bool {
+    [OCI_CONFIG, DOCKER_CONFIG].contains(&media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compression, layer_compression};
+
+    #[test]
+    fn layers_of_buildkit_in_dockers_manifests_may_be_zstd() {
+        let layer = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+        assert_eq!(layer_compression(layer), Some(Compression::Zstd));
     }
 }

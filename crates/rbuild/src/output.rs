@@ -72,7 +72,7 @@ enum Kind {
     Names(Vec<Name>),
     /// Places, mostly registries; none: where the names of the build lead.
     Places(Vec<Location>),
-    /// An OCI archive.
+    /// An OCI archive; without a tag its image has the first name of the build there.
     OciArchive(Target, Option<String>),
     /// An OCI layout.
     Layout(LocalPlace),
@@ -402,7 +402,7 @@ impl Output {
                 let exported = self.listed(one, built)?;
                 let tagged = [Tagged {
                     image: &exported,
-                    tag: tag.as_deref(),
+                    tag: called(tag.as_deref(), built.names),
                 }];
                 target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))?;
                 return Ok(Some(exported.descriptor));
@@ -480,6 +480,12 @@ impl Output {
             name: built.names.first(),
         }
     }
+}
+
+/// What an image is called in an OCI archive: `tag` if it was asked for, else the first of the
+/// build's `names`. `podman load` refuses what is listed twice.
+fn called<'a>(tag: Option<&'a str>, names: &'a [Name]) -> Option<&'a str> {
+    tag.or_else(|| names.first().map(Name::as_str))
 }
 
 /// `places`, or where the image's own names lead.

@@ -410,6 +410,24 @@ fn an_archive_that_is_a_layout_too_is_read_as_one() {
 }
 
 #[test]
+fn artifacts_of_a_layout_are_not_loaded() {
+    let mut place = Place::new();
+    let manifest = place.layout.manifest.to_string();
+    let image = descriptor(rbuild_oci::media_type::OCI_MANIFEST, manifest.as_bytes());
+    let mut artifact = descriptor(rbuild_oci::media_type::OCI_MANIFEST, b"not here");
+    artifact["artifactType"] = json!("application/vnd.test.thing");
+    place.layout.index = index(&[artifact.clone(), image]);
+    place.layout.write();
+    let bytes = fs::read(oci_archive(&place)).unwrap();
+    assert_eq!(loaded(&place, &bytes).unwrap().len(), 1);
+    place.layout.index = index(&[artifact]);
+    place.layout.write();
+    let bytes = fs::read(oci_archive(&place)).unwrap();
+    let error = loaded(&place, &bytes).unwrap_err();
+    assert!(error.contains("it lists no image"), "{error}");
+}
+
+#[test]
 fn a_root_file_system_is_not_loaded() {
     let place = Place::new();
     let error = loaded(&place, &tar_of("etc/passwd", b"")).unwrap_err();

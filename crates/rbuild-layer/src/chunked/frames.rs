@@ -280,6 +280,31 @@ mod tests {
         }
     }
 
+    /// Pushed by podman 5.4.2: `/d/one` and `/d/two`.
+    #[test]
+    fn the_table_of_podman_5_is_understood() {
+        let blob = include_bytes!("../../tests/data/podman-5.4.tar.zst");
+        let checksum = "sha256:c8b2596c8fdfdf99eae303cce38832d88dcd7d88c9e281dea63460d711cd0551";
+        let annotations = [
+            (CHECKSUM, checksum),
+            (POSITION, "249:305:578:1"),
+            (
+                "io.github.containers.zstd-chunked.tarsplit-position",
+                "562:350:5094",
+            ),
+        ];
+        let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let table = TableOfContents::announced(&BTreeMap::from(annotations)).unwrap();
+        let frames = table.frames(&blob[241..]).unwrap();
+        let ranges: Vec<_> = frames.iter().map(|it| it.range.clone()).collect();
+        assert_eq!(ranges, [0..103, 103..128, 128..207, 207..224, 224..241]);
+        for (frame, content) in [(1, &b"one one one one one one\n"[..]), (3, b"two\n")] {
+            assert_eq!(frames[frame].content, Digest::of(content));
+            let range = ranges[frame].start as usize..ranges[frame].end as usize;
+            assert_eq!(zstd::decode_all(&blob[range]).unwrap(), content);
+        }
+    }
+
     #[test]
     fn the_table_that_we_write_covers_the_blob() {
         let (blob, chunks) = chunked(&archive());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Global, HistoryArgs},
     failure::Failure,
-    find::{Found, find},
+    find::{Found, find_for},
     report::print,
     settings,
     template::{ago, columns, fill, size},
@@ -37,7 +37,7 @@ struct Step<'a> {
 /// If there is no such image, its configuration is damaged, or the template is wrong.
 pub fn execute(global: &Global, args: &HistoryArgs) -> Result<ExitCode, Failure> {
     let store = settings::store(global)?;
-    let image = find(&store, &args.image)?;
+    let image = find_for(&store, &args.image, None)?;
     let config: ImageConfig = serde_json::from_str(&image.record.config)?;
     let names = store.names()?;
     let names = names.into_iter().filter(|(_, id)| *id == image.id);

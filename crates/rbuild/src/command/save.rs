@@ -12,7 +12,7 @@ use rbuild_store::{ImageRecord, Store};
 use crate::{
     cli::{ExportArgs, Global, SaveArgs, SaveFormat},
     failure::Failure,
-    find::find,
+    find::find_for,
     settings,
     target::Target,
 };
@@ -86,7 +86,7 @@ pub fn files(global: &Global, args: &ExportArgs) -> Result<ExitCode, Failure> {
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
     let session = store.begin()?;
-    let image = find(&store, &args.image)?;
+    let image = find_for(&store, &args.image, None)?;
     let empty = session.new_layer()?;
     target.write(&mut |out: &mut dyn Write| {
         let layers = image.record.layer_ids();
@@ -99,11 +99,11 @@ fn is_directory(format: SaveFormat) -> bool {
     matches!(format, SaveFormat::OciDir | SaveFormat::DockerDir)
 }
 
-/// The images by the names that were given, each once.
+/// The images by the names that were given, each once; of a list the one for this machine.
 fn named(store: &Store, args: &SaveArgs) -> Result<Vec<Saved>, Failure> {
     let mut saved: Vec<Saved> = Vec::new();
     for text in &args.images {
-        let found = find(store, text)?;
+        let found = find_for(store, text, None)?;
         let known = saved.iter_mut().find(|known| known.image.id() == found.id);
         match known {
             Some(known) => known.names.extend(found.name),

@@ -14,7 +14,7 @@ use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
 use rbuild_sys::Dir;
 
-use super::{Built, Kind, Made, Output, Part, destinations};
+use super::{Built, Kind, Made, Output, Part, called, destinations};
 use crate::{
     destination::{in_a_layout, refer, send_index},
     failure::Failure,
@@ -60,7 +60,7 @@ impl Output {
             }
             Kind::OciArchive(target, tag) => {
                 let index = self.index(all, built)?;
-                let tag = tag.as_deref();
+                let tag = called(tag.as_deref(), built.names);
                 target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))?;
                 Ok(Some(index.descriptor))
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rbuild_export::{Affected, Compress, Frames, Looks, Place, export_index};
-use rbuild_oci::{Location, media_type::Compression};
+use rbuild_oci::{IN_ZSTD, Location, media_type::Compression};
 
 use crate::{
     cli::{CompressionFormat, Global, ListPushArgs},
@@ -86,11 +86,10 @@ fn in_compression(looks: Looks, format: CompressionFormat) -> Looks {
 
 /// By what podman finds an image in that compression in a list.
 fn said_of(format: CompressionFormat) -> BTreeMap<String, String> {
-    const ZSTD: &str = "io.github.containers.compression.zstd";
     match format {
         CompressionFormat::Gzip => BTreeMap::new(),
         CompressionFormat::Zstd | CompressionFormat::ZstdChunked => {
-            BTreeMap::from([(ZSTD.to_owned(), "true".to_owned())])
+            BTreeMap::from([(IN_ZSTD.to_owned(), "true".to_owned())])
         }
     }
 }
