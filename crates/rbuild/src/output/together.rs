@@ -14,7 +14,10 @@ use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
 use rbuild_sys::Dir;
 
-use super::{Built, Kind, Made, Output, Part, called, destinations};
+use super::{
+    Built, Kind, Made, Output, Part,
+    write::{called, destinations},
+};
 use crate::{
     destination::{in_a_layout, refer, send_index},
     failure::Failure,
