@@ -1,6 +1,9 @@
 //! A small disk of a test's own, with the store on it: it can be full, out of inodes, read-only.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use rbuild_testkit::{Account, Base, Host, Need, Output};
 
@@ -21,15 +24,14 @@ pub enum Scarce {
     Inodes(u64),
 }
 
-/// A user whose store, with `alpine` in it, is on a disk with these mount options (tmpfs(5)); the disk is
-/// to go first.
+/// A user whose store, with `alpine` in it, is on a disk with these mount options (tmpfs(5)).
 #[track_caller]
-pub fn host_on_disk(options: &str, more: &[Need]) -> Option<(Host, Disk)> {
+pub fn host_on_disk(options: &str, more: &[Need]) -> Option<(Disk, Host)> {
     let mut host = host_with(&[&[Need::Root], more].concat())?;
     let disk = Disk::mount(&host, options);
     host.store = disk.path.join("store");
     host.import(Base::Busybox);
-    Some((host, disk))
+    Some((disk, host))
 }
 
 impl Disk {
@@ -90,11 +92,10 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = self
-            .root
-            .command("umount")
-            .arg("-l")
-            .arg(&self.path)
-            .output();
+        let mut umount = self.root.command("umount");
+        let _ = umount.arg("-l").arg(&self.path).output();
+        // Where the host has gone before, this is what it had to leave.
+        let _ = fs::remove_dir(&self.path);
+        let _ = self.path.parent().map(fs::remove_dir);
     }
 }
