@@ -318,6 +318,28 @@ fn what_has_no_place_for_several_is_refused() {
     build(&host, FILES, &["-o", "type=docker,dest=it.tar"])
         .failure()
         .saying("type=docker is for one platform");
+    build(
+        &host,
+        FILES,
+        &["-o", "type=registry,name=docker-archive:it.tar"],
+    )
+    .failure()
+    .saying("docker-archive: is for one platform");
+}
+
+#[test]
+fn a_directory_of_a_manifest_has_images_for_several_platforms() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    build(&host, FILES, &["-t", "dir:both"]).success();
+    let index = peer(&host, "skopeo", &["inspect", "--raw", "dir:both"]);
+    assert_eq!(platforms(&json(&index)), "linux/arm/v6 linux/sparc64");
+    peer(
+        &host,
+        "skopeo",
+        &["copy", "--all", "dir:both", "oci:copied"],
+    );
 }
 
 #[test]

@@ -24,11 +24,13 @@ const SHORTEST_ID: usize = 4;
 /// # Errors
 /// If there is none, or the start of an id fits several.
 pub fn find(store: &Store, text: &str) -> Result<Found, Failure> {
-    look_up(store, text)?.ok_or_else(|| {
-        Failure::message(format!("no image `{text}` in the store"))
-            .with_hint("`rbuild images` lists what is there; `rbuild pull` fetches images")
-            .with_status(125)
-    })
+    look_up(store, text)?.ok_or_else(|| missing(text))
+}
+
+fn missing(text: &str) -> Failure {
+    Failure::message(format!("no image `{text}` in the store"))
+        .with_hint("`rbuild images` lists what is there; `rbuild pull` fetches images")
+        .with_status(125)
 }
 
 /// The same; `None` if there is none.
@@ -75,6 +77,38 @@ pub fn look_up(store: &Store, text: &str) -> Result<Option<Found>, Failure> {
         count => Err(Failure::message(format!(
             "`{text}` is the start of {count} ids"
         ))),
+    }
+}
+
+/// What a name can stand for.
+pub enum Thing {
+    /// An image.
+    Image(Box<Found>),
+    /// A list of images, and what it is called.
+    List(Name, IndexRecord),
+}
+
+impl Thing {
+    /// The name that led to it; `None` if it was given by id.
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            Self::Image(found) => found.name.as_ref(),
+            Self::List(name, _) => Some(name),
+        }
+    }
+}
+
+/// Finds an image as [`find`] does, else a list of images.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_thing(store: &Store, text: &str) -> Result<Thing, Failure> {
+    if let Some(found) = look_up(store, text)? {
+        return Ok(Thing::Image(Box::new(found)));
+    }
+    match look_up_index(store, text)? {
+        Some((name, index)) => Ok(Thing::List(name, index)),
+        None => Err(missing(text)),
     }
 }
 
