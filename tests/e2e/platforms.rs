@@ -343,6 +343,23 @@ fn a_directory_of_a_manifest_has_images_for_several_platforms() {
 }
 
 #[test]
+fn a_pull_warns_of_an_image_for_another_platform_than_was_asked_for() {
+    let Some(host) = host() else { return };
+    let labelled = "FROM scratch\nLABEL a=b\n";
+    host.build(labelled, &["--arch=sparc64", "-t", "oci:lone:1"])
+        .success();
+    let pulled = |platform: &str| {
+        let output = host.run(&["pull", "-q", "--platform", platform, "oci:lone:1"]);
+        output.success().stderr
+    };
+    assert_eq!(pulled("linux/sparc64"), "");
+    assert_eq!(
+        pulled("linux/s390x"),
+        "warning: `oci:lone:1` is for linux/sparc64, not for linux/s390x\n"
+    );
+}
+
+#[test]
 fn a_forecast_is_made_for_each_platform() {
     let Some(host) = host() else { return };
     let foretold = |flags: &[&str]| build(&host, CROSS, flags).success().stdout;
