@@ -603,3 +603,18 @@ fn capability(host: &Host, file: &str) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[test]
+fn a_quiet_build_tells_nothing_but_the_id() {
+    let Some(host) = built(&[]) else { return };
+    let push = host.run(&["push", "-q", "it:1", "oci:base:1"]).success();
+    assert_eq!((&push.stdout[..], &push.stderr[..]), ("", ""));
+    let flags = ["-q", "-t", "quiet", "--cache-to=type=local,dest=cache"];
+    let built = host.build("FROM oci:base:1\nRUN echo loud; echo loud >&2\n", &flags);
+    let built = built.success();
+    assert_eq!(built.stderr, "");
+    assert_eq!(built.stdout, format!("{}\n", id(&host, "quiet")));
+    let failed = host.build("FROM oci:base:1\nRUN echo why; false\n", &["-q"]);
+    let failed = failed.failure().saying("why").saying("error");
+    assert!(!failed.says("pulling"), "{}", failed.stderr);
+}

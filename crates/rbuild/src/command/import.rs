@@ -18,7 +18,7 @@ use crate::{
     cli::{Global, ImportArgs},
     failure::Failure,
     find::new_name,
-    report::{self, print},
+    report::{self, Verbosity, print},
     settings,
     source::{Part, Source},
 };
@@ -57,9 +57,7 @@ pub fn execute(global: &Global, args: &ImportArgs) -> Result<ExitCode, Failure> 
         name: &name,
     };
     let id = import(&store, &session, request)?;
-    if !args.quiet {
-        report::note(&format!("imported {name}"));
-    }
+    Verbosity::of(args.quiet).progress(&format!("imported {name}"));
     print(&id.0.hex())?;
     Ok(ExitCode::SUCCESS)
 }

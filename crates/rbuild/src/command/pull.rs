@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use rbuild_engine::{Bases, Notice, Policy};
+use rbuild_engine::{Bases, Policy};
 use rbuild_oci::{ImageConfig, ImageId, Location, Platform, Reference};
 use rbuild_store::Store;
 
@@ -12,7 +12,7 @@ use crate::{
     containers_conf::ContainersConf,
     failure::Failure,
     registry::{self, Registry},
-    report::{self, print},
+    report::{self, Verbosity, print},
     settings,
 };
 
@@ -40,9 +40,8 @@ pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
         false => vec![args.image.clone()],
     };
     for name in &wanted {
-        let id = bases.pull(name, policy(args.policy), &mut |notice| match notice {
-            Notice::Fetching(_) | Notice::Fetched(_) if args.quiet => {}
-            notice => report::notice(notice),
+        let id = bases.pull(name, policy(args.policy), &mut |notice| {
+            report::notice(notice, Verbosity::of(args.quiet));
         })?;
         warn_of_other_platform(&store, (name, &id), &platform)?;
         print(&id.0.hex())?;

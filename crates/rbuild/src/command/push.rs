@@ -14,7 +14,8 @@ use crate::{
     failure::Failure,
     find::{Thing, find, find_thing},
     registry::Registry,
-    report, settings,
+    report::Verbosity,
+    settings,
 };
 
 /// Sends what the name stands for, or with `--all-tags` all that its repository has.
@@ -64,9 +65,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                 send_list(ends, (index, looks), to, images)?
             }
         };
-        if !args.quiet {
-            report::note(&format!("pushed {text} to {to}: {digest}"));
-        }
+        Verbosity::of(args.quiet).progress(&format!("pushed {text} to {to}: {digest}"));
         if let Some(file) = &args.digestfile {
             tell(file, &digest)?;
         }

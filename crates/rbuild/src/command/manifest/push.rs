@@ -13,7 +13,8 @@ use crate::{
     failure::Failure,
     find::find_index,
     registry::Registry,
-    report, settings,
+    report::Verbosity,
+    settings,
 };
 
 /// Sends the list and, with `--digestfile`, tells its digest.
@@ -50,9 +51,7 @@ pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
     }
     send_index((place, registry.line()), &exported, &destination, images)?;
     let digest = exported.descriptor.digest;
-    if !args.quiet {
-        report::note(&format!("pushed {name} to {destination}: {digest}"));
-    }
+    Verbosity::of(args.quiet).progress(&format!("pushed {name} to {destination}: {digest}"));
     if let Some(file) = &args.digestfile {
         tell(file, &digest)?;
     }
