@@ -12,7 +12,7 @@ use std::{
 use rbuild_oci::{BlobDigest, Descriptor, Hasher, media_type};
 use serde_json::{Value, json};
 
-use crate::{Error, Outgoing, Place};
+use crate::{Error, Outgoing, Place, Replacement};
 
 const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Annotation that carries a tag in `index.json`.
@@ -223,19 +223,16 @@ impl Read for Leaving<'_> {
     }
 }
 
-/// Writes a file beside `path` and renames it over it.
+/// Writes the file `path`, in place of what was there.
 pub(crate) fn replace(
     path: &Path,
     fill: &mut dyn FnMut(&mut File) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
-    let written = File::create(&partial)
-        .and_then(|mut file| fill(&mut file))
-        .and_then(|()| fs::rename(&partial, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Error::file("write", path)(error)
-    })
+    let written = Replacement::begin(path).and_then(|mut new| {
+        fill(&mut new.file)?;
+        new.finish()
+    });
+    written.map_err(Error::file("write", path))
 }
 
 fn empty_index() -> Value {

@@ -39,6 +39,7 @@ mod outgoing;
 mod provenance;
 mod purl;
 mod push;
+mod replacement;
 mod replica;
 mod sbom;
 mod split;
@@ -66,6 +67,7 @@ pub use manifest::{
 pub use outgoing::Outgoing;
 pub use provenance::{Detail, Material, Origins, Provenance};
 pub use push::{Images, push, push_index, push_layer};
+pub use replacement::Replacement;
 pub use replica::{Others, Replica};
 pub use sbom::sbom;
 pub use split::{Split, subdirectory};
