@@ -24,6 +24,11 @@ impl Directory<'_> {
         shelf.has("version") && shelf.has(MANIFEST)
     }
 
+    /// Whether they may be: all that such a directory is read by is there.
+    pub fn is_begun(shelf: &Shelf) -> bool {
+        shelf.has(MANIFEST)
+    }
+
     /// The image's manifest for `platform`.
     ///
     /// # Errors

@@ -33,6 +33,11 @@ impl Layout<'_> {
         shelf.has(INDEX) && shelf.has("oci-layout")
     }
 
+    /// Whether they may be: all that a layout is read by is there.
+    pub fn is_begun(shelf: &Shelf) -> bool {
+        shelf.has(INDEX)
+    }
+
     /// All images, and what they are called.
     ///
     /// # Errors

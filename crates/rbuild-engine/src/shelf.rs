@@ -89,6 +89,9 @@ pub enum ShelfError {
         /// Why.
         source: ManifestError,
     },
+    /// The files are others than those that were named.
+    #[error("it is not {0}")]
+    Other(&'static str),
     /// The files are those of no image.
     #[error("it is neither an OCI layout nor an archive of `docker save`")]
     NoImage,

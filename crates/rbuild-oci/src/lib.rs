@@ -85,6 +85,14 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Transport { hint, .. } => Some(hint),
+            Self::Reference { reference, .. } if reference.starts_with(['/', '.', '~']) => Some(
+                "for a path say what is there: oci:DIR, dir:DIR, oci-archive:FILE or docker-archive:FILE",
+            ),
+            Self::Reference { reference, .. }
+                if reference.starts_with("http") && reference.contains("://") =>
+            {
+                Some("a registry is named without that: docker://HOST[:PORT]/NAME[:TAG]")
+            }
             _ => None,
         }
     }

@@ -152,7 +152,9 @@ fn listed(
     let ours = Platform::default();
     let Some(chosen) = wanted.unwrap_or(&ours).choose(&offers) else {
         let failure = for_others(name.as_str(), wanted, offers.iter().flatten());
-        return Err(failure.with_hint("--platform says which one is meant"));
+        return Err(
+            failure.with_hint("`rbuild images` shows the ids of its images, which name them")
+        );
     };
     let id = index.images[chosen].image;
     let record = store.image(&id)?.ok_or_else(|| {

@@ -21,6 +21,7 @@ use crate::{
     report::{self, Verbosity, print},
     settings,
     source::{Part, Source},
+    terminal,
 };
 
 /// Imports and prints the image's id.
@@ -35,6 +36,9 @@ pub fn execute(global: &Global, args: &ImportArgs) -> Result<ExitCode, Failure> 
         Failure::message(format!("cannot open `{}`: {source}", args.source.display()))
     };
     let is_stdin = args.source == Path::new("-");
+    if is_stdin {
+        terminal::refuse_archive("name a file or a directory, or use a pipe")?;
+    }
     let directory = (!is_stdin && args.source.is_dir())
         .then(|| Dir::open(&args.source))
         .transpose()?;

@@ -76,7 +76,8 @@ pub fn execute(global: &Global, args: &SaveArgs) -> Result<ExitCode, Failure> {
 fn save_directory(place: Place<'_>, saved: &[Saved], directory: &Path) -> Result<(), Failure> {
     let images: Vec<Named<'_>> = saved.iter().filter_map(Saved::image).collect();
     let [one] = &images[..] else {
-        return Err(Failure::message("such a directory has one image"));
+        return Err(Failure::message("such a directory has one image")
+            .with_hint("--format oci-dir can have several"));
     };
     let exported = export(place, one.image, looks(Format::Docker))?;
     Ok(write_directory(place, &exported, directory)?)
