@@ -21,14 +21,15 @@ pub enum Scarce {
     Inodes(u64),
 }
 
-/// A user whose store, with `alpine` in it, is on a disk with these mount options (tmpfs(5)).
+/// A user whose store, with `alpine` in it, is on a disk with these mount options (tmpfs(5)); the disk is
+/// to go first.
 #[track_caller]
-pub fn host_on_disk(options: &str, more: &[Need]) -> Option<(Disk, Host)> {
+pub fn host_on_disk(options: &str, more: &[Need]) -> Option<(Host, Disk)> {
     let mut host = host_with(&[&[Need::Root], more].concat())?;
     let disk = Disk::mount(&host, options);
     host.store = disk.path.join("store");
     host.import(Base::Busybox);
-    Some((disk, host))
+    Some((host, disk))
 }
 
 impl Disk {

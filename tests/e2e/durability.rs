@@ -62,6 +62,11 @@ fn nothing_waits_for_the_disk_where_nobody_asks_for_that_store_8() {
         for call in ["fdatasync(", "syncfs(", "fsync("] {
             assert!(usual.contains(call), "{call}: {usual}");
         }
+        let syncs = usual.matches("syncfs(").count();
+        assert_eq!(
+            syncs, 1,
+            "an image of several layers is synced once: {usual}"
+        );
     }
     for fast in [
         calls(&host, |command| {

@@ -45,7 +45,7 @@ fn survives_scarcity(
     scarce: &[Scarce],
     prepare: fn(&Host) -> Vec<String>,
 ) {
-    let Some((disk, host)) = host_on_disk(options, more) else {
+    let Some((host, disk)) = host_on_disk(options, more) else {
         return;
     };
     host.scratch.file("ctx/file", "x".repeat(300_000)).unwrap();
@@ -112,7 +112,7 @@ fn layout_of_new(host: &Host) -> String {
 
 #[test]
 fn disk_full_while_run_writes_fault_16() {
-    let Some((_disk, host)) = host_on_disk("size=20m", &[]) else {
+    let Some((host, _disk)) = host_on_disk("size=20m", &[]) else {
         return;
     };
     host.scratch.file("ctx/Dockerfile", LARGE).unwrap();
@@ -161,7 +161,7 @@ fn out_of_inodes_at_every_phase_of_a_pull_fault_18() {
 
 #[test]
 fn an_export_to_a_full_disk_names_the_cause_and_leaves_nothing_fault_16() {
-    let Some((disk, host)) = host_on_disk("size=20m", &[]) else {
+    let Some((host, disk)) = host_on_disk("size=20m", &[]) else {
         return;
     };
     host.scratch.file("ctx/file", "x").unwrap();
@@ -193,7 +193,7 @@ fn an_export_to_a_full_disk_names_the_cause_and_leaves_nothing_fault_16() {
 
 #[test]
 fn a_read_only_store_can_be_read_fault_20() {
-    let Some((disk, host)) = host_on_disk("size=20m", &[]) else {
+    let Some((host, disk)) = host_on_disk("size=20m", &[]) else {
         return;
     };
     host.scratch.file("ctx/file", "x").unwrap();
@@ -230,7 +230,7 @@ fn tmpdir_does_not_matter_fault_21() {
 #[test]
 fn a_store_on_a_restricted_mount_works_or_says_why_fault_22() {
     for option in ["noexec", "nosuid", "nodev", "noexec,nosuid,nodev"] {
-        let Some((_disk, host)) = host_on_disk(&format!("size=20m,{option}"), &[]) else {
+        let Some((host, _disk)) = host_on_disk(&format!("size=20m,{option}"), &[]) else {
             return;
         };
         let output = host.build("FROM alpine\nRUN echo a > /a\n", &["-t", "new"]);

@@ -141,6 +141,15 @@ impl Session {
             .map(|found| found.layer))
     }
 
+    /// Makes sure that `layers` are on disk before an image names them: it then waits for none.
+    ///
+    /// # Errors
+    /// [`crate::Error::Write`] if the disk refuses: then no image may name them.
+    pub fn sync(&self, layers: &[LayerId]) -> Result<()> {
+        self.sync_layers(layers.iter())
+            .writing(|| "the layers of an image".to_owned())
+    }
+
     /// Makes sure that `layers` are on disk; nothing is done for those that are known to be.
     pub(crate) fn sync_layers<'id>(
         &self,

@@ -1,4 +1,5 @@
-//! Layers are hashed, and what goes to registries is sent, while later steps still run.
+//! Layers are hashed, and what goes to registries is sent, while later steps still run; when none
+//! does any more, the layers go to the disk while the last are hashed.
 //!
 //! Knows: which steps' layers become layers of an image.
 //! Does not know: how a layer is packed; what came out is remembered in the store, where the
@@ -7,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -18,9 +19,10 @@ use rbuild_engine::Event;
 use rbuild_export::{Layers, Place, packed};
 use rbuild_oci::FileTimes;
 use rbuild_plan::{Plan, StageId, StepId};
-use rbuild_store::LayerId;
+use rbuild_store::{LayerId, Session};
 
 use crate::{
+    failure::Failure,
     order::{Order, Product},
     output::Ends,
     planning::Resolved,
@@ -31,6 +33,8 @@ use crate::{
 pub struct Ahead {
     wanted: BTreeSet<StepId>,
     reach: Reach,
+    /// Those that this build has made.
+    frozen: Mutex<Vec<LayerId>>,
     /// `None` ends it.
     layers: Sender<Option<(StepId, LayerId)>>,
 }
@@ -51,15 +55,27 @@ impl Ahead {
     /// Has the layer hashed, and perhaps sent, that `event` tells of, if it will be one of an
     /// image.
     pub fn note(&self, event: &Event) {
-        let (step, layer) = match event {
-            Event::Frozen { step, layer } => (*step, *layer),
-            Event::Known { step, layer } if self.reach == Reach::All => (*step, *layer),
+        let (step, layer, reach) = match event {
+            Event::Frozen { step, layer } => (*step, *layer, Reach::New),
+            Event::Known { step, layer } if self.reach == Reach::All => (*step, *layer, Reach::All),
             _ => return,
         };
-        if self.wanted.contains(&step) {
-            // Fails only when nobody hashes any more.
-            let _ = self.layers.send(Some((step, layer)));
+        if !self.wanted.contains(&step) {
+            return;
         }
+        if reach == Reach::New {
+            let frozen = self.frozen.lock();
+            frozen.unwrap_or_else(PoisonError::into_inner).push(layer);
+        }
+        // Fails only when nobody hashes any more.
+        let _ = self.layers.send(Some((step, layer)));
+    }
+
+    /// Nothing more comes; returns the layers that this build has made.
+    fn end(&self) -> Vec<LayerId> {
+        let _ = self.layers.send(None);
+        let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut frozen)
     }
 }
 
@@ -106,6 +122,7 @@ impl<'a> Beside<'a> {
                 true => Reach::New,
                 false => Reach::All,
             },
+            frozen: Mutex::default(),
             layers,
         };
         (ahead, Finished(finished))
@@ -127,11 +144,15 @@ impl<'a> Beside<'a> {
 
 /// Calls `build`, which tells what is ahead of each plan what happens, and meanwhile hashes and sends
 /// what comes out as finished; returns when what was begun is done. Failures are left to the commit
-/// and the outputs, which do it again.
-pub fn during<T, E>(
+/// and the outputs, which do it again, but for that of the disk: it tells of a lost block only once.
+///
+/// # Errors
+/// Those of `build`, and [`rbuild_store::Error::Write`].
+pub fn during<T>(
+    session: &Session,
     plans: Vec<(&Beside<'_>, &Ahead, Finished)>,
-    build: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
+    build: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let failed = &Arc::new(AtomicBool::new(false));
     let stop = &|| failed.load(Ordering::Relaxed);
     let connections = (CONNECTIONS / plans.len().max(1)).max(1);
@@ -146,10 +167,12 @@ pub fn during<T, E>(
         }
         let built = build();
         failed.store(built.is_err(), Ordering::Relaxed);
-        for ahead in aheads {
-            let _ = ahead.layers.send(None);
-        }
-        built
+        let frozen: Vec<LayerId> = aheads.into_iter().flat_map(Ahead::end).collect();
+        let made = built?;
+        let synced = session.sync(&frozen);
+        failed.store(synced.is_err(), Ordering::Relaxed);
+        synced?;
+        Ok(made)
     })
 }
 

@@ -9,7 +9,7 @@ use super::{StepError, shown};
 /// Most links that lead nowhere on the way to a directory, as in path_resolution(7).
 const MAX_LINKS: usize = 40;
 
-/// What directories get when they are made.
+/// What a file or directory gets when it is made.
 #[derive(Clone, Copy, Debug)]
 pub struct New {
     /// User.

@@ -207,6 +207,7 @@ fn tags_and_platforms_choose() {
             json!({"org.opencontainers.image.ref.name": tag}),
         )
     };
+    let another = with("digest", json!(format!("sha256:{}", "1".repeat(64))));
     let on = |arch| with("platform", json!({"os": "linux", "architecture": arch}));
     let nested = index(&[on("arm64"), on("amd64")]).to_string();
     other.write_blob(nested.as_bytes());
@@ -214,7 +215,8 @@ fn tags_and_platforms_choose() {
     for (entries, tag, fine) in [
         (vec![tagged("a"), tagged("b")], ":b", true),
         (vec![tagged("a"), tagged("b")], ":c", false),
-        (vec![tagged("a"), tagged("b")], "", false),
+        (vec![tagged("a"), tagged("b")], "", true),
+        (vec![tagged("a"), another], "", false),
         (vec![tagged("a")], "", true),
         (vec![nested], "", true),
         (vec![], "", false),

@@ -84,18 +84,24 @@ fn reboot(scratch: &Scratch) {
 #[test]
 fn a_layer_that_was_not_synced_is_no_result_after_a_reboot() {
     let layer = LayerId::from_bytes([1; 32]);
-    for (in_image, trusted) in [(false, false), (true, true)] {
+    for (how, trusted) in [
+        ("not at all", false),
+        ("alone", true),
+        ("in an image", true),
+    ] {
         let scratch = Scratch::new();
         let store = Store::open(&scratch.path(""), Durability::Commit).unwrap();
         let session = store.begin().unwrap();
         put_layer(&session, layer, "file");
         assert!(session.finished_layer(&layer).unwrap().is_some());
-        if in_image {
-            session.put_image(&image(layer, "x")).unwrap();
+        match how {
+            "alone" => session.sync(&[layer]).unwrap(),
+            "in an image" => drop(session.put_image(&image(layer, "x")).unwrap()),
+            _ => {}
         }
         reboot(&scratch);
         let found = session.finished_layer(&layer).unwrap();
-        assert_eq!(found.is_some(), trusted, "in an image: {in_image}");
+        assert_eq!(found.is_some(), trusted, "synced {how}");
         // Made again, it replaces the old one.
         put_layer(&session, layer, "file");
         assert!(session.finished_layer(&layer).unwrap().is_some());

@@ -238,7 +238,8 @@ impl Site<'_> {
         }
         let aheads = besides.iter().zip(&listeners).zip(finished);
         let aheads = aheads.map(|((beside, it), finished)| (beside, &it.ahead, finished));
-        let built = during(aheads.collect(), || self.execute(ground, &listeners))?;
+        let build = || self.execute(ground, &listeners);
+        let built = during(self.ends.session, aheads.collect(), build)?;
         advise_all(subject, &listeners)?;
         let parts = variants.iter().zip(built).zip(listeners);
         let finished = parts.map(|((variant, states), listeners)| Finished {
