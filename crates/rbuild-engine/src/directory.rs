@@ -24,9 +24,9 @@ impl Directory<'_> {
         shelf.has("version") && shelf.has(MANIFEST)
     }
 
-    /// Whether they may be: all that such a directory is read by is there.
-    pub fn is_begun(shelf: &Shelf) -> bool {
-        shelf.has(MANIFEST)
+    /// Whether the files are others: there is nothing that such a directory would be read by.
+    pub fn is_none(shelf: &Shelf) -> bool {
+        shelf.lacks(MANIFEST)
     }
 
     /// The image's manifest for `platform`.

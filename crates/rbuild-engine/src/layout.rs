@@ -33,9 +33,9 @@ impl Layout<'_> {
         shelf.has(INDEX) && shelf.has("oci-layout")
     }
 
-    /// Whether they may be: all that a layout is read by is there.
-    pub fn is_begun(shelf: &Shelf) -> bool {
-        shelf.has(INDEX)
+    /// Whether the files are others: there is nothing that a layout would be read by.
+    pub fn is_none(shelf: &Shelf) -> bool {
+        shelf.lacks(INDEX)
     }
 
     /// All images, and what they are called.

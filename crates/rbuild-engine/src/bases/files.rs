@@ -53,7 +53,7 @@ impl Bases<'_> {
         shelf: Result<Shelf, ShelfError>,
     ) -> Result<ImageRecord, PullError> {
         let shelf = shelf?;
-        if !Layout::is_begun(&shelf) {
+        if Layout::is_none(&shelf) {
             return Err(ShelfError::Other("an OCI layout").into());
         }
         let layout = Layout(&shelf);
@@ -77,7 +77,7 @@ impl Bases<'_> {
 
     fn directory_image(&self, path: &str) -> Result<ImageRecord, PullError> {
         let shelf = Shelf::directory(Path::new(path))?;
-        if !Directory::is_begun(&shelf) {
+        if Directory::is_none(&shelf) {
             return Err(ShelfError::Other("a directory of a manifest and its blobs").into());
         }
         let directory = Directory(&shelf);
