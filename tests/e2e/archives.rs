@@ -603,3 +603,73 @@ fn capability(host: &Host, file: &str) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[test]
+fn a_quiet_build_tells_nothing_but_the_id() {
+    let Some(host) = built(&[]) else { return };
+    let push = host.run(&["push", "-q", "it:1", "oci:base:1"]).success();
+    assert_eq!((&push.stdout[..], &push.stderr[..]), ("", ""));
+    let flags = ["-q", "-t", "quiet", "--cache-to=type=local,dest=cache"];
+    let built = host.build("FROM oci:base:1\nRUN echo loud; echo loud >&2\n", &flags);
+    let built = built.success();
+    assert_eq!(built.stderr, "");
+    assert_eq!(built.stdout, format!("{}\n", id(&host, "quiet")));
+    let failed = host.build("FROM oci:base:1\nRUN echo why; false\n", &["-q"]);
+    let failed = failed.failure().saying("why").saying("error");
+    assert!(!failed.says("pulling"), "{}", failed.stderr);
+}
+
+#[test]
+fn who_names_the_wrong_kind_of_place_is_told_what_is_there() {
+    let Some(host) = built(&[]) else { return };
+    let path = host.scratch.path();
+    fs::create_dir(path.join("dir")).unwrap();
+    fs::write(path.join("dir/file"), "text").unwrap();
+    for (args, says) in [
+        (["pull", "oci:dir/file"], "hint: `dir/file` is a file"),
+        (["pull", "dir:dir/file"], "hint: `dir/file` is a file"),
+        (["pull", "oci-archive:dir"], "hint: `dir` is a directory"),
+        (["pull", "docker-archive:dir"], "hint: `dir` is a directory"),
+        (["pull", "oci:dir"], "it is not an OCI layout"),
+        (["pull", "dir:dir"], "it is not a directory of a manifest"),
+        (
+            ["pull", "./dir"],
+            "hint: for a path say what is there: oci:DIR",
+        ),
+        (
+            ["pull", "https://h/a"],
+            "hint: a registry is named without that",
+        ),
+    ] {
+        host.run(&args).failure().saying(says);
+    }
+    for args in [
+        &["save", "it:1", "-o", "dir"][..],
+        &["push", "it:1", "oci-archive:dir"],
+        &["export", "it:1", "-o", "dir"],
+    ] {
+        let failed = host.run(args).failure();
+        failed.saying("cannot write `dir`").saying("directory");
+    }
+    let left = fs::read_dir(path.join("dir")).unwrap();
+    assert_eq!(left.count(), 1);
+}
+
+#[test]
+fn a_full_disk_is_named_and_a_reader_that_goes_away_is_not() {
+    let Some(host) = built(&[]) else { return };
+    let full = host.run(&["save", "it:1", "-o", "/dev/full"]).failure();
+    full.saying("cannot write `/dev/full`")
+        .saying("No space left on device");
+    let head = format!(
+        "{{ {}; echo $? >&2; }} | head -c 1 >/dev/null",
+        shell(&host.rbuild(&["save", "it:1"]))
+    );
+    let output = host
+        .account
+        .command("sh")
+        .args(["-c", &head])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "141\n");
+}

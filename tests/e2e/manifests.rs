@@ -110,7 +110,7 @@ fn a_list_is_run_as_its_image_for_the_platform() {
 }
 
 #[test]
-fn a_list_is_saved_as_its_image_for_this_machine() {
+fn a_list_is_saved_as_docker_does_as_its_image_for_this_machine() {
     let Some(mut host) = with_images(&[]) else {
         return;
     };
@@ -122,6 +122,51 @@ fn a_list_is_saved_as_its_image_for_this_machine() {
         .success()
         .saying("localhost/both:latest");
     assert_eq!(host.run(&["run", "both"]).success().stdout, "one\n");
+}
+
+/// What skopeo finds at `place`: the platforms of an index, nothing for an image.
+fn found_at(host: &Host, place: &str) -> String {
+    let document = peer(host, "skopeo", &["inspect", "--raw", place]);
+    let document: Value = serde_json::from_str(&document).unwrap();
+    match document["manifests"].is_array() {
+        true => platforms(&document),
+        false => String::new(),
+    }
+}
+
+#[test]
+fn a_list_is_saved_for_a_layout_with_all_its_images() {
+    let Some(host) = with_images(&["skopeo", "podman"]) else {
+        return;
+    };
+    both(&host);
+    let all = platforms(&listed(&host, "both"));
+    let formats = [("oci-archive", "oci-archive"), ("oci-dir", "oci")];
+    for (format, transport) in formats {
+        let save = ["save", "--format", format, "-o", format];
+        host.run(&[&save[..], &["both"]].concat()).success();
+        let place = format!("{transport}:{format}:localhost/both:latest");
+        assert_eq!(found_at(&host, &place), all, "{format}");
+        let copy = ["copy", "--all", &place, &format!("dir:of-{format}")];
+        peer(&host, "skopeo", &copy);
+        // Beside an image; of two names of one list it is there once.
+        host.run(&["tag", "both", "pair"]).success();
+        let with = format!("{format}-with");
+        let more = ["save", "-m", "--format", format, "-o", &with];
+        host.run(&[&more[..], &["both", "two", "pair"]].concat())
+            .success();
+        for (name, expected) in [("both", &all[..]), ("pair", &all[..]), ("two", "")] {
+            let place = format!("{transport}:{with}:localhost/{name}:latest");
+            assert_eq!(found_at(&host, &place), expected, "{format} {name}");
+        }
+    }
+    let loaded = peer(&host, "podman", &["load", "-q", "-i", "oci-archive"]);
+    assert!(loaded.contains("localhost/both:latest"), "{loaded}");
+    let Some(other) = host_with(&[]) else { return };
+    let archive = host.scratch.path().join("oci-archive");
+    let load = ["load", "-i", archive.to_str().unwrap()];
+    other.run(&load).success().saying("localhost/both:latest");
+    assert_eq!(other.run(&["run", "both"]).success().stdout, "one\n");
 }
 
 /// What an image says that it is for.
@@ -175,24 +220,41 @@ fn a_pushed_list_is_an_index_to_others_and_to_us() {
 }
 
 #[test]
-fn a_list_in_a_layout_is_read_by_skopeo() {
-    let Some(host) = with_images(&["skopeo"]) else {
+fn a_list_is_pushed_with_its_images_to_files_that_others_read() {
+    let Some(host) = with_images(&["skopeo", "podman"]) else {
         return;
     };
     both(&host);
-    manifest(&host, &["push", "both", "oci:out:1"]);
-    peer(
-        &host,
-        "skopeo",
-        &["copy", "--all", "oci:out:1", "dir:copied"],
-    );
-    let copied = host.scratch.path().join("copied/manifest.json");
-    let document = fs::read_to_string(copied).unwrap();
-    let document: Value = serde_json::from_str(&document).unwrap();
-    assert!(platforms(&document).ends_with(" linux/arm/v6"));
-    host.run(&["manifest", "push", "both", "docker-archive:x.tar"])
-        .failure()
-        .saying("cannot be written to");
+    let all = platforms(&listed(&host, "both"));
+    let places = ["oci:out:1", "oci-archive:out.tar:1", "dir:out.dir"];
+    for (number, place) in places.into_iter().enumerate() {
+        let digest = format!("digest{number}");
+        match number % 2 {
+            0 => manifest(&host, &["push", "--digestfile", &digest, "both", place]),
+            _ => host
+                .run(&["push", "--digestfile", &digest, "both", place])
+                .success(),
+        };
+        assert_eq!(found_at(&host, place), all, "{place}");
+        let copied = format!("dir:copied{number}");
+        peer(&host, "skopeo", &["copy", "--all", place, &copied]);
+        let pulled = ["pull", "--platform", "linux/arm/v6", place];
+        host.run(&pulled).success();
+    }
+    let theirs = peer(&host, "podman", &["pull", "-q", "dir:out.dir"]);
+    assert_eq!(theirs.trim().len(), 64, "{theirs}");
+    for place in places {
+        host.run(&["push", "--all=false", "both", place])
+            .failure()
+            .saying("cannot have a list without its images")
+            .saying("hint: --all=false is for registries");
+    }
+    for push in [&["push"][..], &["manifest", "push"]] {
+        host.run(&[push, &["both", "docker-archive:x.tar"]].concat())
+            .failure()
+            .saying("`docker-archive:x.tar` is for one image, not for a list")
+            .saying("hint: oci-archive:FILE and dir:DIR have all its images");
+    }
 }
 
 #[test]

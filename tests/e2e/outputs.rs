@@ -579,7 +579,7 @@ fn a_tag_may_be_a_place_that_gets_the_result() {
             "containers-storage:it",
             "rbuild push NAME containers-storage:",
         ),
-        ("dir:several", "one platform"),
+        ("docker-archive:several.tar", "one platform"),
     ] {
         host.build(
             "FROM scratch\nLABEL a=b\n",

@@ -318,6 +318,45 @@ fn what_has_no_place_for_several_is_refused() {
     build(&host, FILES, &["-o", "type=docker,dest=it.tar"])
         .failure()
         .saying("type=docker is for one platform");
+    build(
+        &host,
+        FILES,
+        &["-o", "type=registry,name=docker-archive:it.tar"],
+    )
+    .failure()
+    .saying("docker-archive: is for one platform");
+}
+
+#[test]
+fn a_directory_of_a_manifest_has_images_for_several_platforms() {
+    let Some(host) = host_with(&[Need::Tool("skopeo")]) else {
+        return;
+    };
+    build(&host, FILES, &["-t", "dir:both"]).success();
+    let index = peer(&host, "skopeo", &["inspect", "--raw", "dir:both"]);
+    assert_eq!(platforms(&json(&index)), "linux/arm/v6 linux/sparc64");
+    peer(
+        &host,
+        "skopeo",
+        &["copy", "--all", "dir:both", "oci:copied"],
+    );
+}
+
+#[test]
+fn a_pull_warns_of_an_image_for_another_platform_than_was_asked_for() {
+    let Some(host) = host() else { return };
+    let labelled = "FROM scratch\nLABEL a=b\n";
+    host.build(labelled, &["--arch=sparc64", "-t", "oci:lone:1"])
+        .success();
+    let pulled = |platform: &str| {
+        let output = host.run(&["pull", "-q", "--platform", platform, "oci:lone:1"]);
+        output.success().stderr
+    };
+    assert_eq!(pulled("linux/sparc64"), "");
+    assert_eq!(
+        pulled("linux/s390x"),
+        "warning: `oci:lone:1` is for linux/sparc64, not for linux/s390x\n"
+    );
 }
 
 #[test]

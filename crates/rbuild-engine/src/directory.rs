@@ -24,6 +24,11 @@ impl Directory<'_> {
         shelf.has("version") && shelf.has(MANIFEST)
     }
 
+    /// Whether the files are others: there is nothing that such a directory would be read by.
+    pub fn is_none(shelf: &Shelf) -> bool {
+        shelf.lacks(MANIFEST)
+    }
+
     /// The image's manifest for `platform`.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! What can stop a build, besides what is wrong with the Dockerfile.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use rbuild_oci::{CacheImageError, ManifestError, Platform};
 use rbuild_plan::{Reason, StepId};
 use rbuild_store::LayerId;
+use rbuild_sys::Errno;
 
 use crate::{pull::PullError, shelf::ShelfError, step::StepError};
 
@@ -33,7 +34,7 @@ pub enum Error {
         /// As given.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The build context is not a directory, or closed to us.
     #[error("cannot open the build context `{path}`")]
@@ -57,7 +58,7 @@ pub enum Error {
         /// As given.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The ignore file that was asked for is wrong.
     #[error("cannot use the ignore file `{path}`")]
@@ -81,7 +82,7 @@ pub enum Error {
     Traces(#[source] rbuild_sys::Error),
     /// No random numbers.
     #[error("cannot read /dev/urandom")]
-    Random(#[source] std::io::Error),
+    Random(#[source] io::Error),
     /// The name is no image reference.
     #[error("cannot understand the name of an image")]
     Reference(#[from] rbuild_oci::Error),
@@ -165,7 +166,29 @@ impl Error {
                 PullError::Registry(error) => error.hint(),
                 _ => None,
             },
+            Self::Files { location, source } => other_place(location, source),
             _ => None,
         }
+    }
+}
+
+/// What is at `location` in truth, where opening it has shown that.
+fn other_place(location: &str, why: &PullError) -> Option<String> {
+    let PullError::Files(why) = why else {
+        return None;
+    };
+    let path = location.split(':').nth(1)?;
+    match why {
+        ShelfError::Directory(error) if error.is(Errno::NOTDIR) => Some(format!(
+            "`{path}` is a file: oci-archive: and docker-archive: name such"
+        )),
+        ShelfError::Copy(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            Some(format!("`{path}` is a directory: oci: and dir: name such"))
+        }
+        ShelfError::Other(_) => Some(
+            "`rbuild load -i` finds out what it is; `rbuild import` makes an image of plain files"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }

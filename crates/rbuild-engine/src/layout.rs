@@ -33,6 +33,11 @@ impl Layout<'_> {
         shelf.has(INDEX) && shelf.has("oci-layout")
     }
 
+    /// Whether the files are others: there is nothing that a layout would be read by.
+    pub fn is_none(shelf: &Shelf) -> bool {
+        shelf.lacks(INDEX)
+    }
+
     /// All images, and what they are called.
     ///
     /// # Errors

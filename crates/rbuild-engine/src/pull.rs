@@ -18,7 +18,7 @@ use std::{
 use rbuild_layer::{Decoder, Disk, UnpackOptions, Whiteouts, unpack};
 use rbuild_oci::{
     ChainId, Descriptor, DiffId, Digest, FileTimes, Hasher, ImageConfig, ImageId, Manifest,
-    media_type,
+    RootEntry, media_type,
 };
 use rbuild_registry::Repository;
 use rbuild_store::{
@@ -300,6 +300,7 @@ impl Wanted<'_> {
             size,
             blob: Some(self.blob.clone()),
             times: FileTimes::Kept,
+            root: RootEntry::Unusual,
         })
     }
 

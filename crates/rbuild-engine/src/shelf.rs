@@ -14,7 +14,7 @@ use std::{
 use rbuild_layer::{Catalog, Codec, Decoder, sniff};
 use rbuild_oci::{BlobDigest, Digest, ManifestError};
 use rbuild_store::Session;
-use rbuild_sys::Dir;
+use rbuild_sys::{Dir, Errno};
 
 /// Largest document, in bytes (sandbox.md, Limits).
 const DOCUMENT_LIMIT: u64 = 8 << 20;
@@ -89,6 +89,9 @@ pub enum ShelfError {
         /// Why.
         source: ManifestError,
     },
+    /// The files are others than those that were named.
+    #[error("it is not {0}")]
+    Other(&'static str),
     /// The files are those of no image.
     #[error("it is neither an OCI layout nor an archive of `docker save`")]
     NoImage,
@@ -150,6 +153,17 @@ impl Shelf {
         match self {
             Self::Directory(dir) => dir.resolve_file(file.as_bytes()).is_ok(),
             Self::Archive(catalog) => catalog.has(file),
+        }
+    }
+
+    /// Whether there is nothing called `file`: not even what cannot be read.
+    pub fn lacks(&self, file: &str) -> bool {
+        match self {
+            Self::Directory(dir) => {
+                let found = dir.resolve_file(file.as_bytes());
+                found.is_err_and(|error| error.is(Errno::NOENT))
+            }
+            Self::Archive(catalog) => !catalog.has(file),
         }
     }
 

@@ -204,7 +204,7 @@ pub(crate) fn write_tar(
                 .store
                 .layer(&layer.layer)?
                 .ok_or(Error::LayerMissing(layer.layer))?;
-            let options = pack_options(layer.times);
+            let options = pack_options(layer.times, layer.root);
             pack(&[&tree.diff], &options, &mut both).map_err(Error::Pack)?;
         }
     }

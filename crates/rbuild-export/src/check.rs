@@ -13,6 +13,7 @@ pub fn is_intact(known: &ImageLayer, layer: &Layer) -> bool {
         return true;
     }
     let mut hasher = Hasher::new();
-    let packed = pack(&[&layer.diff], &pack_options(known.times), &mut hasher);
+    let options = pack_options(known.times, known.root);
+    let packed = pack(&[&layer.diff], &options, &mut hasher);
     packed.is_ok() && DiffId(hasher.finish()) == known.diff_id
 }

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_oci::{CacheRecords, CachedStep, DiffId, FileTimes, Format, ImageConfig, ImageId, Name};
+use rbuild_oci::{
+    CacheRecords, CachedStep, DiffId, FileTimes, Format, ImageConfig, ImageId, Name, RootEntry,
+};
 use rbuild_plan::{Stage, StepId};
 use rbuild_store::{Draft, ImageLayer, ImageRecord, Key, LayerId, Session, Store};
 use rbuild_sys::Dir;
@@ -18,6 +20,9 @@ use crate::{
     hashing::hash_aside,
     import::{Root, freeze},
 };
+
+/// What new layers say of their root.
+const NEW_ROOT: RootEntry = RootEntry::Unusual;
 
 /// What a stage becomes an image with.
 #[derive(Clone, Copy, Debug)]
@@ -180,6 +185,7 @@ impl Packed {
             size: self.size,
             blob: None,
             times,
+            root: NEW_ROOT,
         }
     }
 }
@@ -198,7 +204,7 @@ pub fn packed(
     let what = format!("{layer} {times:?} with its root");
     remember(store, session, ("packed", what.as_bytes()), || {
         let found = store.layer(&layer)?.ok_or(Error::LayerMissing(layer))?;
-        let options = pack_options(times);
+        let options = pack_options(times, NEW_ROOT);
         let (packed, hasher) = hash_aside(|out| pack(&[&found.diff], &options, out));
         packed.map_err(Error::Pack)?;
         Ok(Packed {
@@ -208,10 +214,12 @@ pub fn packed(
     })
 }
 
-pub(crate) fn pack_options(times: FileTimes) -> PackOptions {
+/// How a layer is packed that is known to have been packed so.
+pub(crate) fn pack_options(times: FileTimes, root: RootEntry) -> PackOptions {
     PackOptions {
+        form: Form::Overlay,
+        root,
         times,
-        ..PackOptions::new(Form::Overlay)
     }
 }
 

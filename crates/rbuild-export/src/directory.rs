@@ -1,6 +1,7 @@
 //! `dir:DIR`: a manifest and its blobs, side by side, as skopeo and podman write them.
 //!
-//! containers-transports(5), "dir": a blob is called by the digits of its digest.
+//! containers-transports(5), "dir": a blob is called by the digits of its digest. `manifest.json` may
+//! be an index; then its manifests are `HEX.manifest.json`.
 
 use std::{
     fs,
@@ -9,17 +10,22 @@ use std::{
 };
 
 use crate::{
-    Error, Exported, Place,
+    Error, Outgoing, Place,
     layout::{open, replace},
 };
 
 const VERSION: &str = "Directory Transport Version: 1.1\n";
 
-/// Writes the image into `directory`, made if it is missing; an image that was there is replaced.
+/// Writes `what` into `directory`, made if it is missing; what was there is replaced.
 ///
 /// # Errors
 /// [`Error::NotEmpty`] if `directory` holds something else; [`Error::File`].
-pub fn write_directory(place: Place<'_>, image: &Exported, directory: &Path) -> Result<(), Error> {
+pub fn write_directory<'a>(
+    place: Place<'_>,
+    what: impl Into<Outgoing<'a>>,
+    directory: &Path,
+) -> Result<(), Error> {
+    let what = what.into();
     fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
     let mut there = fs::read_dir(directory).map_err(Error::file("read", directory))?;
     if there.next().is_some() && !directory.join("version").is_file() {
@@ -32,12 +38,18 @@ pub fn write_directory(place: Place<'_>, image: &Exported, directory: &Path) -> 
             file.write_all(text.as_bytes())
         })
     };
-    for layer in &image.layers {
+    for layer in what.layers() {
         let mut blob = open(place, layer)?;
         let path = directory.join(layer.digest.0.hex());
         replace(&path, &mut |file| io::copy(&mut blob, file).map(drop))?;
     }
-    write(&image.config_descriptor.digest.0.hex(), &image.config)?;
+    for image in what.images() {
+        write(&image.config_descriptor.digest.0.hex(), &image.config)?;
+        if let Outgoing::Index(_) = what {
+            let hex = image.descriptor.digest.0.hex();
+            write(&format!("{hex}.manifest.json"), &image.manifest)?;
+        }
+    }
     write("version", VERSION)?;
-    write("manifest.json", &image.manifest)
+    write("manifest.json", what.text())
 }

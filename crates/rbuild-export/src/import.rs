@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use rbuild_layer::{Decoder, Form, PackOptions, UnpackOptions, Whiteouts, pack, sniff, unpack};
 use rbuild_oci::{FileTimes, HistoryEntry, ImageConfig, ImageId, Name};
-use rbuild_store::{Draft, ImageLayer, ImageRecord, LayerId, LayerRecord, Session, Store};
+use rbuild_store::{Draft, ImageRecord, LayerId, LayerRecord, Session, Store};
 use rbuild_sys::Dir;
 
 use crate::{Error, commit::packed, rfc3339};
@@ -56,13 +56,7 @@ pub fn import(store: &Store, session: &Session, request: Import<'_>) -> Result<I
         ..HistoryEntry::default()
     }];
     let config = serde_json::to_string(&config).expect("a configuration has string keys");
-    let layers = vec![ImageLayer {
-        layer,
-        diff_id: packed.diff_id,
-        size: packed.size,
-        blob: None,
-        times: FileTimes::Kept,
-    }];
+    let layers = vec![packed.layer(layer, FileTimes::Kept)];
     let id = session.put_image(&ImageRecord {
         config,
         manifest: None,

@@ -12,47 +12,35 @@ use std::{
 use rbuild_oci::{BlobDigest, Descriptor, Hasher, media_type};
 use serde_json::{Value, json};
 
-use crate::{Error, Exported, ExportedIndex, Place};
+use crate::{Error, Outgoing, Place, Replacement};
 
 const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Annotation that carries a tag in `index.json`.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Adds the image to the layout at `directory`, made if it is missing, under `tag`.
+/// Adds `what` to the layout at `directory`, made if it is missing, under `tag`.
 ///
-/// An image that had the tag before loses it. `index.json` is replaced by a rename, after all
-/// blobs are there.
+/// What had the tag before loses it. `index.json` is replaced by a rename, after all blobs are
+/// there.
 ///
 /// # Errors
 /// [`Error::NotALayout`] if `directory` holds something else; [`Error::File`], with
 /// [`Error::BlobChanged`] as its source if the store's copy of a layer is damaged.
-pub fn write_layout(
+pub fn write_layout<'a>(
     place: Place<'_>,
-    image: &Exported,
+    what: impl Into<Outgoing<'a>>,
     directory: &Path,
     tag: Option<&str>,
 ) -> Result<(), Error> {
+    let what = what.into();
     let layout = Begun::at(directory)?;
-    layout.add_blobs(place, image)?;
-    layout.finish(&image.descriptor, tag)
-}
-
-/// The same for an index with all its images: the tag leads to the index.
-///
-/// # Errors
-/// As [`write_layout`].
-pub fn write_index_layout(
-    place: Place<'_>,
-    index: &ExportedIndex,
-    directory: &Path,
-    tag: Option<&str>,
-) -> Result<(), Error> {
-    let layout = Begun::at(directory)?;
-    for image in &index.images {
-        layout.add_blobs(place, image)?;
+    for layer in what.layers() {
+        layout.add_layer(place, layer)?;
     }
-    layout.add_text(&index.descriptor, &index.text)?;
-    layout.finish(&index.descriptor, tag)
+    for (descriptor, text) in what.documents() {
+        layout.add_text(descriptor, text)?;
+    }
+    layout.finish(what.descriptor(), tag)
 }
 
 /// A layout that gets blobs.
@@ -75,17 +63,13 @@ impl<'a> Begun<'a> {
         })
     }
 
-    fn add_blobs(&self, place: Place<'_>, image: &Exported) -> Result<(), Error> {
-        for layer in &image.layers {
-            let path = self.blobs.join(layer.digest.0.hex());
-            if fs::metadata(&path).is_ok_and(|file| file.len() == layer.size) {
-                continue;
-            }
-            let mut blob = open(place, layer)?;
-            replace(&path, &mut |file| io::copy(&mut blob, file).map(drop))?;
+    fn add_layer(&self, place: Place<'_>, layer: &Descriptor) -> Result<(), Error> {
+        let path = self.blobs.join(layer.digest.0.hex());
+        if fs::metadata(&path).is_ok_and(|file| file.len() == layer.size) {
+            return Ok(());
         }
-        self.add_text(&image.config_descriptor, &image.config)?;
-        self.add_text(&image.descriptor, &image.manifest)
+        let mut blob = open(place, layer)?;
+        replace(&path, &mut |file| io::copy(&mut blob, file).map(drop))
     }
 
     fn add_text(&self, descriptor: &Descriptor, text: &str) -> Result<(), Error> {
@@ -104,54 +88,34 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     replace(path, &mut |file| file.write_all(text.as_bytes()))
 }
 
-/// An image and what it is called in a layout.
+/// What a layout has, and what it is called there.
 #[derive(Clone, Copy, Debug)]
 pub struct Tagged<'a> {
-    /// The image.
-    pub image: &'a Exported,
+    /// An image, or an index with its images.
+    pub what: Outgoing<'a>,
     /// Its tag, or whole name.
     pub tag: Option<&'a str>,
 }
 
-/// Writes images as a tar of a layout to `out`.
+/// Writes all of `things` as a tar of one layout to `out`.
 ///
-/// Same images and tags in, same bytes out.
+/// Same things and tags in, same bytes out.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn write_archive(
     place: Place<'_>,
-    images: &[Tagged<'_>],
+    things: &[Tagged<'_>],
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let index = images.iter().fold(empty_index(), |index, tagged| {
-        with_image(index, &tagged.image.descriptor, tagged.tag)
+    let index = things.iter().fold(empty_index(), |index, tagged| {
+        with_image(index, tagged.what.descriptor(), tagged.tag)
     });
     let mut content = Content::default();
-    for Tagged { image, .. } in images {
-        content.add(image);
+    for Tagged { what, .. } in things {
+        content.add(*what);
     }
     content.write(place, &index, out)
-}
-
-/// Writes an index with all its images as a tar of a layout to `out`: `tag` leads to the index.
-///
-/// # Errors
-/// [`Error::File`].
-pub fn write_index_archive(
-    place: Place<'_>,
-    index: &ExportedIndex,
-    tag: Option<&str>,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let mut content = Content::default();
-    for image in &index.images {
-        content.add(image);
-    }
-    let hex = index.descriptor.digest.0.hex();
-    content.texts.insert(hex, &index.text);
-    let top = with_image(empty_index(), &index.descriptor, tag);
-    content.write(place, &top, out)
 }
 
 /// The blobs of an archive: each once, and in the same order every time.
@@ -162,14 +126,13 @@ struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn add(&mut self, image: &'a Exported) {
-        let blobs = image.layers.iter();
+    fn add(&mut self, what: Outgoing<'a>) {
+        let layers = what.layers();
         self.layers
-            .extend(blobs.map(|layer| (layer.digest.0.hex(), layer)));
+            .extend(layers.map(|layer| (layer.digest.0.hex(), layer)));
+        let documents = what.documents();
         self.texts
-            .insert(image.config_descriptor.digest.0.hex(), &image.config);
-        self.texts
-            .insert(image.descriptor.digest.0.hex(), &image.manifest);
+            .extend(documents.map(|(descriptor, text)| (descriptor.digest.0.hex(), text)));
     }
 
     fn write(self, place: Place<'_>, index: &Value, out: &mut dyn Write) -> Result<(), Error> {
@@ -260,19 +223,16 @@ impl Read for Leaving<'_> {
     }
 }
 
-/// Writes a file beside `path` and renames it over it.
+/// Writes the file `path`, in place of what was there.
 pub(crate) fn replace(
     path: &Path,
     fill: &mut dyn FnMut(&mut File) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
-    let written = File::create(&partial)
-        .and_then(|mut file| fill(&mut file))
-        .and_then(|()| fs::rename(&partial, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Error::file("write", path)(error)
-    })
+    let written = Replacement::begin(path).and_then(|mut new| {
+        fill(&mut new.file)?;
+        new.finish()
+    });
+    written.map_err(Error::file("write", path))
 }
 
 fn empty_index() -> Value {

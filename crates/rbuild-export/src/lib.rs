@@ -35,9 +35,11 @@ mod index;
 mod layout;
 mod local;
 mod manifest;
+mod outgoing;
 mod provenance;
 mod purl;
 mod push;
+mod replacement;
 mod replica;
 mod sbom;
 mod split;
@@ -57,13 +59,15 @@ pub use docker_archive::{Named, write_docker_archive};
 pub use error::Error;
 pub use import::{Import, Root, import};
 pub use index::{ExportedIndex, export_index, export_listed, local_index};
-pub use layout::{Tagged, write_archive, write_index_archive, write_index_layout, write_layout};
+pub use layout::{Tagged, write_archive, write_layout};
 pub use local::{merged, write_path, write_tree, write_tree_tar};
 pub use manifest::{
     Exported, Looks, Place, export, format_of, layer_blob, local_descriptor, local_digest,
 };
+pub use outgoing::Outgoing;
 pub use provenance::{Detail, Material, Origins, Provenance};
 pub use push::{Images, push, push_index, push_layer};
+pub use replacement::Replacement;
 pub use replica::{Others, Replica};
 pub use sbom::sbom;
 pub use split::{Split, subdirectory};

@@ -94,7 +94,10 @@ impl<'a> Archive<'a> {
         let mut prelude = Prelude::default();
         while let Some(block) = self.block()? {
             if !checksum_fits(&block) {
-                return Err(self.damaged("wrong checksum"));
+                return Err(self.damaged(match self.offset == block.len() as u64 {
+                    true => "it does not begin as a tar does",
+                    false => "wrong checksum",
+                }));
             }
             let header = tar::Header::from_byte_slice(&block);
             let flag = block[156];

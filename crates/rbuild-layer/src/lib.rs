@@ -30,6 +30,6 @@ pub use chunked::{Chunks, Frame, TableOfContents, write_chunked};
 pub use decode::{Codec, Decoder, sniff};
 pub use encode::{Encoder, EncoderOptions};
 pub use error::{Error, Result};
-pub use pack::{Form, PackOptions, Packed, Root, pack};
+pub use pack::{Form, PackOptions, Packed, pack};
 pub use unpack::{Unpacked, unpack};
 pub use unpack_options::{Disk, Limits, Ownership, RootEntry, UnpackOptions, Whiteouts};

@@ -12,7 +12,7 @@ use std::{
     io::{Read, Write},
 };
 
-use rbuild_oci::FileTimes;
+use rbuild_oci::{FileTimes, RootEntry};
 use rbuild_sys::{Dir, FileKind, Stat, Xattr, file_xattrs};
 
 use crate::{
@@ -37,25 +37,13 @@ pub enum Form {
     Plain,
 }
 
-/// Whether the tree's root is an entry of its own, `./`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Root {
-    /// Its mode, owner and times are recorded.
-    Listed,
-    /// They are recorded unless it is what everybody makes of a root that nothing is said of: mode
-    /// 0755, owner 0:0, no attributes.
-    Unusual,
-    /// The archive says nothing about it.
-    Omitted,
-}
-
 /// How [`pack`] works.
 #[derive(Clone, Copy, Debug)]
 pub struct PackOptions {
     /// How the trees are read.
     pub form: Form,
     /// Whether the root is listed.
-    pub root: Root,
+    pub root: RootEntry,
     /// What becomes of times of modification.
     pub times: FileTimes,
 }
@@ -65,8 +53,8 @@ impl PackOptions {
     /// does if there is something to say: its root is also that of the layers below it.
     pub const fn new(form: Form) -> Self {
         let root = match form {
-            Form::Overlay => Root::Unusual,
-            Form::Plain => Root::Listed,
+            Form::Overlay => RootEntry::Unusual,
+            Form::Plain => RootEntry::Listed,
         };
         Self {
             form,
@@ -152,9 +140,9 @@ impl Packer<'_> {
         let xattrs = belonging(top.xattrs(b""), b"./")?;
         let is_usual = (stat.mode, stat.uid, stat.gid) == USUAL_ROOT && xattrs.is_empty();
         match self.options.root {
-            Root::Listed => {}
-            Root::Unusual if !is_usual => {}
-            Root::Unusual | Root::Omitted => return Ok(()),
+            RootEntry::Listed => {}
+            RootEntry::Unusual if !is_usual => {}
+            RootEntry::Unusual | RootEntry::Omitted => return Ok(()),
         }
         let extra = Extra {
             kind: Type::Directory,

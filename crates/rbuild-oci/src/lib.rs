@@ -19,6 +19,7 @@ mod mode;
 mod path;
 mod platform;
 mod reference;
+mod root_entry;
 
 pub use cache::{CacheImage, CacheImageError, CacheRecords, CachedStep};
 pub use config::{DEFAULT_PATH, Empty, HistoryEntry, ImageConfig, RootFs, RunConfig};
@@ -34,6 +35,7 @@ pub use oci_spec::image as spec;
 pub use path::ImagePath;
 pub use platform::Platform;
 pub use reference::{Name, Reference};
+pub use root_entry::RootEntry;
 
 /// What is wrong with a text that should be one of this crate's values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +85,14 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Transport { hint, .. } => Some(hint),
+            Self::Reference { reference, .. } if reference.starts_with(['/', '.', '~']) => Some(
+                "for a path say what is there: oci:DIR, dir:DIR, oci-archive:FILE or docker-archive:FILE",
+            ),
+            Self::Reference { reference, .. }
+                if reference.starts_with("http") && reference.contains("://") =>
+            {
+                Some("a registry is named without that: docker://HOST[:PORT]/NAME[:TAG]")
+            }
             _ => None,
         }
     }

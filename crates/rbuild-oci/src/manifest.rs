@@ -116,8 +116,8 @@ impl Document {
 }
 
 impl Index {
-    /// What an image for `platform` is called here: the exact one, else one that fits. Of one that
-    /// is listed in gzip and in zstd, the latter is meant.
+    /// What an image for `platform` is called here: the exact one, else one that fits, else one that
+    /// nothing is said of. Of one that is listed in gzip and in zstd, the latter is meant.
     ///
     /// # Errors
     /// [`ManifestError::Platform`] if there is none.
@@ -387,7 +387,7 @@ mod tests {
         check_choice(&[arm, amd], "linux/arm64", true);
         check_choice(&[arm, amd], "linux/s390x", false);
         check_choice(&[""], "linux/amd64", true);
-        check_choice(&["", ""], "linux/amd64", false);
+        check_choice(&[arm, "", ""], "linux/amd64", true);
     }
 
     #[test]

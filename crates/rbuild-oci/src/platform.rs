@@ -57,17 +57,16 @@ impl Platform {
             && (self.variant == wanted.variant || wanted.variant.is_none())
     }
 
-    /// Which of `offers` a request for `self` means: what is exactly that, else the first that fits.
-    /// An offer that does not say what it is for (`None`) fits if it is the only one.
+    /// Which of `offers` a request for `self` means: what is exactly that, else the first that fits,
+    /// else the first that does not say what it is for (`None`).
     pub fn choose(&self, offers: &[Option<Self>]) -> Option<usize> {
-        if let [None] = offers {
-            return Some(0);
-        }
         let said = |fits: &dyn Fn(&Self) -> bool| {
             let mut offers = offers.iter();
             offers.position(|offer| offer.as_ref().is_some_and(fits))
         };
-        said(&|offer| offer == self).or_else(|| said(&|offer| offer.matches(self)))
+        said(&|offer| offer == self)
+            .or_else(|| said(&|offer| offer.matches(self)))
+            .or_else(|| offers.iter().position(Option::is_none))
     }
 }
 
@@ -138,7 +137,8 @@ mod tests {
         assert_eq!(chosen("linux/amd64/v2", &both), None);
         assert_eq!(chosen("linux/s390x", &both), None);
         assert_eq!(chosen("linux/s390x", &[""]), Some(0));
-        assert_eq!(chosen("linux/s390x", &["", ""]), None);
+        assert_eq!(chosen("linux/s390x", &["linux/amd64", "", ""]), Some(1));
+        assert_eq!(chosen("linux/s390x", &["", "linux/s390x"]), Some(1));
         assert_eq!(chosen("linux/s390x", &[]), None);
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_oci::{Descriptor, DiffId, Digest, FileTimes, Format, ImageId};
+use rbuild_oci::{Descriptor, DiffId, Digest, FileTimes, Format, ImageId, RootEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -52,6 +52,9 @@ pub struct ImageLayer {
     /// What becomes of times of modification in its tar.
     #[serde(rename = "mtime_limit")]
     pub times: FileTimes,
+    /// Whether its tar says what its root is like.
+    #[serde(default)]
+    pub root: RootEntry,
 }
 
 impl ImageRecord {

@@ -18,7 +18,13 @@ use std::{
 use rbuild_store::{Budget, Policy, Store};
 use serde::Deserialize;
 
-use crate::{amount, failure::Failure, report, settings, template::size};
+use crate::{
+    amount,
+    failure::Failure,
+    report::{self, Verbosity},
+    settings,
+    template::size,
+};
 
 /// What may stay after a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +73,7 @@ impl Allowance {
     /// has not ended loses nothing of its own.
     ///
     /// What cannot be deleted now is only told: the build is done.
-    pub fn enforce(&self, store: &Store) {
+    pub fn enforce(&self, store: &Store, verbosity: Verbosity) {
         if self.budget.is_none() {
             return;
         }
@@ -81,7 +87,7 @@ impl Allowance {
             Ok(gone) => {
                 let freed: u64 = gone.iter().flatten().map(|victim| victim.size).sum();
                 if freed > 0 {
-                    report::note(&format!("storage.conf: freed {}", size(freed)));
+                    verbosity.progress(&format!("storage.conf: freed {}", size(freed)));
                 }
             }
             Err(error) => report::note(&format!("storage.conf: nothing more is freed: {error}")),

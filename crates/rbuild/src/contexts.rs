@@ -23,7 +23,7 @@ use rbuild_plan::{ContextKind, Plan, Source};
 use rbuild_store::Session;
 use rbuild_sys::Dir;
 
-use crate::{failure::Failure, fetched::material, report, settings};
+use crate::{failure::Failure, fetched::material, report::Verbosity, settings};
 
 /// The main context, before its Dockerfile is read.
 pub enum Main {
@@ -79,6 +79,8 @@ pub struct Opener<'a> {
     pub fetcher: Fetcher<'a>,
     /// Whether a checkout keeps its `.git`.
     pub git_dir: GitDir,
+    /// Whether it is told what is fetched.
+    pub verbosity: Verbosity,
 }
 
 impl Opener<'_> {
@@ -168,12 +170,12 @@ impl Opener<'_> {
                 return Ok((context, None));
             }
             ContextSpec::Url(url) => {
-                report::note(&format!("fetching {url}"));
+                self.verbosity.progress(&format!("fetching {url}"));
                 let authorization = self.fetcher.authorization(Asked::File, &url.host());
                 fetcher(authorization.as_deref()).url(url, &into)?
             }
             ContextSpec::Git(source) => {
-                report::note(&format!("fetching {source}"));
+                self.verbosity.progress(&format!("fetching {source}"));
                 let host = source.http_host();
                 let authorization =
                     host.and_then(|host| self.fetcher.authorization(Asked::Git, &host));

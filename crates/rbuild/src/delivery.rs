@@ -21,7 +21,7 @@ use crate::{
     order::{Order, Product},
     output::{self, Built, Ends, Files, Made, Output, Written},
     planning::Resolved,
-    report,
+    report::{self, Verbosity},
     targets::Target,
 };
 
@@ -129,10 +129,8 @@ fn deliver(
     let written = output::write(&order.outputs, built)?;
     let result = Outcome::of(ends.store, images, &list)?;
     record(args, &result, (written.as_ref(), &target.names))?;
-    if !args.quiet {
-        for name in target.names.iter().chain(&order.list) {
-            report::note(&format!("committed {name}"));
-        }
+    for name in target.names.iter().chain(&order.list) {
+        Verbosity::of(args.quiet).progress(&format!("committed {name}"));
     }
     if order.outputs.iter().any(Output::is_stdout) {
         return Ok(());

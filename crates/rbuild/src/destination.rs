@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, path::Path, slice};
 
 use rbuild_export::{
-    ARTIFACT_TYPE, Exported, ExportedIndex, Images, Looks, Named, Place, Tagged, export,
+    ARTIFACT_TYPE, ExportedIndex, Images, Looks, Named, Outgoing, Place, Tagged, export,
     local_descriptor, push, push_index, write_archive, write_directory, write_docker_archive,
-    write_index_layout, write_layout,
+    write_layout,
 };
 use rbuild_oci::{BlobDigest, Descriptor, Format, Location, Name, Reference};
 use rbuild_registry::{Referrer, Repository, Scope};
@@ -77,24 +77,30 @@ fn told(failure: Failure, what: &str, destination: &Location) -> Failure {
 ///
 /// # Errors
 /// As [`send`]; an archive of docker's is none of the places.
-pub fn send_exported(
-    (place, image): (Place<'_>, &Exported),
+pub fn send_exported<'a>(
+    (place, what): (Place<'_>, impl Into<Outgoing<'a>>),
     destination: &Location,
     line: Line<'_>,
 ) -> Result<(), Failure> {
+    let what = what.into();
     match destination {
         Location::Layout(to) => {
-            write_layout(place, image, Path::new(&to.path), to.tag.as_deref())?;
+            write_layout(place, what, Path::new(&to.path), to.tag.as_deref())?;
         }
         Location::OciArchive(to) => {
             let tag = to.tag.as_deref();
-            let tagged = [Tagged { image, tag }];
+            let tagged = [Tagged { what, tag }];
             file(&to.path).write(&mut |out| Ok(write_archive(place, &tagged, out)?))?;
         }
-        Location::Directory(path) => write_directory(place, image, Path::new(path))?,
+        Location::Directory(path) => write_directory(place, what, Path::new(path))?,
         Location::Name(reference) | Location::Registry(reference) => {
             let (repository, to) = repository((place, line), &reference.on_docker_hub())?;
-            push(place, &repository, image, &to)?;
+            match what {
+                Outgoing::Image(image) => push(place, &repository, image, &to)?,
+                Outgoing::Index(index) => {
+                    push_index(place, (&repository, &to), index, Images::Included)?;
+                }
+            }
         }
         Location::DockerArchive(_) => {
             return Err(Failure::message(format!("{destination} has no manifests")));
@@ -120,31 +126,50 @@ pub fn in_a_layout(looks: Looks) -> Result<Looks, Failure> {
     }
 }
 
+/// What the images of a list look like at `destination`, if it can have a list, and `images` of it.
+///
+/// # Errors
+/// If it cannot, or they cannot look as is wished there.
+pub fn looks_of_list(
+    wished: Looks,
+    images: Images,
+    destination: &Location,
+) -> Result<Looks, Failure> {
+    match destination {
+        Location::DockerArchive(_) => Err(Failure::message(format!(
+            "`{destination}` is for one image, not for a list"
+        ))
+        .with_hint(
+            "oci-archive:FILE and dir:DIR have all its images; `rbuild save` writes the one for this \
+             machine as docker does",
+        )),
+        _ if images == Images::Omitted && destination.reference().is_none() => {
+            let message = format!("`{destination}` cannot have a list without its images");
+            Err(Failure::message(message).with_hint("--all=false is for registries"))
+        }
+        Location::Layout(_) | Location::OciArchive(_) => in_a_layout(wished),
+        _ => Ok(wished),
+    }
+}
+
 /// Sends an index, and what `images` says of those that it lists, to `destination`.
 ///
 /// # Errors
-/// If that refuses, or cannot have an index.
+/// As [`send_exported`].
 pub fn send_index(
     (place, line): (Place<'_>, Line<'_>),
     index: &ExportedIndex,
     destination: &Location,
     images: Images,
 ) -> Result<(), Failure> {
-    match destination {
-        Location::Name(reference) | Location::Registry(reference) => {
-            let (repository, to) = repository((place, line), &reference.on_docker_hub())?;
-            push_index(place, (&repository, &to), index, images)
-                .map_err(|error| told(error.into(), "the list", destination))
+    let sent = match (images, destination.reference()) {
+        (Images::Omitted, Some(to)) => {
+            let (repository, to) = repository((place, line), &to.on_docker_hub())?;
+            push_index(place, (&repository, &to), index, images).map_err(Failure::from)
         }
-        Location::Layout(to) if images == Images::Included => {
-            let (directory, tag) = (Path::new(&to.path), to.tag.as_deref());
-            Ok(write_index_layout(place, index, directory, tag)?)
-        }
-        _ => Err(
-            Failure::message(format!("a list cannot be written to `{destination}`"))
-                .with_hint("docker://HOST/NAME[:TAG] and oci:DIR[:TAG] (with its images) can"),
-        ),
-    }
+        _ => send_exported((place, index), destination, line),
+    };
+    sent.map_err(|failure| told(failure, "the list", destination))
 }
 
 /// Makes sure that the attestations in `index`, which is at `destination`, are found by the images

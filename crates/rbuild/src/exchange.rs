@@ -22,7 +22,7 @@ use crate::{
     destination::send_exported,
     failure::{Failure, hint},
     output::Ends,
-    report,
+    report::{self, Verbosity},
 };
 
 /// The tag of a cache in a directory that names none.
@@ -246,6 +246,7 @@ pub fn export_cache(
     builds: &[&Results<'_>],
     places: &[CacheTo],
     ends: Ends<'_>,
+    verbosity: Verbosity,
 ) -> Result<(), Failure> {
     let place = ends.place();
     for to in places {
@@ -266,7 +267,7 @@ pub fn export_cache(
         let exported = exported()
             .map_err(|failure| failure.within(format!("cannot write the cache to `{location}`")));
         match exported {
-            Ok(()) => report::note(&format!("cache written to {location}")),
+            Ok(()) => verbosity.progress(&format!("cache written to {location}")),
             Err(failure) if to.is_needed => return Err(failure),
             Err(failure) => drop(failure.report()),
         }

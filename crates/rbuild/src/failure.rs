@@ -1,6 +1,6 @@
 //! Why a command did not succeed, and with which status it ends.
 
-use std::{error::Error, io, process::ExitCode};
+use std::{error::Error, io, iter::successors, process::ExitCode};
 
 use crate::report;
 
@@ -51,6 +51,11 @@ impl Failure {
         }
     }
 
+    /// Whether it came about because nobody reads any more what is written.
+    pub fn is_of_broken_pipe(&self) -> bool {
+        successors(self.error.as_deref(), |&error| error.source()).any(is_broken_pipe)
+    }
+
     /// Tells the user; returns the exit status.
     pub fn report(self) -> ExitCode {
         // Nobody reads our output any more: say nothing, as a program that SIGPIPE ends.
@@ -86,7 +91,7 @@ impl<E: Error + 'static> From<E> for Failure {
 
 /// The first advice that `error` or one of its causes has.
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    std::iter::successors(Some(error), |&cause| cause.source()).find_map(|cause| {
+    successors(Some(error), |&cause| cause.source()).find_map(|cause| {
         None.or_else(|| of(cause, rbuild_sandbox::Error::hint))
             .or_else(|| of(cause, rbuild_engine::StepError::hint))
             .or_else(|| of(cause, rbuild_store::Error::hint))

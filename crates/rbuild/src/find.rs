@@ -24,11 +24,13 @@ const SHORTEST_ID: usize = 4;
 /// # Errors
 /// If there is none, or the start of an id fits several.
 pub fn find(store: &Store, text: &str) -> Result<Found, Failure> {
-    look_up(store, text)?.ok_or_else(|| {
-        Failure::message(format!("no image `{text}` in the store"))
-            .with_hint("`rbuild images` lists what is there; `rbuild pull` fetches images")
-            .with_status(125)
-    })
+    look_up(store, text)?.ok_or_else(|| missing(text))
+}
+
+fn missing(text: &str) -> Failure {
+    Failure::message(format!("no image `{text}` in the store"))
+        .with_hint("`rbuild images` lists what is there; `rbuild pull` fetches images")
+        .with_status(125)
 }
 
 /// The same; `None` if there is none.
@@ -78,6 +80,38 @@ pub fn look_up(store: &Store, text: &str) -> Result<Option<Found>, Failure> {
     }
 }
 
+/// What a name can stand for.
+pub enum Thing {
+    /// An image.
+    Image(Box<Found>),
+    /// A list of images, and what it is called.
+    List(Name, IndexRecord),
+}
+
+impl Thing {
+    /// The name that led to it; `None` if it was given by id.
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            Self::Image(found) => found.name.as_ref(),
+            Self::List(name, _) => Some(name),
+        }
+    }
+}
+
+/// Finds an image as [`find`] does, else a list of images.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_thing(store: &Store, text: &str) -> Result<Thing, Failure> {
+    if let Some(found) = look_up(store, text)? {
+        return Ok(Thing::Image(Box::new(found)));
+    }
+    match look_up_index(store, text)? {
+        Some((name, index)) => Ok(Thing::List(name, index)),
+        None => Err(missing(text)),
+    }
+}
+
 /// Finds an image as [`find`] does, or in a list of that name or id the one for `wanted`, by default
 /// this machine's platform. A name may stand for both: the image goes first, if it is for `wanted`.
 ///
@@ -118,7 +152,9 @@ fn listed(
     let ours = Platform::default();
     let Some(chosen) = wanted.unwrap_or(&ours).choose(&offers) else {
         let failure = for_others(name.as_str(), wanted, offers.iter().flatten());
-        return Err(failure.with_hint("--platform says which one is meant"));
+        return Err(
+            failure.with_hint("`rbuild images` shows the ids of its images, which name them")
+        );
     };
     let id = index.images[chosen].image;
     let record = store.image(&id)?.ok_or_else(|| {

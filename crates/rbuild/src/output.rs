@@ -178,8 +178,7 @@ impl Output {
     /// # Errors
     /// If this is such an output.
     pub fn refuse_several(&self) -> Result<(), Failure> {
-        let is_for_one =
-            |place: &Location| matches!(place, Location::DockerArchive(_) | Location::Directory(_));
+        let is_for_one = |place: &Location| matches!(place, Location::DockerArchive(_));
         match &self.kind {
             Kind::DockerArchive(..) | Kind::Directory(_) => Err(Failure::message(
                 "--output type=docker is for one platform, and several are asked for",
@@ -192,9 +191,9 @@ impl Output {
                 "--output type=tar has a directory for each platform: leave platform-split=false out",
             )),
             Kind::Places(places) if places.iter().any(is_for_one) => Err(Failure::message(
-                "dir: is for one platform, and several are asked for",
+                "docker-archive: is for one platform, and several are asked for",
             )
-            .with_hint("oci: can have several")),
+            .with_hint("oci-archive: and dir: can have several")),
             _ => Ok(()),
         }
     }

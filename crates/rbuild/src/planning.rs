@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, io};
 
 use rbuild_dockerfile::Dockerfile;
-use rbuild_engine::{BaseTree, Bases, Error, Policy, Resolved as Found, Supplies};
+use rbuild_engine::{BaseTree, Bases, Error, Notice, Policy, Resolved as Found, Supplies};
 use rbuild_oci::Name;
 use rbuild_plan::{BaseImage, ImageRef, Inputs, Plan, Planning, blame, plan};
 
@@ -40,6 +40,8 @@ pub struct Search<'a, 's> {
     pub policy: Policy,
     /// What if that would have to be.
     pub absent: Absent,
+    /// Is told where they come from, also when that is put off.
+    pub tell: &'s (dyn Fn(Notice<'_>) + Sync),
     /// Gets to know what was put off.
     pub supplies: &'a mut Supplies<'s>,
 }
@@ -96,7 +98,7 @@ impl Search<'_, '_> {
         let bases = self.bases.for_platform(&image.platform);
         match self.absent {
             Absent::Fetch => bases
-                .resolve((&image.name, self.policy), self.supplies, &report::notice)
+                .resolve((&image.name, self.policy), self.supplies, self.tell)
                 .map(Some),
             Absent::Suppose => bases.find(&image.name),
         }

@@ -14,7 +14,7 @@ use rbuild_engine::Event;
 use rbuild_plan::{Base, Plan, Reason, StageId, StepId};
 use rbuild_sandbox::Cancel;
 
-use crate::signals;
+use crate::{report::Verbosity, signals};
 
 /// Shows what a build does.
 pub struct Progress {
@@ -23,8 +23,8 @@ pub struct Progress {
     titles: Vec<String>,
     /// `FROM …` of each stage, shown before its first step.
     stages: HashMap<StepId, String>,
-    /// Nothing but warnings is shown when it is `false`; output of a failing step is kept then.
-    verbose: bool,
+    /// Nothing but warnings is shown when it is quiet; output of a failing step is kept then.
+    verbosity: Verbosity,
     started: Mutex<HashMap<StepId, Instant>>,
     kept: Mutex<HashMap<StepId, Vec<u8>>>,
     /// Ends the build when nobody reads standard error any more.
@@ -45,13 +45,13 @@ const KEPT: usize = 64 << 10;
 
 impl Progress {
     /// Ready to draw a build of `plan`, which `cancel` ends.
-    pub fn new((plan, part): (&Plan, Part), quiet: bool, cancel: Cancel) -> Self {
+    pub fn new((plan, part): (&Plan, Part), verbosity: Verbosity, cancel: Cancel) -> Self {
         let (labels, stages) = labels(plan, part);
         Self {
             labels,
             titles: plan.steps.iter().map(|step| step.title.clone()).collect(),
             stages,
-            verbose: !quiet,
+            verbosity,
             started: Mutex::default(),
             kept: Mutex::default(),
             cancel,
@@ -71,7 +71,7 @@ impl Progress {
             }
             Event::Output { step, line, .. } => {
                 let text = [self.label(*step).as_bytes(), b" ", &visible(line)].concat();
-                if self.verbose {
+                if self.verbosity == Verbosity::Usual {
                     self.line(&text);
                 } else {
                     self.keep(*step, &text);
@@ -131,7 +131,7 @@ impl Progress {
     }
 
     fn line(&self, text: &[u8]) {
-        if self.verbose {
+        if self.verbosity == Verbosity::Usual {
             self.write(text);
         }
     }

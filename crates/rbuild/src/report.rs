@@ -99,13 +99,39 @@ pub fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Tells where an image comes from, or why it does not.
-pub fn notice(notice: Notice<'_>) {
+/// How much is told besides results, warnings and errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// What goes on.
+    Usual,
+    /// Nothing.
+    Quiet,
+}
+
+impl Verbosity {
+    /// What `--quiet` says.
+    pub fn of(quiet: bool) -> Self {
+        match quiet {
+            true => Self::Quiet,
+            false => Self::Usual,
+        }
+    }
+
+    /// Tells what goes on, if that is told.
+    pub fn progress(self, line: &str) {
+        if self == Self::Usual {
+            note(line);
+        }
+    }
+}
+
+/// Tells where an image comes from, or warns why it does not.
+pub fn notice(notice: Notice<'_>, verbosity: Verbosity) {
     match notice {
-        Notice::Fetching(place) => note(&format!("pulling {place}")),
+        Notice::Fetching(place) => verbosity.progress(&format!("pulling {place}")),
         Notice::Fetched(tally) => {
             let (fetched, kept) = (tally.fetched(), tally.kept());
-            note(&format!(
+            verbosity.progress(&format!(
                 "fetched {} of {}: the store has the rest in other layers",
                 size(fetched),
                 size(fetched + kept)

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rbuild_export::Replacement;
+
 use crate::failure::Failure;
 
 /// How much is written at once, in bytes.
@@ -42,38 +44,44 @@ impl Target {
         Ok(())
     }
 
-    /// Writes what `fill` gives. A new or regular file is replaced at the end, by a rename; what
-    /// was incomplete is removed.
+    /// Writes what `fill` gives. A new or regular file appears when it is complete, in place of the
+    /// old one; nothing is left of what is not.
     ///
     /// # Errors
-    /// If it cannot be written, or `fill` fails.
+    /// If it cannot be written, or `fill` fails. A reader that went away is `BrokenPipe`.
     pub fn write(
         &self,
         fill: &mut dyn FnMut(&mut dyn Write) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let path = match self {
             Self::Stdout => {
-                let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
-                fill(&mut out)?;
-                return Ok(out.flush()?);
+                let written = put(io::stdout().lock(), fill);
+                return written.map_err(|failure| match failure.is_of_broken_pipe() {
+                    true => io::Error::from(io::ErrorKind::BrokenPipe).into(),
+                    false => failure.within("cannot write to standard output".to_owned()),
+                });
             }
             Self::File(path) => path,
         };
-        let cannot = |source: io::Error| {
-            Failure::message(format!("cannot write `{}`: {source}", path.display()))
+        let mut written = || -> Result<(), Failure> {
+            // A device or a pipe is written to, not replaced.
+            if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                return put(File::create(path)?, fill);
+            }
+            let mut new = Replacement::begin(path)?;
+            put(&mut new.file, fill)?;
+            Ok(new.finish()?)
         };
-        let mut put = |to: &Path| -> Result<(), Failure> {
-            let mut out = BufWriter::with_capacity(BUFFER, File::create(to).map_err(cannot)?);
-            fill(&mut out)?;
-            out.flush().map_err(cannot)
-        };
-        // A device or a pipe is written to, not replaced.
-        if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            return put(path);
-        }
-        let partial = path.with_extension(format!("rbuild-{}", std::process::id()));
-        put(&partial)
-            .and_then(|()| fs::rename(&partial, path).map_err(cannot))
-            .inspect_err(|_| drop(fs::remove_file(&partial)))
+        written().map_err(|failure| failure.within(format!("cannot write `{}`", path.display())))
     }
+}
+
+/// Writes what `fill` gives to `out`.
+fn put(
+    out: impl Write,
+    fill: &mut dyn FnMut(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    fill(&mut out)?;
+    Ok(out.flush()?)
 }

@@ -73,3 +73,16 @@ fn answer(terminal: &File, question: &str) -> Result<String, Failure> {
     }
     Ok(line.to_owned())
 }
+
+/// Nobody types an archive.
+///
+/// # Errors
+/// If standard input, which it would be read from, is a terminal.
+pub fn refuse_archive(hint: &str) -> Result<(), Failure> {
+    match io::stdin().is_terminal() {
+        true => {
+            Err(Failure::message("refusing to read an archive from the terminal").with_hint(hint))
+        }
+        false => Ok(()),
+    }
+}

@@ -53,6 +53,9 @@ impl Bases<'_> {
         shelf: Result<Shelf, ShelfError>,
     ) -> Result<ImageRecord, PullError> {
         let shelf = shelf?;
+        if Layout::is_none(&shelf) {
+            return Err(ShelfError::Other("an OCI layout").into());
+        }
         let layout = Layout(&shelf);
         let manifest = layout.resolve(which(place), &self.platform)?;
         pull(
@@ -74,6 +77,9 @@ impl Bases<'_> {
 
     fn directory_image(&self, path: &str) -> Result<ImageRecord, PullError> {
         let shelf = Shelf::directory(Path::new(path))?;
+        if Directory::is_none(&shelf) {
+            return Err(ShelfError::Other("a directory of a manifest and its blobs").into());
+        }
         let directory = Directory(&shelf);
         let manifest = directory.manifest(&self.platform)?;
         pull(

@@ -61,9 +61,7 @@ fn missing_files() {
     check(
         |layout| fs::create_dir(&layout.dir).unwrap(),
         &expect![[r#"
-            cannot open `index.json`
-            openat2(`index.json`)
-            No such file or directory (os error 2)
+            it is not an OCI layout
         "#]],
     );
     check(
@@ -209,9 +207,9 @@ fn layers_that_want_out_or_are_none() {
         (
             b"no archive".repeat(100),
             expect![[r#"
-            cannot unpack layer sha256:…
-            the archive is damaged at byte 512: wrong checksum
-        "#]],
+                cannot unpack layer sha256:…
+                the archive is damaged at byte 512: it does not begin as a tar does
+            "#]],
         ),
         (
             tar_of("f", &[b'x'; 600])[..1000].to_vec(),
@@ -352,9 +350,7 @@ fn blobs_that_are_links_or_no_files() {
             symlink("/etc/passwd", layout.dir.join("index.json")).unwrap();
         },
         &expect![[r#"
-            cannot open `index.json`
-            openat2(`index.json`)
-            No such file or directory (os error 2)
+            it is not an OCI layout
         "#]],
     );
 }

@@ -1,7 +1,7 @@
 //! How what is said of an image is attached to it.
 
 use expect_test::expect_file;
-use rbuild_export::{Attestation, Claim, attested, write_index_layout};
+use rbuild_export::{Attestation, Claim, attested, write_layout};
 use serde_json::{Value, json};
 
 use crate::{
@@ -36,7 +36,7 @@ fn an_index_and_a_manifest_attach_statements_to_an_image() {
     let index = attested(place.ends(), vec![(exported, said)], &names).unwrap();
     assert_eq!(index.images[0].descriptor.digest, digest);
     let layout = place.path("layout");
-    write_index_layout(place.ends(), &index, &layout, Some("t")).unwrap();
+    write_layout(place.ends(), &index, &layout, Some("t")).unwrap();
     let layer = &index.images[1].layers[0];
     let blob = layout.join("blobs/sha256").join(layer.digest.0.hex());
     let statement = std::fs::read_to_string(blob).unwrap();

@@ -3,9 +3,11 @@
 use std::fs;
 
 use expect_test::{Expect, expect};
-use rbuild_export::{Commit, Error, Layers, Telling, commit};
+use rbuild_export::{Commit, Error, Layers, Telling, commit, is_intact};
 use rbuild_layer::{Form, PackOptions, pack};
-use rbuild_oci::{FileTimes, Format, Hasher, HistoryEntry, ImageConfig};
+use rbuild_oci::{
+    DiffId, Digest, FileTimes, Format, Hasher, HistoryEntry, ImageConfig, ImageId, RootEntry,
+};
 use rbuild_store::{ImageRecord, LayerId};
 use rbuild_testkit::Tree;
 
@@ -362,4 +364,55 @@ fn without_a_layer_nothing_becomes_visible() {
         assert_eq!(place.store.images().unwrap(), []);
         assert_eq!(place.store.names().unwrap(), []);
     }
+}
+
+#[test]
+fn a_layer_that_was_packed_before_roots_were_listed_leaves_as_it_was() {
+    let place = Place::new();
+    let layer = place.layer(&[File("f", "1", 50)]);
+    let unusual = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(place.in_layer(layer, ""), unusual).unwrap();
+    let new = place.commit(&[layer]);
+    let found = place.store.layer(&layer).unwrap().unwrap();
+    let options = PackOptions {
+        root: RootEntry::Omitted,
+        ..PackOptions::new(Form::Overlay)
+    };
+    let mut tar = Vec::new();
+    pack(&[&found.diff], &options, &mut tar).unwrap();
+    let old = as_before(&place, &new, &tar);
+    for (id, root) in [(old, RootEntry::Omitted), (new, RootEntry::Unusual)] {
+        let layer = &place.image(&id).layers[0];
+        assert_eq!(layer.root, root);
+        assert!(is_intact(layer, &found), "{root:?}");
+        assert_eq!(place.config(&id).rootfs.diff_ids, [layer.diff_id]);
+        // An error if it packs to anything else.
+        place.export(&id);
+    }
+}
+
+/// Image `new` of one layer, which packs to `tar`, with a record as it was when it did not say how its
+/// layer was packed.
+fn as_before(place: &Place, new: &ImageId, tar: &[u8]) -> ImageId {
+    let diff_id = DiffId(Digest::of(tar));
+    let mut config = place.config(new);
+    config.rootfs.diff_ids = vec![diff_id];
+    let config = serde_json::to_string(&config).unwrap();
+    let id = ImageId(Digest::of(config.as_bytes()));
+    let layer = place.image(new).layers[0].layer;
+    let record = serde_json::json!({
+        "config": config,
+        "manifest": null,
+        "draft": {"format": "oci", "annotations": {}},
+        "layers": [{
+            "layer": layer,
+            "diff_id": diff_id,
+            "size": tar.len(),
+            "blob": null,
+            "mtime_limit": null,
+        }],
+    });
+    let path = place.path("store/images").join(id.0.hex());
+    fs::write(path, record.to_string()).unwrap();
+    id
 }

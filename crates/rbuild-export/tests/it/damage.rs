@@ -75,7 +75,10 @@ fn a_blob_with_another_bit_does_not_leave_and_is_made_again() {
     check_blob(|place, image| {
         write_archive(
             place.ends(),
-            &[Tagged { image, tag: None }],
+            &[Tagged {
+                what: image.into(),
+                tag: None,
+            }],
             &mut Vec::new(),
         )
     });

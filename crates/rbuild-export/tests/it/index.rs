@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_export::{Looks, export_index, local_digest, local_index, write_index_layout};
+use rbuild_export::{Looks, export_index, local_digest, local_index, write_layout};
 use rbuild_oci::{Document, Format, ImageId, ListedPlatform, Platform};
 use rbuild_store::{IndexRecord, ListedImage};
 use serde_json::Value;
@@ -93,7 +93,7 @@ fn a_tag_of_a_layout_leads_to_the_list() {
     let index = index(&place, [Format::Oci; 2]);
     let exported = export_index(place.ends(), &index, Looks::default()).unwrap();
     let dir = place.path("layout");
-    write_index_layout(place.ends(), &exported, &dir, Some("t")).unwrap();
+    write_layout(place.ends(), &exported, &dir, Some("t")).unwrap();
     let document = std::fs::read_to_string(dir.join("index.json")).unwrap();
     let document: Value = serde_json::from_str(&document).unwrap();
     let manifests = document["manifests"].as_array().unwrap();

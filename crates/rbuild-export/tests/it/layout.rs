@@ -152,7 +152,15 @@ fn archive(tag: Option<&str>) -> Vec<u8> {
     let mut out = Vec::new();
     let exported = place.export(&image(&place, "a"));
     let image = &exported;
-    write_archive(place.ends(), &[Tagged { image, tag }], &mut out).unwrap();
+    write_archive(
+        place.ends(),
+        &[Tagged {
+            what: image.into(),
+            tag,
+        }],
+        &mut out,
+    )
+    .unwrap();
     out
 }
 
@@ -165,7 +173,15 @@ fn the_same_input_gives_the_same_archive() {
         let mut out = Vec::new();
         let image = &place.export(&id);
         let tag = Some("t");
-        write_archive(place.ends(), &[Tagged { image, tag }], &mut out).unwrap();
+        write_archive(
+            place.ends(),
+            &[Tagged {
+                what: image.into(),
+                tag,
+            }],
+            &mut out,
+        )
+        .unwrap();
         out
     };
     let first = write(&place, place.commit(&[layer]));
@@ -232,7 +248,15 @@ fn a_layer_that_is_there_twice_is_written_once() {
     let id = place.commit(&[layer, layer]);
     let mut out = Vec::new();
     let image = &place.export(&id);
-    write_archive(place.ends(), &[Tagged { image, tag: None }], &mut out).unwrap();
+    write_archive(
+        place.ends(),
+        &[Tagged {
+            what: image.into(),
+            tag: None,
+        }],
+        &mut out,
+    )
+    .unwrap();
     let dir = tempfile::tempdir().unwrap();
     tar::Archive::new(&out[..]).unpack(dir.path()).unwrap();
     assert_eq!(read(dir.path()), "-(2)");

@@ -9,10 +9,10 @@ use std::{
 };
 
 use expect_test::{Expect, expect};
-use rbuild_oci::FileTimes;
+use rbuild_oci::{FileTimes, RootEntry};
 use rbuild_sys::{Dir, FileKind, Node, Timestamp};
 
-use super::{Form, PackOptions, Root, pack};
+use super::{Form, PackOptions, pack};
 use crate::{
     attribute::OPAQUE,
     unpack::unpack,
@@ -21,7 +21,7 @@ use crate::{
 
 const LAYER: PackOptions = PackOptions {
     form: Form::Overlay,
-    root: Root::Omitted,
+    root: RootEntry::Omitted,
     times: FileTimes::Kept,
 };
 
@@ -163,7 +163,7 @@ fn a_name_that_would_mean_a_deletion_is_refused_in_a_layer() {
     assert!(error.to_string().contains(".wh.f"), "{error}");
     let plain = PackOptions {
         form: Form::Plain,
-        root: Root::Listed,
+        root: RootEntry::Listed,
         ..LAYER
     };
     assert_eq!(list(&packed(&[&dir], &plain)), "./\n.wh.f 1\n");
@@ -213,7 +213,7 @@ fn packing_what_was_unpacked_gives_the_same_bytes() {
     sparse.seek(SeekFrom::Start(1 << 20)).unwrap();
     sparse.write_all(b"end").unwrap();
     let mut options = PackOptions {
-        root: Root::Listed,
+        root: RootEntry::Listed,
         ..LAYER
     };
     for form in [Form::Overlay, Form::Plain] {

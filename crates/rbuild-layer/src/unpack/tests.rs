@@ -496,6 +496,10 @@ fn damage_is_named() {
     check(&whole[..515], "ends within a member");
     let mut wrong = whole.clone();
     wrong[0] ^= 1;
+    check(&wrong, "it does not begin as a tar does");
+    let two = archive(&[(File, "f", "content"), (File, "g", "")]);
+    let mut wrong = two.clone();
+    wrong[1024] ^= 1;
     check(&wrong, "wrong checksum");
     let mut wrong = whole.clone();
     wrong[124..136].copy_from_slice(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff");

@@ -1,6 +1,6 @@
 //! Decisions, as tables: a store in a few words, and what goes.
 
-use rbuild_oci::{BlobDigest, Digest, FileTimes, ImageId};
+use rbuild_oci::{BlobDigest, Digest, FileTimes, ImageId, RootEntry};
 
 use super::{
     Budget, Cache, Label, Policy, Survey, SurveyedImage, SurveyedLayer, SurveyedNote,
@@ -348,6 +348,7 @@ fn check_release(text: &str, layers: &str, expected: &str) {
         size: 0,
         blob: None,
         times: FileTimes::Kept,
+        root: RootEntry::Unusual,
     });
     let removed = ImageRecord {
         config: String::new(),

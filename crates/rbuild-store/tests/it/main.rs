@@ -14,7 +14,7 @@ mod prune;
 
 use std::io::Write;
 
-use rbuild_oci::{BlobDigest, DiffId, Digest, FileTimes, Name};
+use rbuild_oci::{BlobDigest, DiffId, Digest, FileTimes, Name, RootEntry};
 use rbuild_store::{
     Draft, Durability, ImageLayer, ImageRecord, LayerId, LayerRecord, Session, Store,
 };
@@ -74,6 +74,7 @@ fn image(layer: LayerId, text: &str) -> ImageRecord {
             size: 1024,
             blob: None,
             times: FileTimes::Kept,
+            root: RootEntry::Unusual,
         }],
     }
 }

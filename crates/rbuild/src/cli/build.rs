@@ -60,7 +60,7 @@ pub struct BuildArgs {
     /// Build nothing, but tell which steps would be executed, and why, as `rbuild plan` does
     #[arg(short = 'n', long, conflicts_with_all = ["check", "call", "output", "push", "iidfile", "digestfile", "metadata_file"])]
     pub dry_run: bool,
-    /// Print only the image's id
+    /// Print only the image's id, warnings and errors
     #[arg(short, long)]
     pub quiet: bool,
     /// When a registry is asked for base images [default: missing; alone: always]

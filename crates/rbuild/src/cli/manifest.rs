@@ -157,16 +157,17 @@ pub struct ListRmArgs {
     pub lists: Vec<String>,
 }
 
-/// Send a list to a registry or an OCI layout.
+/// Send a list to a registry, an archive or a directory.
 #[derive(Args, Debug)]
 pub struct ListPushArgs {
     /// The list
     #[arg(value_name = "LIST")]
     pub list: String,
-    /// docker://HOST/NAME[:TAG], or oci:DIR[:TAG] [default: docker://LIST]
+    /// docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG] or dir:DIR
+    /// [default: docker://LIST]
     #[arg(value_name = "DESTINATION")]
     pub destination: Option<String>,
-    /// Send the images too; with `false` the registry must have them
+    /// Send the images too; with `false` the registry must have them, and it must be one
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
     pub all: bool,

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use rbuild_dockerfile::Diagnostic;
 use rbuild_engine::{
-    Bottoms, Builder, Confined, Event, Imports, State, Supplies, build_all, fetch::Fetcher,
+    Bottoms, Builder, Confined, Event, Imports, Notice, State, Supplies, build_all, fetch::Fetcher,
 };
 use rbuild_http::Client;
 use rbuild_plan::Plan;
@@ -42,7 +42,8 @@ use crate::{
     planning::{Absent, Search},
     progress::{Part, Progress},
     registry::{self, Registry},
-    report, settings, signals,
+    report::{self, Verbosity},
+    settings, signals,
     subject::{Subject, Variant, advise},
 };
 
@@ -151,21 +152,25 @@ impl Site<'_> {
         order: &Order,
     ) -> Result<ExitCode, Failure> {
         let (store, session) = (self.ends.store, self.ends.session);
+        let verbosity = Verbosity::of(args.quiet);
         let opener = Opener {
             session,
             fetcher: self.fetcher,
             git_dir: settings::git_dir(&order.inputs.build_args),
+            verbosity,
         };
         let platform = order.platforms.all[0].clone();
         let bases = self
             .ends
             .registry
             .bases((store, session), self.signatures, platform);
+        let tell = |notice: Notice<'_>| report::notice(notice, verbosity);
         let mut supplies = Supplies::default();
         let search = Search {
             bases: &bases,
             policy: policy(args.pull),
             absent: purpose.absent(),
+            tell: &tell,
             supplies: &mut supplies,
         };
         let subject = Subject::prepared(args, order, &opener, search)?;
@@ -192,8 +197,8 @@ impl Site<'_> {
         let done: Vec<Done<'_>> = done.collect::<Result<_, _>>()?;
         deliver_all((args, order), self.ends, &done)?;
         let results: Vec<&Results<'_>> = done.iter().map(|it| &it.results).collect();
-        exchange::export_cache(&results, &order.cache_to, self.ends)?;
-        order.allowance.enforce(store);
+        exchange::export_cache(&results, &order.cache_to, self.ends, verbosity)?;
+        order.allowance.enforce(store, verbosity);
         Ok(ExitCode::SUCCESS)
     }
 
@@ -292,7 +297,8 @@ impl Site<'_> {
             1 => Part::Whole,
             _ => Part::Platform,
         };
-        Progress::new((plan, part), ground.args.quiet, self.runner.cancel.clone())
+        let verbosity = Verbosity::of(ground.args.quiet);
+        Progress::new((plan, part), verbosity, self.runner.cancel.clone())
     }
 
     fn builder<'b>(

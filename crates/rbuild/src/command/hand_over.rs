@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     find::{find_for, new_name},
     registry,
-    report::{self, print},
+    report::{Verbosity, print},
     settings,
     storage_tool::{Loader, Saver},
 };
@@ -51,13 +51,11 @@ pub fn push(global: &Global, args: &PushArgs, name: &str) -> Result<ExitCode, Fa
         names: name.as_slice(),
     };
     loader.feed(|out| Ok(write_docker_archive(place, &[named], out)?))?;
-    if !args.quiet {
-        let name = name.map(|name| name.to_string()).unwrap_or_default();
-        let (image, id) = (&args.image, found.id);
-        report::note(&format!(
-            "pushed {image} to containers-storage:{name} through `{called}`: {id}"
-        ));
-    }
+    let name = name.map(|name| name.to_string()).unwrap_or_default();
+    let (image, id) = (&args.image, found.id);
+    Verbosity::of(args.quiet).progress(&format!(
+        "pushed {image} to containers-storage:{name} through `{called}`: {id}"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,12 +104,10 @@ pub fn pull(global: &Global, args: &PullArgs, name: &str) -> Result<ExitCode, Fa
     };
     registry::signatures(&args.signatures)?.allows_from_storage(name)?;
     let saver = Saver::start(name, full.as_deref())?;
-    if !args.quiet {
-        let called = saver.called();
-        report::note(&format!(
-            "pulling containers-storage:{name} through `{called}`"
-        ));
-    }
+    let called = saver.called();
+    Verbosity::of(args.quiet).progress(&format!(
+        "pulling containers-storage:{name} through `{called}`"
+    ));
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
     let session = store.begin()?;

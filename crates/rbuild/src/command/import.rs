@@ -18,9 +18,10 @@ use crate::{
     cli::{Global, ImportArgs},
     failure::Failure,
     find::new_name,
-    report::{self, print},
+    report::{self, Verbosity, print},
     settings,
     source::{Part, Source},
+    terminal,
 };
 
 /// Imports and prints the image's id.
@@ -35,6 +36,9 @@ pub fn execute(global: &Global, args: &ImportArgs) -> Result<ExitCode, Failure> 
         Failure::message(format!("cannot open `{}`: {source}", args.source.display()))
     };
     let is_stdin = args.source == Path::new("-");
+    if is_stdin {
+        terminal::refuse_archive("name a file or a directory, or use a pipe")?;
+    }
     let directory = (!is_stdin && args.source.is_dir())
         .then(|| Dir::open(&args.source))
         .transpose()?;
@@ -57,9 +61,7 @@ pub fn execute(global: &Global, args: &ImportArgs) -> Result<ExitCode, Failure> 
         name: &name,
     };
     let id = import(&store, &session, request)?;
-    if !args.quiet {
-        report::note(&format!("imported {name}"));
-    }
+    Verbosity::of(args.quiet).progress(&format!("imported {name}"));
     print(&id.0.hex())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,6 @@
 //! `rbuild load`: images from an archive or a directory, with their names.
 
-use std::{
-    io::{self, IsTerminal},
-    path::Path,
-    process::ExitCode,
-};
+use std::{io, path::Path, process::ExitCode};
 
 use rbuild_engine::{Loaded, Offered, PullError, Shelf, ShelfError, load};
 use rbuild_oci::Platform;
@@ -15,7 +11,7 @@ use crate::{
     failure::Failure,
     registry,
     report::print,
-    settings,
+    settings, terminal,
 };
 
 /// Loads every image and says what it is called.
@@ -24,11 +20,8 @@ use crate::{
 /// If it is no archive of images, or one that does not verify.
 pub fn execute(global: &Global, args: &LoadArgs) -> Result<ExitCode, Failure> {
     let input = args.input.as_deref().filter(|path| *path != Path::new("-"));
-    if input.is_none() && io::stdin().is_terminal() {
-        return Err(
-            Failure::message("refusing to read an archive from the terminal")
-                .with_hint("use -i FILE, or a pipe"),
-        );
+    if input.is_none() {
+        terminal::refuse_archive("use -i FILE, or a pipe")?;
     }
     let signatures = registry::signatures(&args.signatures)?;
     rbuild_sandbox::enter()?;

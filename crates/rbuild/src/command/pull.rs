@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use rbuild_engine::{Bases, Notice, Policy};
-use rbuild_oci::{Location, Platform, Reference};
+use rbuild_engine::{Bases, Policy};
+use rbuild_oci::{ImageConfig, ImageId, Location, Platform, Reference};
+use rbuild_store::Store;
 
 use crate::{
     cli::{Global, PullArgs, PullPolicy},
@@ -11,7 +12,7 @@ use crate::{
     containers_conf::ContainersConf,
     failure::Failure,
     registry::{self, Registry},
-    report::{self, print},
+    report::{self, Verbosity, print},
     settings,
 };
 
@@ -33,19 +34,38 @@ pub fn execute(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
     let session = store.begin()?;
-    let bases = registry.bases((&store, &session), &signatures, platform);
+    let bases = registry.bases((&store, &session), &signatures, platform.clone());
     let wanted = match args.all_tags {
         true => all_tags(&bases, &location)?,
         false => vec![args.image.clone()],
     };
     for name in &wanted {
-        let id = bases.pull(name, policy(args.policy), &mut |notice| match notice {
-            Notice::Fetching(_) | Notice::Fetched(_) if args.quiet => {}
-            notice => report::notice(notice),
+        let id = bases.pull(name, policy(args.policy), &mut |notice| {
+            report::notice(notice, Verbosity::of(args.quiet));
         })?;
+        warn_of_other_platform(&store, (name, &id), &platform)?;
         print(&id.0.hex())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A place that has one image, or does not say what its images are for, gives what it has.
+fn warn_of_other_platform(
+    store: &Store,
+    (name, id): (&str, &ImageId),
+    wanted: &Platform,
+) -> Result<(), Failure> {
+    let Some(image) = store.image(id)? else {
+        return Ok(());
+    };
+    let config: ImageConfig = serde_json::from_str(&image.config)?;
+    match config.platform() {
+        Some(its) if !its.matches(wanted) => {
+            report::note(&format!("warning: `{name}` is for {its}, not for {wanted}"));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The names of all images in the repository.

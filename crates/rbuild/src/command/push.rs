@@ -10,11 +10,12 @@ use crate::{
     cli::{CompressionArgs, CompressionFormat, Global, ManifestFormat, PushArgs},
     command::hand_over,
     containers_conf::ContainersConf,
-    destination::{Parcel, in_a_layout, send, send_index},
+    destination::{Parcel, looks_of_list, send, send_index},
     failure::Failure,
-    find::{Found, find, look_up, look_up_index},
+    find::{Thing, find, find_thing},
     registry::Registry,
-    report, settings,
+    report::Verbosity,
+    settings,
 };
 
 /// Sends what the name stands for, or with `--all-tags` all that its repository has.
@@ -64,9 +65,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                 send_list(ends, (index, looks), to, images)?
             }
         };
-        if !args.quiet {
-            report::note(&format!("pushed {text} to {to}: {digest}"));
-        }
+        Verbosity::of(args.quiet).progress(&format!("pushed {text} to {to}: {digest}"));
         if let Some(file) = &args.digestfile {
             tell(file, &digest)?;
         }
@@ -93,28 +92,13 @@ struct Wanted {
     to: Location,
 }
 
-enum Thing {
-    Image(Box<Found>),
-    List(Name, IndexRecord),
-}
-
 impl Wanted {
-    /// What one name stands for: an image, else a list of images.
     fn alone(store: &Store, args: &PushArgs) -> Result<Self, Failure> {
         let text = args.image.clone();
-        let (thing, name) = match look_up(store, &text)? {
-            Some(found) => {
-                let name = found.name.clone();
-                (Thing::Image(Box::new(found)), name)
-            }
-            None => match look_up_index(store, &text)? {
-                Some((name, index)) => (Thing::List(name.clone(), index), Some(name)),
-                None => (Thing::Image(Box::new(find(store, &text)?)), None),
-            },
-        };
+        let thing = find_thing(store, &text)?;
         let to = match &args.destination {
             Some(destination) => destination.parse()?,
-            None => home(&text, name.as_ref())?,
+            None => home(&text, thing.name())?,
         };
         Ok(Self { text, thing, to })
     }
@@ -175,27 +159,16 @@ fn is_exact(reference: &Reference) -> bool {
 ///
 /// # Errors
 /// If `destination` refuses, or cannot have a list.
-pub fn send_list(
+fn send_list(
     (place, registry): (Place<'_>, &Registry),
     (index, wished): (&IndexRecord, Looks),
     destination: &Location,
     images: Images,
 ) -> Result<BlobDigest, Failure> {
-    let looks = looks_at(destination, wished)?;
+    let looks = looks_of_list(wished, images, destination)?;
     let exported = export_index(place, index, looks)?;
     send_index((place, registry.line()), &exported, destination, images)?;
     Ok(exported.descriptor.digest)
-}
-
-/// What a list and its images look like at `destination`.
-///
-/// # Errors
-/// If they cannot look as is wished there.
-pub fn looks_at(destination: &Location, wished: Looks) -> Result<Looks, Failure> {
-    match destination {
-        Location::Layout(_) => in_a_layout(wished),
-        _ => Ok(wished),
-    }
 }
 
 /// Writes `digest` to `file`.

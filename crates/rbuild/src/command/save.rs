@@ -1,29 +1,35 @@
 //! `rbuild save` and `rbuild export`: images, or their files, as archives.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
 use rbuild_export::{
-    Exported, Looks, Named, Place, Tagged, export, write_archive, write_directory,
-    write_docker_archive, write_layout, write_tree_tar,
+    Exported, ExportedIndex, Looks, Named, Place, Tagged, export, export_index, write_archive,
+    write_directory, write_docker_archive, write_layout, write_tree_tar,
 };
 use rbuild_oci::{Format, Name};
-use rbuild_store::{ImageRecord, Store};
+use rbuild_store::Session;
 
 use crate::{
     cli::{ExportArgs, Global, SaveArgs, SaveFormat},
     failure::Failure,
-    find::find_for,
+    find::{Thing, find_for, find_thing},
     settings,
     target::Target,
 };
 
-/// An image to save, and the names that it was asked for by.
+/// Something to save, and the names that it was asked for by.
 struct Saved {
-    image: ImageRecord,
+    thing: Thing,
     names: Vec<Name>,
 }
 
-/// Writes the images that were named.
+/// The same, ready to leave.
+enum Ready {
+    Image(Exported),
+    List(ExportedIndex),
+}
+
+/// Writes what was named.
 ///
 /// # Errors
 /// If there is no such image, several without `-m`, or the destination cannot be written.
@@ -35,38 +41,28 @@ pub fn execute(global: &Global, args: &SaveArgs) -> Result<ExitCode, Failure> {
     rbuild_sandbox::enter()?;
     let store = settings::store(global)?;
     let session = store.begin()?;
-    let saved = named(&store, args)?;
+    let saved = named(&session, args)?;
     let place = Place {
         store: &store,
         session: &session,
     };
     match (args.format, &target) {
         (SaveFormat::DockerArchive, _) => {
-            let images: Vec<Named<'_>> = saved
-                .iter()
-                .map(|saved| Named {
-                    image: &saved.image,
-                    names: &saved.names,
-                })
-                .collect();
+            let images: Vec<Named<'_>> = saved.iter().filter_map(Saved::image).collect();
             target.write(&mut |out| Ok(write_docker_archive(place, &images, out)?))?;
         }
         (SaveFormat::OciArchive, _) => {
-            let exported = exported(place, &saved, Format::Oci)?;
-            let tagged = tagged(&saved, &exported);
+            let ready = ready(place, &saved)?;
+            let tagged = tagged(&saved, &ready);
             target.write(&mut |out| Ok(write_archive(place, &tagged, out)?))?;
         }
         (SaveFormat::OciDir, Target::File(directory)) => {
-            let exported = exported(place, &saved, Format::Oci)?;
-            for Tagged { image, tag } in tagged(&saved, &exported) {
-                write_layout(place, image, directory, tag)?;
+            for Tagged { what, tag } in tagged(&saved, &ready(place, &saved)?) {
+                write_layout(place, what, directory, tag)?;
             }
         }
         (SaveFormat::DockerDir, Target::File(directory)) => {
-            let [image] = &exported(place, &saved, Format::Docker)?[..] else {
-                return Err(Failure::message("such a directory has one image"));
-            };
-            write_directory(place, image, directory)?;
+            save_directory(place, &saved, directory)?;
         }
         (SaveFormat::OciDir | SaveFormat::DockerDir, Target::Stdout) => {
             return Err(Failure::message("a directory cannot go to standard output")
@@ -74,6 +70,17 @@ pub fn execute(global: &Global, args: &SaveArgs) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes one image in docker's format.
+fn save_directory(place: Place<'_>, saved: &[Saved], directory: &Path) -> Result<(), Failure> {
+    let images: Vec<Named<'_>> = saved.iter().filter_map(Saved::image).collect();
+    let [one] = &images[..] else {
+        return Err(Failure::message("such a directory has one image")
+            .with_hint("--format oci-dir can have several"));
+    };
+    let exported = export(place, one.image, looks(Format::Docker))?;
+    Ok(write_directory(place, &exported, directory)?)
 }
 
 /// Writes the files of an image as a tar.
@@ -99,17 +106,31 @@ fn is_directory(format: SaveFormat) -> bool {
     matches!(format, SaveFormat::OciDir | SaveFormat::DockerDir)
 }
 
-/// The images by the names that were given, each once; of a list the one for this machine.
-fn named(store: &Store, args: &SaveArgs) -> Result<Vec<Saved>, Failure> {
+/// What the names that were given stand for, each once. An OCI layout has all images of a list, with
+/// the list; docker's archives and directories have the one for this machine.
+fn named(session: &Session, args: &SaveArgs) -> Result<Vec<Saved>, Failure> {
+    let store = session.store();
+    let find = |text: &str| match args.format {
+        SaveFormat::OciArchive | SaveFormat::OciDir => find_thing(store, text),
+        SaveFormat::DockerArchive | SaveFormat::DockerDir => {
+            find_for(store, text, None).map(|found| Thing::Image(Box::new(found)))
+        }
+    };
     let mut saved: Vec<Saved> = Vec::new();
     for text in &args.images {
-        let found = find_for(store, text, None)?;
-        let known = saved.iter_mut().find(|known| known.image.id() == found.id);
-        match known {
-            Some(known) => known.names.extend(found.name),
+        let mut thing = find(text)?;
+        if let Thing::List(name, index) = &mut thing
+            // Its images stay as long as the session lives.
+            && let Some(held) = session.index(name)?
+        {
+            *index = held;
+        }
+        let name = thing.name().cloned();
+        match saved.iter_mut().find(|known| known.is(&thing)) {
+            Some(known) => known.names.extend(name),
             None => saved.push(Saved {
-                image: found.record,
-                names: found.name.into_iter().collect(),
+                thing,
+                names: name.into_iter().collect(),
             }),
         }
     }
@@ -120,22 +141,55 @@ fn named(store: &Store, args: &SaveArgs) -> Result<Vec<Saved>, Failure> {
     Ok(saved)
 }
 
-fn exported(place: Place<'_>, saved: &[Saved], format: Format) -> Result<Vec<Exported>, Failure> {
-    let looks = Looks {
-        format: Some(format),
-        ..Looks::default()
-    };
-    let exported = saved.iter().map(|saved| export(place, &saved.image, looks));
-    Ok(exported.collect::<Result<_, _>>()?)
+impl Saved {
+    fn is(&self, other: &Thing) -> bool {
+        match (&self.thing, other) {
+            (Thing::Image(known), Thing::Image(other)) => known.id == other.id,
+            (Thing::List(_, known), Thing::List(_, other)) => known == other,
+            _ => false,
+        }
+    }
+
+    /// It as an image; `None` if it is a list.
+    fn image(&self) -> Option<Named<'_>> {
+        match &self.thing {
+            Thing::Image(found) => Some(Named {
+                image: &found.record,
+                names: &self.names,
+            }),
+            Thing::List(..) => None,
+        }
+    }
 }
 
-/// Each image under each of its names.
-fn tagged<'a>(saved: &'a [Saved], exported: &'a [Exported]) -> Vec<Tagged<'a>> {
+fn looks(format: Format) -> Looks {
+    Looks {
+        format: Some(format),
+        ..Looks::default()
+    }
+}
+
+/// Each of `saved` for a layout.
+fn ready(place: Place<'_>, saved: &[Saved]) -> Result<Vec<Ready>, Failure> {
+    let looks = looks(Format::Oci);
+    let ready = saved.iter().map(|saved| match &saved.thing {
+        Thing::Image(found) => export(place, &found.record, looks).map(Ready::Image),
+        Thing::List(_, index) => export_index(place, index, looks).map(Ready::List),
+    });
+    Ok(ready.collect::<Result<_, _>>()?)
+}
+
+/// Each of `saved` under each of its names.
+fn tagged<'a>(saved: &'a [Saved], ready: &'a [Ready]) -> Vec<Tagged<'a>> {
     let mut tagged = Vec::new();
-    for (saved, image) in saved.iter().zip(exported) {
+    for (saved, ready) in saved.iter().zip(ready) {
+        let what = match ready {
+            Ready::Image(image) => image.into(),
+            Ready::List(list) => list.into(),
+        };
         let names = saved.names.iter().map(|name| Some(name.as_str()));
         let none = saved.names.is_empty().then_some(None);
-        tagged.extend(names.chain(none).map(|tag| Tagged { image, tag }));
+        tagged.extend(names.chain(none).map(|tag| Tagged { what, tag }));
     }
     tagged
 }

@@ -7,8 +7,8 @@
 //! Spec: cli.md 2.7, 2.8.
 
 use rbuild_export::{
-    Attestation, AttestedFiles, ExportedIndex, Images, Replica, Split, attested, export,
-    export_listed, merged, write_index_archive,
+    Attestation, AttestedFiles, ExportedIndex, Images, Replica, Split, Tagged, attested, export,
+    export_listed, merged, write_archive,
 };
 use rbuild_oci::{Descriptor, Location};
 use rbuild_store::ImageRecord;
@@ -63,8 +63,11 @@ impl Output {
             }
             Kind::OciArchive(target, tag) => {
                 let index = self.index(all, built)?;
-                let tag = called(tag.as_deref(), built.names);
-                target.write(&mut |out| Ok(write_index_archive(place, &index, tag, out)?))?;
+                let tagged = [Tagged {
+                    what: (&index).into(),
+                    tag: called(tag.as_deref(), built.names),
+                }];
+                target.write(&mut |out| Ok(write_archive(place, &tagged, out)?))?;
                 Ok(Some(index.descriptor))
             }
             Kind::Layout(to) => {

@@ -184,7 +184,7 @@ impl Output {
             Kind::OciArchive(target, tag) => {
                 let exported = self.listed(one, built)?;
                 let tagged = [Tagged {
-                    image: &exported,
+                    what: (&exported).into(),
                     tag: called(tag.as_deref(), built.names),
                 }];
                 target.write(&mut |out| Ok(write_archive(built.ends.place(), &tagged, out)?))?;

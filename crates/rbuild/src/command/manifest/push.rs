@@ -7,13 +7,14 @@ use rbuild_oci::{IN_ZSTD, Location, media_type::Compression};
 
 use crate::{
     cli::{CompressionFormat, Global, ListPushArgs},
-    command::push::{compress, format, home, images, looks_at, tell},
+    command::push::{compress, format, home, images, tell},
     containers_conf::ContainersConf,
-    destination::send_index,
+    destination::{looks_of_list, send_index},
     failure::Failure,
     find::find_index,
     registry::Registry,
-    report, settings,
+    report::Verbosity,
+    settings,
 };
 
 /// Sends the list and, with `--digestfile`, tells its digest.
@@ -40,23 +41,17 @@ pub fn execute(global: &Global, args: &ListPushArgs) -> Result<(), Failure> {
         store: &store,
         session: &session,
     };
-    let looks = looks_at(&destination, wished)?;
+    let images = images(args.all);
+    let looks = looks_of_list(wished, images, &destination)?;
     let mut exported = export_index(place, &index, looks)?;
     for format in &args.add_compression {
         let looks = in_compression(looks, *format);
         let more = export_index(place, &index, looks)?;
         exported = exported.with(more, &said_of(*format));
     }
-    send_index(
-        (place, registry.line()),
-        &exported,
-        &destination,
-        images(args.all),
-    )?;
+    send_index((place, registry.line()), &exported, &destination, images)?;
     let digest = exported.descriptor.digest;
-    if !args.quiet {
-        report::note(&format!("pushed {name} to {destination}: {digest}"));
-    }
+    Verbosity::of(args.quiet).progress(&format!("pushed {name} to {destination}: {digest}"));
     if let Some(file) = &args.digestfile {
         tell(file, &digest)?;
     }
