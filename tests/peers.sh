@@ -73,6 +73,7 @@ daemon() { # NAME DRIVER FEATURES
     echo "{\"features\":{$3}}" > "$1.json"
     dockerd --config-file "$1.json" --data-root "/tmp/$1" --exec-root "/run/$1" --pidfile "/run/$1.pid" \
         -H "unix:///tmp/$1.sock" --storage-driver "$2" --bridge=none --iptables=false --ip6tables=false \
+        --ip-forward=false \
         > "$1.log" 2>&1 &
 }
 daemon docker vfs ''
