@@ -2,7 +2,7 @@
 
 use rbuild_export::{local_digest, local_index};
 use rbuild_oci::{Digest, ImageConfig, ImageId, Name, Platform, Reference};
-use rbuild_store::{ImageRecord, IndexRecord, Store};
+use rbuild_store::{ImageRecord, IndexRecord, Session, Store};
 
 use crate::failure::Failure;
 
@@ -95,6 +95,19 @@ impl Thing {
             Self::Image(found) => found.name.as_ref(),
             Self::List(name, _) => Some(name),
         }
+    }
+
+    /// Keeps the images of a list from deletion as long as `session` lives.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or written to.
+    pub fn hold(&mut self, session: &Session) -> Result<(), Failure> {
+        if let Self::List(name, index) = self
+            && let Some(held) = session.index(name)?
+        {
+            *index = held;
+        }
+        Ok(())
     }
 }
 

@@ -149,18 +149,14 @@ fn what_is_no_layout_stays_as_it_is() {
 /// The archive of an image that was made in a store of its own.
 fn archive(tag: Option<&str>) -> Vec<u8> {
     let place = Place::new();
+    archived(&place, &image(&place, "a"), tag)
+}
+
+fn archived(place: &Place, id: &ImageId, tag: Option<&str>) -> Vec<u8> {
     let mut out = Vec::new();
-    let exported = place.export(&image(&place, "a"));
-    let image = &exported;
-    write_archive(
-        place.ends(),
-        &[Tagged {
-            what: image.into(),
-            tag,
-        }],
-        &mut out,
-    )
-    .unwrap();
+    let exported = &place.export(id);
+    let what = exported.into();
+    write_archive(place.ends(), &[Tagged { what, tag }], &mut out).unwrap();
     out
 }
 
@@ -169,21 +165,7 @@ fn the_same_input_gives_the_same_archive() {
     // No directory in it: that would have the time at which it was made.
     let place = Place::new();
     let layer = place.layer(&[File("f", "x", 50)]);
-    let write = |place: &Place, id| {
-        let mut out = Vec::new();
-        let image = &place.export(&id);
-        let tag = Some("t");
-        write_archive(
-            place.ends(),
-            &[Tagged {
-                what: image.into(),
-                tag,
-            }],
-            &mut out,
-        )
-        .unwrap();
-        out
-    };
+    let write = |place: &Place, id| archived(place, &id, Some("t"));
     let first = write(&place, place.commit(&[layer]));
     let other = Place::new();
     let layer = other.layer(&[File("f", "x", 50)]);

@@ -27,7 +27,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         return hand_over::push(global, args, name);
     }
     let store = settings::store(global)?;
-    let wanted = match args.all_tags {
+    let mut wanted = match args.all_tags {
         true => all_tags(&store, args)?,
         false => vec![Wanted::alone(&store, args)?],
     };
@@ -46,7 +46,8 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
         session: &session,
     };
     let images = images(args.all);
-    for Wanted { text, thing, to } in &wanted {
+    for Wanted { text, thing, to } in &mut wanted {
+        thing.hold(&session)?;
         let digest = match thing {
             Thing::Image(found) => {
                 let parcel = Parcel {
@@ -57,13 +58,7 @@ pub fn execute(global: &Global, args: &PushArgs) -> Result<ExitCode, Failure> {
                 };
                 send(parcel, to, registry.line())?.digest
             }
-            Thing::List(name, known) => {
-                // Its images stay as long as the session lives.
-                let held = session.index(name)?;
-                let index = held.as_ref().unwrap_or(known);
-                let ends = (place, &registry);
-                send_list(ends, (index, looks), to, images)?
-            }
+            Thing::List(_, index) => send_list((place, &registry), (index, looks), to, images)?,
         };
         Verbosity::of(args.quiet).progress(&format!("pushed {text} to {to}: {digest}"));
         if let Some(file) = &args.digestfile {

@@ -119,12 +119,7 @@ fn named(session: &Session, args: &SaveArgs) -> Result<Vec<Saved>, Failure> {
     let mut saved: Vec<Saved> = Vec::new();
     for text in &args.images {
         let mut thing = find(text)?;
-        if let Thing::List(name, index) = &mut thing
-            // Its images stay as long as the session lives.
-            && let Some(held) = session.index(name)?
-        {
-            *index = held;
-        }
+        thing.hold(session)?;
         let name = thing.name().cloned();
         match saved.iter_mut().find(|known| known.is(&thing)) {
             Some(known) => known.names.extend(name),
